@@ -1,0 +1,68 @@
+#ifndef BOLTZMAP_BASE_STATUS_H
+#define BOLTZMAP_BASE_STATUS_H
+
+/* Error policy. A function that can fail returns bm_status_t. The first failure writes one message
+ * (what, where, what to do) with BM_FAIL; callers pass it up with BM_TRY and may add context with
+ * bm_status_prefix. A wrong call by a programmer is an assert, not a status. */
+
+#include <stddef.h>
+
+/* name, process exit code, one-word description */
+#define BM_STATUS_TABLE(X)                                                                         \
+  X(BM_OK, 0, "finished")                                                                          \
+  X(BM_ERR_USAGE, 64, "usage")                                                                     \
+  X(BM_ERR_DATA, 65, "bad deck or data")                                                           \
+  X(BM_ERR_INTERNAL, 70, "internal error")                                                         \
+  X(BM_ERR_MEMORY, 70, "out of memory")                                                            \
+  X(BM_ERR_IO, 74, "input/output error")                                                           \
+  X(BM_STOPPED, 75, "stopped on request")
+
+typedef enum {
+#define BM_STATUS_ENUM(name, exit_code, text) name,
+  BM_STATUS_TABLE(BM_STATUS_ENUM)
+#undef BM_STATUS_ENUM
+} bm_status_t;
+
+#define BM_MESSAGE_MAX 1024
+
+/* Exit code of the process for a status. */
+int bm_status_exit_code(bm_status_t status);
+
+/* One-word description of a status; static storage. */
+const char *bm_status_name(bm_status_t status);
+
+/* Message of the last failure on this thread; valid until the next failure on it. */
+const char *bm_status_message(void);
+
+/* Replace the message of the last failure: how a message agreed on by all ranks is installed. */
+void bm_status_set_message(const char *message);
+
+/* Put "prefix: " before the message of the last failure and return the status unchanged. */
+bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Record a failure; use through BM_FAIL. Internal errors get the source position appended. */
+bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#define BM_FAIL(status, ...) bm_status_fail((status), __FILE__, __LINE__, __VA_ARGS__)
+
+/* Return from the calling function when the expression fails. */
+#define BM_TRY(expression)                                                                         \
+  do {                                                                                             \
+    bm_status_t bm_try_status_ = (expression);                                                     \
+    if (bm_try_status_ != BM_OK) {                                                                 \
+      return bm_try_status_;                                                                       \
+    }                                                                                              \
+  } while (0)
+
+/* The same, jumping to a clean-up label; `status` is the variable the label returns. */
+#define BM_TRY_GOTO(status, label, expression)                                                     \
+  do {                                                                                             \
+    (status) = (expression);                                                                       \
+    if ((status) != BM_OK) {                                                                       \
+      goto label;                                                                                  \
+    }                                                                                              \
+  } while (0)
+
+#endif

@@ -1,0 +1,59 @@
+#ifndef BOLTZMAP_FLOW_DENSE_H
+#define BOLTZMAP_FLOW_DENSE_H
+
+/* Dense layers y = act(x·W + b) on batches cut into shards. Every product is computed shard by shard
+ * with the same shapes on whatever rank, and sums over shards follow the fixed tree (base/tree.h), so
+ * that results do not depend on how shards are dealt out. Pure arithmetic: no allocation. */
+
+#include <stddef.h>
+
+#include "boltzmap/base/real.h"
+
+typedef enum { BM_LINEAR, BM_RELU, BM_TANH } bm_activation_t;
+
+/* Names for the deck, without "linear"; index 0 is BM_RELU. Ended by NULL. */
+extern const char *const bm_activation_names[];
+bm_activation_t bm_activation_from_name(const char *name);
+const char *bm_activation_name(bm_activation_t activation);
+
+/* Consecutive shards of a batch: shard s holds rows [offset[s], offset[s + 1]). A shard may be empty. */
+typedef struct {
+  size_t count;
+  const size_t *offset; /* [count + 1], offset[0] = 0 */
+} bm_shards_t;
+
+typedef struct {
+  size_t in, out;
+  const bm_real_t *weights; /* [in][out] */
+  const bm_real_t *bias;    /* [out] */
+  bm_activation_t activation;
+} bm_dense_t;
+
+/* Parameters of a layer: in·out + out. */
+size_t bm_dense_parameter_count(size_t in, size_t out);
+
+/* Items of scratch that the functions below need for `shards` shards. */
+size_t bm_dense_scratch(size_t in, size_t out, size_t shards);
+
+void bm_dense_forward(const bm_dense_t *dense, const bm_shards_t *shards,
+                      const bm_real_t *x /* [rows][in] */, bm_real_t *y /* [rows][out] */,
+                      bm_real_t *scratch);
+
+/* From dy, the gradient with respect to y, to that of the pre-activation, in place. */
+void bm_dense_backward_activation(const bm_dense_t *dense, size_t rows,
+                                  const bm_real_t *y /* [rows][out] */,
+                                  bm_real_t *dy /* [rows][out] */);
+
+/* Gradient with respect to x; dy is that of the pre-activation. */
+void bm_dense_backward_input(const bm_dense_t *dense, const bm_shards_t *shards,
+                             const bm_real_t *dy /* [rows][out] */,
+                             bm_real_t *dx /* [rows][in] */, bm_real_t *scratch);
+
+/* Gradient with respect to the parameters, weights then bias, summed over rows and shards; written, not
+ * added. */
+void bm_dense_backward_parameters(const bm_dense_t *dense, const bm_shards_t *shards,
+                                  const bm_real_t *x /* [rows][in] */,
+                                  const bm_real_t *dy /* [rows][out] */,
+                                  bm_real_t *gradient /* [in·out + out] */, bm_real_t *scratch);
+
+#endif

@@ -1,0 +1,47 @@
+#ifndef BOLTZMAP_IO_FILE_H
+#define BOLTZMAP_IO_FILE_H
+
+/* Files that are whole or not there. Everything the program writes goes to a temporary name beside
+ * the target, is synced and renamed. HDF5 files carry a seal in their user block: a line of text
+ * with the XXH64 checksum of every byte behind it, so that no flipped bit is read silently.
+ * Functions act on the calling rank alone. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+
+#define BM_SEAL_BYTES 512 /* size of the user block */
+
+typedef enum { BM_SEAL_NONE, BM_SEAL_GOOD, BM_SEAL_BROKEN } bm_seal_t;
+
+/* `path` with a suffix that marks it unfinished; owned by the caller. */
+bm_status_t bm_file_temporary_name(const char *path, char **out);
+
+/* Reserve disk space for the first `bytes` bytes: a full disk shows here, not half-way. */
+bm_status_t bm_file_reserve(const char *path, uint64_t bytes);
+
+/* Write the seal into the first BM_SEAL_BYTES bytes of a file that has that much room there. */
+bm_status_t bm_file_seal(const char *path);
+
+/* Check the seal. A file without one (made by another program) is BM_SEAL_NONE. */
+bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
+
+/* Sync `temporary`, rename it to `path`, sync the folder. Removes `temporary` on failure. */
+bm_status_t bm_file_publish(const char *temporary, const char *path);
+
+/* Write a whole small file: temporary, space reserved, written, published. */
+bm_status_t bm_file_write(const char *path, const void *bytes, size_t count);
+
+/* Read a whole file with a 0 byte appended; owned by the caller. */
+bm_status_t bm_file_read(const char *path, char **bytes, size_t *count);
+
+/* Make a folder and its parents. */
+bm_status_t bm_folder_create(const char *path);
+
+int bm_file_exists(const char *path);
+
+/* "a/b" from "a" and "b"; owned by the caller. */
+bm_status_t bm_path_join(const char *folder, const char *name, char **out);
+
+#endif

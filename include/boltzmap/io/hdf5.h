@@ -1,0 +1,30 @@
+#ifndef BOLTZMAP_IO_HDF5_H
+#define BOLTZMAP_IO_HDF5_H
+
+/* Small checked pieces of HDF5 that sample sets, models and checkpoints share. HDF5's own error
+ * printing is turned off; its innermost message goes into ours. */
+
+#include <hdf5.h>
+#include <stddef.h>
+
+#include "boltzmap/base/status.h"
+
+/* Turn a negative HDF5 result into BM_ERR_IO naming the file and what was tried. */
+bm_status_t bm_hdf5_status(hid_t result, const char *path, const char *what);
+
+/* No printing by the library. Once, from main and from tests. */
+void bm_hdf5_quiet(void);
+
+/* Variable-length string attribute (the kind H5MD readers want), and numbers. */
+bm_status_t bm_hdf5_write_string(hid_t object, const char *path, const char *name,
+                                 const char *text);
+bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name, size_t count,
+                               const int *values);
+
+/* A string attribute (any kind), owned by the caller; BM_ERR_DATA where it is missing. */
+bm_status_t bm_hdf5_read_string(hid_t object, const char *path, const char *name, char **text);
+
+/* An integer attribute; `fallback` where it is missing. */
+long long bm_hdf5_read_int(hid_t object, const char *name, long long fallback);
+
+#endif

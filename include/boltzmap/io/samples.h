@@ -1,0 +1,103 @@
+#ifndef BOLTZMAP_IO_SAMPLES_H
+#define BOLTZMAP_IO_SAMPLES_H
+
+/* Sample sets: n rows of d coordinates, distributed by rows, kept on disk as H5MD 1.1 written with
+ * collective parallel HDF5. A configuration of P particles in D ≤ 3 dimensions (d = P·D) is a frame
+ * of P positions whose missing components are 0.
+ *
+ * A file is written under a temporary name, its space reserved before the data, checksummed (see
+ * io/file.h), synced and renamed: an interrupted write never leaves a file that looks whole. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/partition.h"
+
+typedef struct {
+  size_t n;        /* rows of the whole set */
+  size_t d;        /* coordinates a row */
+  size_t walkers;  /* rows are walker-major: walker w holds rows [w·n/walkers, (w+1)·n/walkers) */
+  bm_range_t rows; /* rows of this rank */
+  double *x;       /* [rows.count][d], owned */
+} bm_samples_t;
+
+/* An empty set (zeros) over the ranks of the context; rows by block partition of whole walkers. The
+ * caller ends it with bm_samples_destroy. walkers must divide n. Not collective. */
+bm_status_t bm_samples_create(const bm_context_t *context, size_t n, size_t d, size_t walkers,
+                              bm_samples_t **out);
+void bm_samples_destroy(bm_samples_t **samples);
+
+/* All rows of the set on every rank, in row order: [n][d], owned by the caller. Collective. */
+bm_status_t bm_samples_replicate(const bm_context_t *context, const bm_samples_t *samples,
+                                 double **all);
+
+/* The same for one value a row: local [rows.count] to all [n]. Collective. */
+bm_status_t bm_samples_replicate_column(const bm_context_t *context, const bm_samples_t *samples,
+                                        const double *local, double **all);
+
+typedef struct {
+  const char *name;     /* data set name under /observables */
+  const char *unit;     /* "1" for pure numbers */
+  const double *values; /* [rows.count], not owned */
+} bm_observable_t;
+
+typedef struct {
+  const char *name;
+  const char *text;
+} bm_provenance_t;
+
+/* What a file holds besides the rows. */
+typedef struct {
+  size_t particles, dimensions; /* particles · dimensions = d */
+  const char *length_unit;      /* "nm" (reduced units are written as "nm", as H5MD readers ask) */
+  size_t step_stride;           /* sampler steps between frames */
+  double time_stride_ps;        /* time between frames (reduced units: steps) */
+  int single_precision;         /* positions on disk as float32 */
+  const bm_observable_t *observables;
+  size_t observable_count;
+  const bm_provenance_t *provenance; /* attributes of /parameters */
+  size_t provenance_count;
+  uint64_t fingerprint; /* of the deck parts that made it; 0: none */
+} bm_samples_content_t;
+
+/* Write a whole set to `path`. Collective. BM_ERR_IO. */
+bm_status_t bm_samples_write(const bm_context_t *context, const char *path,
+                             const bm_samples_t *samples, const bm_samples_content_t *content);
+
+/* Streaming: open for n rows (observables given by name and unit, values NULL), write pieces, close.
+ * Each call is collective; ranks may bring different pieces, or none. */
+typedef struct bm_samples_writer bm_samples_writer_t;
+bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *path, size_t n,
+                                     size_t d, size_t walkers, const bm_samples_content_t *content,
+                                     bm_samples_writer_t **out);
+bm_status_t bm_samples_writer_write(bm_samples_writer_t *writer, bm_range_t rows,
+                                    const double *x /* [rows.count][d] */,
+                                    const double *observables /* [observable_count][rows.count] */);
+/* Checksum, sync, rename; the writer is gone afterwards, and on failure the file too. */
+bm_status_t bm_samples_writer_finish(bm_samples_writer_t **writer);
+/* Give up: remove the temporary file. */
+void bm_samples_writer_abandon(bm_samples_writer_t **writer);
+
+/* What to read from a file. Zeros and NULLs mean: everything. */
+typedef struct {
+  const char *dataset;   /* HDF5 path of the data set; NULL: the positions of an H5MD file, or the only
+                            numeric data set of another HDF5 file */
+  const size_t *columns; /* columns to keep, in order; NULL: all (padding of an H5MD file written by
+                            this program is dropped) */
+  size_t column_count;
+} bm_samples_selection_t;
+
+/* Read a set on any number of ranks from HDF5 (H5MD, or a 2-D row set; a 1-D data set is one column)
+ * or .npy (n×d or n, C order, float32/float64/integers, little endian). Non-finite values, empty
+ * sets and other kinds are refused with BM_ERR_DATA naming file, row and column; unreadable files
+ * are BM_ERR_IO. Collective. */
+bm_status_t bm_samples_read(const bm_context_t *context, const char *path,
+                            const bm_samples_selection_t *selection, bm_samples_t **out);
+
+/* Fingerprint stored in a file written by this program; 0 where there is no such file or it is
+ * damaged. Collective. */
+uint64_t bm_samples_fingerprint(const bm_context_t *context, const char *path);
+
+#endif

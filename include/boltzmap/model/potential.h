@@ -1,0 +1,86 @@
+#ifndef BOLTZMAP_MODEL_POTENTIAL_H
+#define BOLTZMAP_MODEL_POTENTIAL_H
+
+/* Potentials U(x) with their gradient, batched over configurations, and the Boltzmann density
+ * exp(-beta·U)/Z (paper eq. 1). A potential is one file and one row of bm_potential_table. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/random.h"
+#include "boltzmap/base/status.h"
+#include "boltzmap/io/deck.h"
+
+/* Shape of a configuration. d = particles · dimensions. */
+typedef struct {
+  size_t particles, dimensions; /* dimensions ≤ 3 */
+  const char *length_unit;      /* "1" in reduced units, or "nm" */
+  const char *energy_unit;      /* "1" or "kJ/mol" */
+} bm_layout_t;
+
+/* An observable that belongs to the potential (a distance, an angle). */
+typedef struct {
+  const char *name;
+  const char *unit;
+} bm_observable_name_t;
+
+/* What a potential does. `self` is its own parameters, made by create. Arrays are float64. */
+typedef struct {
+  /* required */
+  const char *name;          /* system.kind */
+  const char *description;   /* one line for --help */
+  const bm_deck_key_t *keys; /* the keys of `system` it reads, each with when = "system.kind=name" */
+  bm_status_t (*create)(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout);
+  void (*destroy)(void **self);
+  /* energy[i] = U(x_i); gradient may be NULL */
+  void (*energy)(const void *self, size_t n, const double *x /* [n][d] */, double *energy /* [n] */,
+                 double *gradient /* [n][d] */);
+  /* A starting point drawn so that all wells are reached: stream tells walkers apart. */
+  void (*start)(const void *self, bm_random_t random, uint32_t stream, double *x /* [d] */);
+
+  /* optional: observables besides the coordinates */
+  const bm_observable_name_t *observables;
+  size_t observable_count;
+  void (*observe)(const void *self, size_t n, const double *x /* [n][d] */,
+                  double *values /* [observable_count][n] */);
+
+  /* optional: measure-preserving involutions x -> J_k(x) (J_k∘J_k = identity, |det| = 1), proposed
+   * by Metropolis samplers as jumps between wells; they need not be symmetries of U */
+  size_t involution_count;
+  void (*involution)(const void *self, size_t k, double *x /* [d], in place */);
+} bm_potential_ops_t;
+
+typedef struct bm_potential bm_potential_t;
+
+/* All potentials, ended by NULL, and their names for the deck. */
+extern const bm_potential_ops_t *const bm_potential_table[];
+extern const char *const bm_potential_names[];
+
+/* Deck keys of `system` common to all kinds: kind, beta, energy_cutoff. */
+extern const bm_deck_key_t bm_potential_keys[];
+
+/* The potential of a deck's `system` group. Owned by the caller. BM_ERR_DATA for values that do not
+ * go together. Not collective. */
+bm_status_t bm_potential_create(const bm_deck_case_t *deck_case, bm_potential_t **out);
+void bm_potential_destroy(bm_potential_t **potential);
+
+size_t bm_potential_dimension(const bm_potential_t *potential); /* d */
+const bm_layout_t *bm_potential_layout(const bm_potential_t *potential);
+double bm_potential_beta(const bm_potential_t *potential); /* inverse temperature, 1/energy_unit */
+const bm_potential_ops_t *bm_potential_ops(const bm_potential_t *potential);
+
+/* U and, where gradient is not NULL, its gradient for n configurations, the energy cut-off of Theorem 1
+ * applied where the deck asks for it. A collision without cut-off gives +inf energy, never NaN. */
+void bm_potential_energy(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                         double *energy /* [n] */, double *gradient /* [n][d] or NULL */);
+
+/* The potential's observables, as ops->observe. */
+void bm_potential_observe(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                          double *values /* [observable_count][n] */);
+
+void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uint32_t stream,
+                        double *x /* [d] */);
+size_t bm_potential_involution_count(const bm_potential_t *potential);
+void bm_potential_involution(const bm_potential_t *potential, size_t k, double *x /* [d] */);
+
+#endif

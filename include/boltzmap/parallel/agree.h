@@ -1,0 +1,28 @@
+#ifndef BOLTZMAP_PARALLEL_AGREE_H
+#define BOLTZMAP_PARALLEL_AGREE_H
+
+/* Agreement. One rank never leaves a collective alone: what a rank found out by itself (an error, a
+ * stop request) is agreed on before anyone acts on it. */
+
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/parallel/context.h"
+
+/* Every rank brings its own status and gets the same one back: that of the lowest failing rank,
+ * with its message. BM_OK where all are. Collective. */
+bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine);
+
+/* True on every rank where it is true on any. Collective; a failure of MPI counts as true. */
+int bm_agree_any(const bm_context_t *context, int mine);
+
+/* Pass up a failure of one rank on all ranks. Collective. */
+#define BM_TRY_AGREE(context, expression) BM_TRY(bm_agree((context), (expression)))
+
+/* Send rank 0's bytes to all. Collective. Handles any size. */
+bm_status_t bm_broadcast(const bm_context_t *context, void *bytes, size_t count);
+
+/* Send rank 0's string to all: on the others `*text` is allocated and owned by the caller. */
+bm_status_t bm_broadcast_string(const bm_context_t *context, char **text);
+
+#endif

@@ -1,0 +1,22 @@
+#ifndef BOLTZMAP_PARALLEL_STOP_H
+#define BOLTZMAP_PARALLEL_STOP_H
+
+/* Stop requests: SIGUSR1, SIGTERM, SIGINT. The handler only counts; the program asks at safe
+ * points, and all ranks agree on the answer, since a signal may reach one rank alone. A second
+ * SIGINT or SIGTERM leaves at once: the last checkpoint stays valid. */
+
+#include "boltzmap/parallel/context.h"
+
+/* Install the handlers. Once, from main. */
+bm_status_t bm_stop_install(void);
+
+/* Has any rank been asked to stop? Collective. Gives BM_STOPPED (with a message) or BM_OK. */
+bm_status_t bm_stop_check(const bm_context_t *context);
+
+/* This rank alone, for loops that do not communicate; not collective. */
+int bm_stop_pending(void);
+
+/* Ask this process to stop, as a signal would. */
+void bm_stop_request(void);
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef BOLTZMAP_TRANSPORT_ASSIGNMENT_H
+#define BOLTZMAP_TRANSPORT_ASSIGNMENT_H
+
+/* Exact Wasserstein-2 of two clouds of equal size: the optimal assignment for squared Euclidean cost
+ * (or squared distance on a torus), by shortest augmenting paths (Jonker, Volgenant, Computing 38,
+ * 325, 1987), with the dual certificate that proves it. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+
+typedef struct {
+  double w2;   /* root of the mean cost of the pairing, summed as |x - y|² */
+  double gap;  /* relative duality gap (primal - dual) / primal of W2², duals repaired to feasibility in
+                  float64 over all pairs; 0 where primal is 0 */
+} bm_assignment_result_t;
+
+/* Pair x [n][d] with y [n][d]. period > 0: coordinates live on circles of that length (differences
+ * wrapped); 0: Euclidean. `pairing` (may be NULL) receives for each x its y. Memory O(n²). Stops
+ * with BM_STOPPED soon after a stop request on this rank. Not collective. */
+bm_status_t bm_assignment_w2(size_t n, size_t d, const double *x, const double *y, double period,
+                             uint32_t *pairing /* [n] or NULL */, bm_assignment_result_t *result);
+
+#endif

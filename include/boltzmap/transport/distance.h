@@ -1,0 +1,57 @@
+#ifndef BOLTZMAP_TRANSPORT_DISTANCE_H
+#define BOLTZMAP_TRANSPORT_DISTANCE_H
+
+/* The distances a user asks for, by name: exact, sliced, marginal. One thin layer that shares the
+ * work over ranks around the kernels beside this file; the answer does not depend on the number of
+ * ranks. A distance is one row of bm_distance_table. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/parallel/context.h"
+
+/* A cloud that every rank holds whole. */
+typedef struct {
+  size_t n, d;
+  const double *x; /* [n][d], not owned */
+} bm_cloud_t;
+
+typedef struct {
+  size_t projections; /* sliced: number of directions */
+  double period;      /* exact and marginal: circle length of every coordinate; 0: none */
+  size_t subsample;   /* points drawn from each cloud without replacement, per repeat; 0: all */
+  size_t repeats;     /* independent subsamples; 1 where subsample is 0 */
+  uint64_t seed;      /* of subsamples and directions */
+} bm_distance_settings_t;
+
+typedef struct {
+  double w2;      /* mean over the repeats */
+  double error;   /* one standard error: over repeats (subsamples share points: see .c), over
+                     directions for sliced; NaN where neither applies */
+  double spread;  /* standard deviation over repeats; NaN for one */
+  double gap;     /* exact: largest relative duality gap; else 0 */
+  size_t n, d;    /* points of each cloud used per repeat (the first cloud's), columns */
+} bm_distance_result_t;
+
+typedef struct {
+  const char *name;
+  const char *description;
+  bm_status_t (*compute)(const bm_context_t *context, const bm_distance_settings_t *settings,
+                         const bm_cloud_t *a, const bm_cloud_t *b, bm_distance_result_t *result);
+} bm_distance_ops_t;
+
+extern const bm_distance_ops_t bm_distance_table[]; /* ended by a NULL name */
+
+/* Look a distance up; NULL where there is none of that name. */
+const bm_distance_ops_t *bm_distance_find(const char *name);
+
+/* Several pairs of clouds in one call (a floor is twenty of them): results[i] for pair (a[i], b[i]),
+ * pair i with seed derived from (settings->seed, i), the pairs shared over the ranks. Same answers
+ * as single calls with those seeds. Collective. */
+bm_status_t bm_distance_batch(const bm_context_t *context, const bm_distance_ops_t *distance,
+                              const bm_distance_settings_t *settings, size_t pairs,
+                              const bm_cloud_t *a, const bm_cloud_t *b,
+                              bm_distance_result_t *results /* [pairs] */);
+
+#endif

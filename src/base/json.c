@@ -1,0 +1,147 @@
+#include "boltzmap/base/json.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+
+static bm_status_t no_memory(void)
+{
+  return BM_FAIL(BM_ERR_MEMORY, "out of memory: JSON");
+}
+
+bm_json_t *bm_json_object(void)
+{
+  return cJSON_CreateObject();
+}
+
+bm_json_t *bm_json_array(void)
+{
+  return cJSON_CreateArray();
+}
+
+bm_status_t bm_json_add(bm_json_t *parent, const char *name, bm_json_t *value)
+{
+  if (value == NULL) {
+    return no_memory();
+  }
+  cJSON_bool added = name != NULL ? cJSON_AddItemToObject(parent, name, value)
+                                  : cJSON_AddItemToArray(parent, value);
+  if (!added) {
+    cJSON_Delete(value);
+    return no_memory();
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_json_add_number(bm_json_t *parent, const char *name, double number)
+{
+  if (!isfinite(number)) {
+    return bm_json_add(parent, name, cJSON_CreateNull());
+  }
+  /* cJSON chooses the digits by itself; raw text fixes them, with as few as give the value back. */
+  char text[40];
+  for (int digits = 15; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, number);
+    double back = 0.0;
+    if (sscanf(text, "%lf", &back) == 1 && back >= number && back <= number) {
+      break;
+    }
+  }
+  return bm_json_add(parent, name, cJSON_CreateRaw(text));
+}
+
+bm_status_t bm_json_add_string(bm_json_t *parent, const char *name, const char *text)
+{
+  return bm_json_add(parent, name, cJSON_CreateString(text));
+}
+
+bm_status_t bm_json_add_object(bm_json_t *parent, const char *name, bm_json_t **out)
+{
+  *out = cJSON_CreateObject();
+  return bm_json_add(parent, name, *out);
+}
+
+bm_status_t bm_json_add_array(bm_json_t *parent, const char *name, bm_json_t **out)
+{
+  *out = cJSON_CreateArray();
+  return bm_json_add(parent, name, *out);
+}
+
+bm_status_t bm_json_parse(const char *source, const char *text, bm_json_t **out)
+{
+  const char *end = text;
+  *out = cJSON_ParseWithOpts(text, &end, 1);
+  if (*out == NULL) {
+    int line = 1;
+    for (const char *c = text; c < end; c++) {
+      line += *c == '\n';
+    }
+    return BM_FAIL(BM_ERR_DATA, "%s:%d: not valid JSON", source, line);
+  }
+  return BM_OK;
+}
+
+bm_json_t *bm_json_get(const bm_json_t *object, const char *name)
+{
+  return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+bm_json_t *bm_json_item(const bm_json_t *array, size_t index)
+{
+  return cJSON_GetArrayItem(array, (int)index);
+}
+
+size_t bm_json_count(const bm_json_t *array)
+{
+  return (size_t)cJSON_GetArraySize(array);
+}
+
+double bm_json_number(const bm_json_t *value)
+{
+  return cJSON_IsNumber(value) ? value->valuedouble : NAN;
+}
+
+const char *bm_json_string(const bm_json_t *value)
+{
+  return cJSON_IsString(value) ? value->valuestring : NULL;
+}
+
+const char *bm_json_name(const bm_json_t *value)
+{
+  return value->string;
+}
+
+bm_json_t *bm_json_first(const bm_json_t *parent)
+{
+  return parent->child;
+}
+
+bm_json_t *bm_json_next(const bm_json_t *value)
+{
+  return value->next;
+}
+
+bm_status_t bm_json_print(const bm_json_t *value, int compact, char **text)
+{
+  char *printed = compact ? cJSON_PrintUnformatted(value) : cJSON_Print(value);
+  if (printed == NULL) {
+    return no_memory();
+  }
+  bm_status_t status = bm_string_copy(printed, text);
+  cJSON_free(printed);
+  return status;
+}
+
+bm_json_t *bm_json_copy(const bm_json_t *value)
+{
+  return cJSON_Duplicate(value, 1);
+}
+
+void bm_json_destroy(bm_json_t **value)
+{
+  cJSON_Delete(*value);
+  *value = NULL;
+}

@@ -1,0 +1,51 @@
+#include "boltzmap/base/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BM_ALIGNMENT 64
+
+bm_status_t bm_alloc(size_t count, size_t size, void **out)
+{
+  *out = NULL;
+  if (size != 0 && count > (SIZE_MAX - BM_ALIGNMENT) / size) {
+    return BM_FAIL(BM_ERR_MEMORY, "cannot allocate %zu items of %zu bytes: too large", count, size);
+  }
+  size_t bytes = (count * size + BM_ALIGNMENT - 1) / BM_ALIGNMENT * BM_ALIGNMENT;
+  if (bytes == 0) {
+    bytes = BM_ALIGNMENT;
+  }
+  void *block = aligned_alloc(BM_ALIGNMENT, bytes);
+  if (block == NULL) {
+    return BM_FAIL(BM_ERR_MEMORY, "out of memory: %zu bytes asked", bytes);
+  }
+  memset(block, 0, bytes);
+  *out = block;
+  return BM_OK;
+}
+
+bm_status_t bm_resize(size_t old_count, size_t count, size_t size, void **block)
+{
+  void *grown = NULL;
+  BM_TRY(bm_alloc(count, size, &grown));
+  if (*block != NULL) {
+    memcpy(grown, *block, (old_count < count ? old_count : count) * size);
+  }
+  bm_free(*block);
+  *block = grown;
+  return BM_OK;
+}
+
+void bm_free(void *block)
+{
+  free(block);
+}
+
+bm_status_t bm_string_copy(const char *text, char **out)
+{
+  size_t length = strlen(text) + 1;
+  BM_TRY(bm_alloc(length, 1, (void **)out));
+  memcpy(*out, text, length);
+  return BM_OK;
+}

@@ -1,0 +1,67 @@
+#include "boltzmap/base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char last_message[BM_MESSAGE_MAX];
+
+static const struct {
+  int exit_code;
+  const char *name;
+} status_rows[] = {
+#define BM_STATUS_ROW(name, exit_code, text) {exit_code, text},
+    BM_STATUS_TABLE(BM_STATUS_ROW)
+#undef BM_STATUS_ROW
+};
+
+int bm_status_exit_code(bm_status_t status)
+{
+  return status_rows[status].exit_code;
+}
+
+const char *bm_status_name(bm_status_t status)
+{
+  return status_rows[status].name;
+}
+
+const char *bm_status_message(void)
+{
+  return last_message;
+}
+
+void bm_status_set_message(const char *message)
+{
+  snprintf(last_message, sizeof last_message, "%s", message);
+}
+
+bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
+{
+  char old[BM_MESSAGE_MAX];
+  char prefix[BM_MESSAGE_MAX];
+  va_list args;
+  memcpy(old, last_message, sizeof old);
+  va_start(args, format);
+  vsnprintf(prefix, sizeof prefix, format, args);
+  va_end(args);
+  /* Cutting an over-long message is intended. */
+  size_t used = strlen(prefix);
+  if (used > sizeof last_message - 4) {
+    used = sizeof last_message - 4;
+  }
+  memcpy(last_message, prefix, used);
+  snprintf(last_message + used, sizeof last_message - used, ": %s", old);
+  return status;
+}
+
+bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  int used = vsnprintf(last_message, sizeof last_message, format, args);
+  va_end(args);
+  if (status == BM_ERR_INTERNAL && used >= 0 && (size_t)used < sizeof last_message) {
+    snprintf(last_message + used, sizeof last_message - (size_t)used, " (%s:%d)", file, line);
+  }
+  return status;
+}

@@ -1,0 +1,289 @@
+#include "boltzmap/io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "boltzmap/base/memory.h"
+
+#define BM_SEAL_FORMAT "boltzmap seal 1\nxxh64 %016" PRIx64 "\nbytes %" PRIu64 "\n"
+#define BM_SEAL_START "boltzmap seal "
+#define BM_READ_BYTES ((size_t)1 << 20)
+
+static bm_status_t io_error(const char *path, const char *what)
+{
+  return BM_FAIL(BM_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
+}
+
+bm_status_t bm_file_temporary_name(const char *path, char **out)
+{
+  size_t size = strlen(path) + sizeof ".part";
+  BM_TRY(BM_ALLOC(size, out));
+  snprintf(*out, size, "%s.part", path);
+  return BM_OK;
+}
+
+bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
+{
+  int file = open(path, O_RDWR | O_CLOEXEC);
+  if (file < 0) {
+    return io_error(path, "cannot open");
+  }
+  int code = bytes == 0 ? 0 : posix_fallocate(file, 0, (off_t)bytes);
+  close(file);
+  if (code != 0) {
+    errno = code;
+    return io_error(path, "cannot reserve disk space");
+  }
+  return BM_OK;
+}
+
+/* Checksum and length of everything behind the user block. */
+static bm_status_t checksum_body(int file, const char *path, uint64_t *hash, uint64_t *bytes)
+{
+  XXH64_state_t *state = XXH64_createState();
+  char *buffer = NULL;
+  bm_status_t status = BM_ALLOC(BM_READ_BYTES, &buffer);
+  if (state == NULL && status == BM_OK) {
+    status = BM_FAIL(BM_ERR_MEMORY, "out of memory: checksum state");
+  }
+  if (status != BM_OK) {
+    goto done;
+  }
+  XXH64_reset(state, 0);
+  *bytes = 0;
+  for (;;) {
+    ssize_t got = pread(file, buffer, BM_READ_BYTES, (off_t)(BM_SEAL_BYTES + *bytes));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      status = io_error(path, "cannot read");
+      goto done;
+    }
+    if (got == 0) {
+      break;
+    }
+    XXH64_update(state, buffer, (size_t)got);
+    *bytes += (uint64_t)got;
+  }
+  *hash = XXH64_digest(state);
+done:
+  bm_free(buffer);
+  XXH64_freeState(state);
+  return status;
+}
+
+bm_status_t bm_file_seal(const char *path)
+{
+  int file = open(path, O_RDWR | O_CLOEXEC);
+  if (file < 0) {
+    return io_error(path, "cannot open");
+  }
+  uint64_t hash = 0;
+  uint64_t bytes = 0;
+  bm_status_t status = checksum_body(file, path, &hash, &bytes);
+  char block[BM_SEAL_BYTES] = {0};
+  snprintf(block, sizeof block, BM_SEAL_FORMAT, hash, bytes);
+  if (status == BM_OK && pwrite(file, block, sizeof block, 0) != (ssize_t)sizeof block) {
+    status = io_error(path, "cannot write");
+  }
+  if (close(file) != 0 && status == BM_OK) {
+    status = io_error(path, "cannot close");
+  }
+  return status;
+}
+
+bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal)
+{
+  *seal = BM_SEAL_NONE;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    return io_error(path, "cannot open");
+  }
+  char block[BM_SEAL_BYTES] = {0};
+  ssize_t got = pread(file, block, sizeof block, 0);
+  bm_status_t status = BM_OK;
+  if (got < 0) {
+    status = io_error(path, "cannot read");
+  } else if (memcmp(block, BM_SEAL_START, sizeof BM_SEAL_START - 1) == 0) {
+    uint64_t hash = 0;
+    uint64_t bytes = 0;
+    char expected[BM_SEAL_BYTES] = {0};
+    status = checksum_body(file, path, &hash, &bytes);
+    snprintf(expected, sizeof expected, BM_SEAL_FORMAT, hash, bytes);
+    *seal = memcmp(block, expected, sizeof block) == 0 ? BM_SEAL_GOOD : BM_SEAL_BROKEN;
+  }
+  close(file);
+  return status;
+}
+
+static bm_status_t sync_path(const char *path, int flags)
+{
+  int file = open(path, flags | O_CLOEXEC);
+  if (file < 0) {
+    return io_error(path, "cannot open");
+  }
+  int failed = fsync(file);
+  int cause = errno;
+  close(file);
+  if (failed) {
+    errno = cause;
+    return io_error(path, "cannot sync to disk");
+  }
+  return BM_OK;
+}
+
+static bm_status_t sync_folder_of(const char *path)
+{
+  char *folder = NULL;
+  BM_TRY(bm_string_copy(path, &folder));
+  char *slash = strrchr(folder, '/');
+  const char *name = ".";
+  if (slash == folder) {
+    name = "/";
+  } else if (slash != NULL) {
+    *slash = '\0';
+    name = folder;
+  }
+  bm_status_t status = sync_path(name, O_RDONLY | O_DIRECTORY);
+  bm_free(folder);
+  return status;
+}
+
+bm_status_t bm_file_publish(const char *temporary, const char *path)
+{
+  bm_status_t status = sync_path(temporary, O_RDWR);
+  if (status == BM_OK && rename(temporary, path) != 0) {
+    status = io_error(path, "cannot rename to this name");
+  }
+  if (status != BM_OK) {
+    unlink(temporary);
+    return status;
+  }
+  return sync_folder_of(path);
+}
+
+static bm_status_t write_all(int file, const char *path, const char *bytes, size_t count)
+{
+  while (count > 0) {
+    ssize_t put = write(file, bytes, count);
+    if (put < 0 && errno == EINTR) {
+      continue;
+    }
+    if (put <= 0) {
+      return io_error(path, "cannot write");
+    }
+    bytes += put;
+    count -= (size_t)put;
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_file_write(const char *path, const void *bytes, size_t count)
+{
+  char *temporary = NULL;
+  BM_TRY(bm_file_temporary_name(path, &temporary));
+  bm_status_t status = BM_OK;
+  int file = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (file < 0) {
+    status = io_error(temporary, "cannot create");
+  } else {
+    status = bm_file_reserve(temporary, count);
+    if (status == BM_OK) {
+      status = write_all(file, temporary, bytes, count);
+    }
+    if (close(file) != 0 && status == BM_OK) {
+      status = io_error(temporary, "cannot close");
+    }
+    if (status == BM_OK) {
+      status = bm_file_publish(temporary, path);
+    } else {
+      unlink(temporary);
+    }
+  }
+  bm_free(temporary);
+  return status;
+}
+
+bm_status_t bm_file_read(const char *path, char **bytes, size_t *count)
+{
+  *bytes = NULL;
+  *count = 0;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    return io_error(path, "cannot open");
+  }
+  bm_status_t status = BM_OK;
+  struct stat info;
+  if (fstat(file, &info) != 0) {
+    status = io_error(path, "cannot stat");
+  } else if (!S_ISREG(info.st_mode)) {
+    status = BM_FAIL(BM_ERR_IO, "%s: not a regular file", path);
+  } else {
+    status = BM_ALLOC((size_t)info.st_size + 1, bytes);
+  }
+  while (status == BM_OK && *count < (size_t)info.st_size) {
+    ssize_t got = read(file, *bytes + *count, (size_t)info.st_size - *count);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      status = io_error(path, "cannot read");
+    } else if (got == 0) {
+      status = BM_FAIL(BM_ERR_IO, "%s: became shorter while it was read", path);
+    } else {
+      *count += (size_t)got;
+    }
+  }
+  close(file);
+  if (status != BM_OK) {
+    bm_free(*bytes);
+    *bytes = NULL;
+  }
+  return status;
+}
+
+bm_status_t bm_folder_create(const char *path)
+{
+  char *copy = NULL;
+  BM_TRY(bm_string_copy(path, &copy));
+  bm_status_t status = BM_OK;
+  for (char *end = copy + 1; status == BM_OK; end++) {
+    if (*end != '/' && *end != '\0') {
+      continue;
+    }
+    char keep = *end;
+    *end = '\0';
+    struct stat info;
+    if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
+      status = io_error(copy, "cannot create this folder");
+    } else if (stat(copy, &info) == 0 && !S_ISDIR(info.st_mode)) {
+      status = BM_FAIL(BM_ERR_IO, "%s: exists and is not a folder", copy);
+    }
+    *end = keep;
+    if (keep == '\0') {
+      break;
+    }
+  }
+  bm_free(copy);
+  return status;
+}
+
+int bm_file_exists(const char *path)
+{
+  return access(path, F_OK) == 0;
+}
+
+bm_status_t bm_path_join(const char *folder, const char *name, char **out)
+{
+  size_t size = strlen(folder) + strlen(name) + 2;
+  BM_TRY(BM_ALLOC(size, out));
+  snprintf(*out, size, "%s/%s", folder, name);
+  return BM_OK;
+}

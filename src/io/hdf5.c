@@ -1,0 +1,132 @@
+#include "boltzmap/io/hdf5.h"
+
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+
+static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *data)
+{
+  const char **text = (const char **)data;
+  if (depth == 0 && error->desc != NULL) {
+    *text = error->desc;
+  }
+  return 0;
+}
+
+bm_status_t bm_hdf5_status(hid_t result, const char *path, const char *what)
+{
+  if (result >= 0) {
+    return BM_OK;
+  }
+  const char *text = "unknown HDF5 error";
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &text);
+  return BM_FAIL(BM_ERR_IO, "%s: cannot %s: %s", path, what, text);
+}
+
+void bm_hdf5_quiet(void)
+{
+  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+static bm_status_t write_attribute(hid_t object, const char *path, const char *name, hid_t type,
+                                   hid_t space, const void *value)
+{
+  hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+  herr_t result = attribute < 0 ? -1 : H5Awrite(attribute, type, value);
+  bm_status_t status = bm_hdf5_status(result, path, "write an attribute");
+  if (attribute >= 0) {
+    H5Aclose(attribute);
+  }
+  return status;
+}
+
+bm_status_t bm_hdf5_write_string(hid_t object, const char *path, const char *name, const char *text)
+{
+  hid_t type = H5Tcopy(H5T_C_S1);
+  hid_t space = H5Screate(H5S_SCALAR);
+  H5Tset_size(type, H5T_VARIABLE);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  bm_status_t status = write_attribute(object, path, name, type, space, &text);
+  H5Sclose(space);
+  H5Tclose(type);
+  return status;
+}
+
+bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name, size_t count,
+                               const int *values)
+{
+  hsize_t size = count;
+  hid_t space = H5Screate_simple(1, &size, NULL);
+  bm_status_t status = write_attribute(object, path, name, H5T_NATIVE_INT, space, values);
+  H5Sclose(space);
+  return status;
+}
+
+static bm_status_t read_variable_string(hid_t attribute, const char *path, const char *name,
+                                        char **text)
+{
+  char *value = NULL;
+  hid_t memory = H5Tcopy(H5T_C_S1);
+  H5Tset_size(memory, H5T_VARIABLE);
+  hid_t file_type = H5Aget_type(attribute);
+  H5Tset_cset(memory, H5Tget_cset(file_type));
+  H5Tclose(file_type);
+  herr_t result = H5Aread(attribute, memory, &value);
+  H5Tclose(memory);
+  if (result < 0 || value == NULL) {
+    return BM_FAIL(BM_ERR_DATA, "%s: cannot read attribute '%s'", path, name);
+  }
+  bm_status_t status = bm_string_copy(value, text);
+  H5free_memory(value);
+  return status;
+}
+
+static bm_status_t read_fixed_string(hid_t attribute, hid_t type, const char *path,
+                                     const char *name, char **text)
+{
+  size_t size = H5Tget_size(type);
+  BM_TRY(BM_ALLOC(size + 1, text));
+  if (H5Aread(attribute, type, *text) < 0) {
+    bm_free(*text);
+    *text = NULL;
+    return BM_FAIL(BM_ERR_DATA, "%s: cannot read attribute '%s'", path, name);
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_hdf5_read_string(hid_t object, const char *path, const char *name, char **text)
+{
+  *text = NULL;
+  hid_t attribute = H5Aexists(object, name) > 0 ? H5Aopen(object, name, H5P_DEFAULT) : -1;
+  if (attribute < 0) {
+    return BM_FAIL(BM_ERR_DATA, "%s: attribute '%s' is missing", path, name);
+  }
+  hid_t type = H5Aget_type(attribute);
+  bm_status_t status = BM_OK;
+  if (H5Tget_class(type) != H5T_STRING) {
+    status = BM_FAIL(BM_ERR_DATA, "%s: attribute '%s' is not a string", path, name);
+  } else if (H5Tis_variable_str(type) > 0) {
+    status = read_variable_string(attribute, path, name, text);
+  } else {
+    status = read_fixed_string(attribute, type, path, name, text);
+  }
+  H5Tclose(type);
+  H5Aclose(attribute);
+  return status;
+}
+
+long long bm_hdf5_read_int(hid_t object, const char *name, long long fallback)
+{
+  hid_t attribute = H5Aexists(object, name) > 0 ? H5Aopen(object, name, H5P_DEFAULT) : -1;
+  if (attribute < 0) {
+    return fallback;
+  }
+  hid_t space = H5Aget_space(attribute);
+  long long value = fallback;
+  if (H5Sget_simple_extent_npoints(space) == 1) {
+    H5Aread(attribute, H5T_NATIVE_LLONG, &value);
+  }
+  H5Sclose(space);
+  H5Aclose(attribute);
+  return value;
+}

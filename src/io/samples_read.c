@@ -1,0 +1,360 @@
+#include <hdf5.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/io/hdf5.h"
+#include "boltzmap/io/npy.h"
+#include "boltzmap/io/samples.h"
+#include "boltzmap/parallel/agree.h"
+
+/* What a file turned out to hold. */
+typedef struct {
+  size_t n, width;              /* rows, stored columns a row */
+  size_t particles, dimensions; /* of an H5MD frame of three stored components; 0: plain rows */
+  size_t walkers;
+} shape_t;
+
+/* Stored columns that are kept, in order. */
+typedef struct {
+  size_t *index;
+  size_t count;
+} columns_t;
+
+static bm_status_t choose_columns(const char *path, const shape_t *shape,
+                                  const bm_samples_selection_t *selection, columns_t *columns)
+{
+  size_t d = shape->particles > 0 ? shape->particles * shape->dimensions : shape->width;
+  size_t asked = selection == NULL ? 0 : selection->column_count;
+  columns->count = asked > 0 ? asked : d;
+  BM_TRY(BM_ALLOC(columns->count, &columns->index));
+  for (size_t k = 0; k < columns->count; k++) {
+    size_t column = asked > 0 ? selection->columns[k] : k;
+    if (column >= d) {
+      return BM_FAIL(BM_ERR_DATA, "%s: column %zu asked, but there are %zu (counted from 0)", path,
+                     column, d);
+    }
+    columns->index[k] = shape->particles > 0
+                            ? column / shape->dimensions * 3 + column % shape->dimensions
+                            : column;
+  }
+  return BM_OK;
+}
+
+/* Pick the kept columns of stored rows; a value that is not finite is refused. */
+static bm_status_t take_rows(const char *path, const shape_t *shape, const columns_t *columns,
+                             const double *stored /* [rows][width] */, bm_samples_t *samples)
+{
+  for (size_t i = 0; i < samples->rows.count; i++) {
+    for (size_t k = 0; k < columns->count; k++) {
+      double value = stored[i * shape->width + columns->index[k]];
+      if (!isfinite(value)) {
+        return BM_FAIL(BM_ERR_DATA, "%s: row %zu, column %zu is not a finite number", path,
+                       samples->rows.first + i, k);
+      }
+      samples->x[i * columns->count + k] = value;
+    }
+  }
+  return BM_OK;
+}
+
+/* Numeric data sets of the root group: how many, and the first one's name. */
+typedef struct {
+  int count;
+  char name[256];
+} candidates_t;
+
+static herr_t count_dataset(hid_t group, const char *name, const H5L_info_t *info, void *data)
+{
+  (void)info;
+  candidates_t *found = data;
+  hid_t object = H5Oopen(group, name, H5P_DEFAULT);
+  if (object >= 0 && H5Iget_type(object) == H5I_DATASET) {
+    hid_t type = H5Dget_type(object);
+    H5T_class_t class = H5Tget_class(type);
+    if ((class == H5T_FLOAT || class == H5T_INTEGER) && found->count++ == 0) {
+      snprintf(found->name, sizeof found->name, "/%s", name);
+    }
+    H5Tclose(type);
+  }
+  if (object >= 0) {
+    H5Oclose(object);
+  }
+  return 0;
+}
+
+static herr_t first_link(hid_t group, const char *name, const H5L_info_t *info, void *data)
+{
+  (void)group;
+  (void)info;
+  candidates_t *found = data;
+  snprintf(found->name, sizeof found->name, "/particles/%s/position/value", name);
+  return 1;
+}
+
+/* The data set to read: as asked, or an H5MD file's positions, or the only one there is. */
+static bm_status_t find_dataset(hid_t file, const char *path, const char *asked, hid_t *dataset)
+{
+  candidates_t found = {0, ""};
+  const char *name = asked;
+  if (asked == NULL && H5Lexists(file, "particles", H5P_DEFAULT) > 0) {
+    hid_t particles = H5Gopen2(file, "particles", H5P_DEFAULT);
+    if (particles >= 0) {
+      H5Literate(particles, H5_INDEX_NAME, H5_ITER_INC, NULL, first_link, &found);
+      H5Gclose(particles);
+    }
+    name = found.name;
+  } else if (asked == NULL) {
+    H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
+    if (found.count != 1) {
+      return BM_FAIL(BM_ERR_DATA, "%s: holds %d data sets at its top; name one with --dataset", path,
+                     found.count);
+    }
+    name = found.name;
+  }
+  *dataset = H5Dopen2(file, name, H5P_DEFAULT);
+  if (*dataset < 0) {
+    char group[300];
+    snprintf(group, sizeof group, "%s/value", name);
+    *dataset = H5Dopen2(file, group, H5P_DEFAULT); /* an H5MD element is a group with a value */
+  }
+  if (*dataset < 0) {
+    return BM_FAIL(BM_ERR_DATA, "%s: no data set '%s' in this file", path, name);
+  }
+  return BM_OK;
+}
+
+static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, shape_t *shape)
+{
+  hid_t type = H5Dget_type(dataset);
+  H5T_class_t class = H5Tget_class(type);
+  H5Tclose(type);
+  if (class != H5T_FLOAT && class != H5T_INTEGER) {
+    return BM_FAIL(BM_ERR_DATA, "%s: the data set does not hold numbers", path);
+  }
+  hid_t space = H5Dget_space(dataset);
+  int rank = H5Sget_simple_extent_ndims(space);
+  hsize_t size[3] = {0, 1, 1};
+  if (rank >= 1 && rank <= 3) {
+    H5Sget_simple_extent_dims(space, size, NULL);
+  }
+  H5Sclose(space);
+  if (rank < 1 || rank > 3) {
+    return BM_FAIL(BM_ERR_DATA, "%s: the data set has %d dimensions; 1, 2 or 3 can be read", path,
+                   rank);
+  }
+  *shape = (shape_t){size[0], size[1] * size[2], 0, 0, 1};
+  if (H5Lexists(file, "parameters", H5P_DEFAULT) > 0) {
+    hid_t parameters = H5Gopen2(file, "parameters", H5P_DEFAULT);
+    long long walkers = bm_hdf5_read_int(parameters, "walkers", 1);
+    shape->walkers = walkers > 0 ? (size_t)walkers : 1;
+    long long dimensions = bm_hdf5_read_int(parameters, "dimensions", 3);
+    if (rank == 3 && size[2] == 3 && dimensions >= 1 && dimensions <= 3) {
+      shape->particles = size[1];
+      shape->dimensions = (size_t)dimensions;
+    }
+    H5Gclose(parameters);
+  }
+  return BM_OK;
+}
+
+static bm_status_t check_shape(const char *path, shape_t *shape)
+{
+  if (shape->n == 0 || shape->width == 0) {
+    return BM_FAIL(BM_ERR_DATA, "%s: the data set is empty", path);
+  }
+  if (shape->n % shape->walkers != 0) {
+    shape->walkers = 1;
+  }
+  return BM_OK;
+}
+
+/* Read this rank's rows, all stored columns, as float64. Collective. */
+static bm_status_t read_hdf5_rows(hid_t dataset, const char *path,
+                                  bm_range_t rows, double *stored)
+{
+  hid_t space = H5Dget_space(dataset);
+  hsize_t start[3] = {rows.first, 0, 0};
+  hsize_t size[3] = {0, 0, 0};
+  int rank = H5Sget_simple_extent_dims(space, size, NULL);
+  size[0] = rows.count;
+  hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
+  H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE);
+  hid_t memory = H5Screate_simple(rank, size, NULL);
+  if (rows.count == 0) {
+    H5Sselect_none(space);
+    H5Sselect_none(memory);
+  } else {
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
+  }
+  herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
+  H5Sclose(memory);
+  H5Pclose(transfer);
+  H5Sclose(space);
+  return bm_hdf5_status(result, path, "read rows");
+}
+
+/* From an open data set to a finished sample set. Collective. */
+static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, const char *path,
+                                const shape_t *shape, const bm_samples_selection_t *selection,
+                                bm_samples_t **out)
+{
+  columns_t columns = {NULL, 0};
+  double *stored = NULL;
+  bm_status_t status = choose_columns(path, shape, selection, &columns);
+  if (status == BM_OK) {
+    status = bm_samples_create(context, shape->n, columns.count, shape->walkers, out);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC((*out)->rows.count * shape->width, &stored);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = bm_agree(context, read_hdf5_rows(dataset, path, (*out)->rows, stored));
+  }
+  if (status == BM_OK) {
+    status = bm_agree(context, take_rows(path, shape, &columns, stored, *out));
+  }
+  bm_free(stored);
+  bm_free(columns.index);
+  return status;
+}
+
+static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
+                             const bm_samples_selection_t *selection, bm_samples_t **out)
+{
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL);
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+  H5Pclose(access);
+  BM_TRY_AGREE(context, bm_hdf5_status(file, path, "open as HDF5"));
+  hid_t dataset = -1;
+  shape_t shape = {0, 0, 0, 0, 1};
+  bm_status_t status =
+      find_dataset(file, path, selection == NULL ? NULL : selection->dataset, &dataset);
+  if (status == BM_OK) {
+    status = dataset_shape(file, dataset, path, &shape);
+  }
+  if (status == BM_OK) {
+    status = check_shape(path, &shape);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = load_dataset(context, dataset, path, &shape, selection, out);
+  }
+  if (dataset >= 0) {
+    H5Dclose(dataset);
+  }
+  H5Fclose(file);
+  return status;
+}
+
+static bm_status_t read_npy(const bm_context_t *context, const char *path,
+                            const bm_samples_selection_t *selection, bm_samples_t **out)
+{
+  shape_t shape = {0, 0, 0, 0, 1};
+  bm_npy_t npy;
+  columns_t columns = {NULL, 0};
+  double *stored = NULL;
+  bm_status_t status = bm_npy_open(path, &npy);
+  if (status == BM_OK) {
+    shape.n = npy.rows;
+    shape.width = npy.columns;
+    status = check_shape(path, &shape);
+  }
+  if (status == BM_OK) {
+    status = choose_columns(path, &shape, selection, &columns);
+  }
+  if (status == BM_OK) {
+    status = bm_samples_create(context, shape.n, columns.count, 1, out);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC((*out)->rows.count * shape.width, &stored);
+  }
+  if (status == BM_OK) {
+    status = bm_npy_read_rows(path, &npy, (*out)->rows.first, (*out)->rows.count, stored);
+  }
+  if (status == BM_OK) {
+    status = take_rows(path, &shape, &columns, stored, *out);
+  }
+  bm_free(stored);
+  bm_free(columns.index);
+  return bm_agree(context, status);
+}
+
+typedef enum { KIND_HDF5, KIND_NPY } kind_t;
+
+/* Which reader; decided by rank 0, with the seal of our own files checked before any parsing. */
+static bm_status_t find_kind(const char *path, kind_t *kind)
+{
+  bm_seal_t seal;
+  BM_TRY(bm_file_check_seal(path, &seal));
+  if (seal == BM_SEAL_BROKEN) {
+    return BM_FAIL(BM_ERR_DATA, "%s: damaged: its checksum does not match its content", path);
+  }
+  if (bm_npy_recognise(path)) {
+    *kind = KIND_NPY;
+    return BM_OK;
+  }
+  if (H5Fis_hdf5(path) > 0) {
+    *kind = KIND_HDF5;
+    return BM_OK;
+  }
+  return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy", path);
+}
+
+bm_status_t bm_samples_read(const bm_context_t *context, const char *path,
+                            const bm_samples_selection_t *selection, bm_samples_t **out)
+{
+  *out = NULL;
+  kind_t kind = KIND_HDF5;
+  bm_status_t status = BM_OK;
+  if (bm_context_is_root(context)) {
+    status = find_kind(path, &kind);
+  }
+  BM_TRY_AGREE(context, status);
+  BM_TRY(bm_broadcast(context, &kind, sizeof kind));
+  status = kind == KIND_NPY ? read_npy(context, path, selection, out)
+                            : read_hdf5(context, path, selection, out);
+  if (status != BM_OK) {
+    bm_samples_destroy(out);
+  }
+  return status;
+}
+
+/* Rank 0's part: 0 unless the file is sealed, whole and has a fingerprint. */
+static uint64_t stored_fingerprint(const char *path)
+{
+  bm_seal_t seal = BM_SEAL_NONE;
+  if (!bm_file_exists(path) || bm_file_check_seal(path, &seal) != BM_OK || seal != BM_SEAL_GOOD) {
+    return 0;
+  }
+  uint64_t fingerprint = 0;
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t group = file < 0 ? -1 : H5Gopen2(file, "parameters", H5P_DEFAULT);
+  char *text = NULL;
+  if (group >= 0 && bm_hdf5_read_string(group, path, "fingerprint", &text) == BM_OK) {
+    fingerprint = strtoull(text, NULL, 16);
+  }
+  bm_free(text);
+  if (group >= 0) {
+    H5Gclose(group);
+  }
+  if (file >= 0) {
+    H5Fclose(file);
+  }
+  return fingerprint;
+}
+
+uint64_t bm_samples_fingerprint(const bm_context_t *context, const char *path)
+{
+  uint64_t fingerprint = bm_context_is_root(context) ? stored_fingerprint(path) : 0;
+  if (bm_broadcast(context, &fingerprint, sizeof fingerprint) != BM_OK) {
+    return 0;
+  }
+  return fingerprint;
+}
