@@ -1,0 +1,86 @@
+#ifndef BOLTZMAP_TRAIN_TRAINER_H
+#define BOLTZMAP_TRAIN_TRAINER_H
+
+/* Training: all ranks hold the parameters, each computes the gradient of its shards of a minibatch,
+ * the shards are summed in the fixed order, and each rank steps its own slice of the parameters.
+ * Losses, parameters and the whole history are the same bits on any number of ranks, and after any
+ * save and restore. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/io/deck.h"
+#include "boltzmap/io/state.h"
+#include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/log.h"
+#include "boltzmap/train/loss.h"
+#include "boltzmap/transport/map.h"
+
+/* Settings of the deck's `training` group. */
+typedef struct {
+  const bm_loss_ops_t *loss;
+  int64_t epochs, batch, shards;
+  double learning_rate, final_learning_rate; /* final: as a fraction of learning_rate */
+  int cosine;                                /* cosine decay, else constant */
+  int64_t warmup_steps;
+  double clip_norm;           /* largest gradient norm; 0: no clipping */
+  double validation_fraction; /* of the walkers (whole ones) */
+  int64_t validate_every;     /* epochs; 0: about a hundred times a run */
+  int keep_best;              /* keep the parameters of the best validation loss, else the last */
+  int skip_nonfinite;         /* skip and count a step with a non-finite loss or gradient, else stop */
+} bm_trainer_settings_t;
+
+extern const bm_deck_key_t bm_trainer_keys[]; /* keys of `training` */
+
+bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_settings_t *settings);
+
+/* What training data are: all rows on every rank, walker-major. */
+typedef struct {
+  size_t n, d, walkers;
+  const double *x; /* [n][d], physical units, not owned */
+} bm_training_data_t;
+
+/* One line of the history; losses in nats per configuration, physical units. */
+typedef struct {
+  double epoch, nll_train, nll_validation /* NaN: not evaluated */, learning_rate, gradient_norm;
+} bm_history_row_t;
+
+/* How it went. */
+typedef struct {
+  int64_t epochs, steps, best_epoch, skipped_steps;
+  double best_validation, last_validation;
+  double samples_per_s; /* optimiser steps only, median over epochs; NaN before the first epoch */
+} bm_training_report_t;
+
+typedef struct bm_trainer bm_trainer_t;
+
+/* A trainer for `map`, whose flow it initialises from the seed. The data are standardised with the
+ * map's own standardisation and held-out walkers (the last ones) set aside; with one walker, the
+ * last rows. Map and data must outlive the trainer. Collective. */
+bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
+                              const bm_trainer_settings_t *settings,
+                              const bm_training_data_t *data, uint64_t seed, bm_trainer_t **out);
+void bm_trainer_destroy(bm_trainer_t **trainer);
+
+/* Called on all ranks after every step: the place for stop requests and checkpoints (with
+ * bm_trainer_save). A status other than BM_OK ends the run with it. */
+typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
+
+/* Train to the last epoch from wherever the trainer stands; then the map has the parameters to keep.
+ * BM_ERR_DATA where a loss or gradient is not finite, naming step and shard. Collective. */
+bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
+                           void *hook_data);
+
+int64_t bm_trainer_step(const bm_trainer_t *trainer);
+void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report);
+
+/* Rows of the history so far, owned by the trainer. */
+const bm_history_row_t *bm_trainer_history(const bm_trainer_t *trainer, size_t *count);
+
+/* Everything needed to go on, into a container on rank 0 (others may pass NULL), and back from a
+ * container that all ranks hold. Collective. */
+bm_status_t bm_trainer_save(bm_trainer_t *trainer, bm_state_t *state);
+bm_status_t bm_trainer_restore(bm_trainer_t *trainer, const bm_state_t *state);
+
+#endif

@@ -1,0 +1,55 @@
+#ifndef BOLTZMAP_TRANSPORT_MAP_H
+#define BOLTZMAP_TRANSPORT_MAP_H
+
+/* The learned transport map: base density (standard normal) → RealNVP → standardisation undone →
+ * configuration. What training makes, what generation and metrics use, and what a model file holds.
+ *
+ * Rows are worked through in chunks of BM_MAP_CHUNK at fixed places of the whole set, always full-sized
+ * inside, so that a row's result depends neither on the number of rows nor on who computes it, as
+ * long as work is dealt out with bm_map_partition. Local arithmetic; no communication. */
+
+#include <stddef.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/flow/flow.h"
+#include "boltzmap/geometry/standardisation.h"
+#include "boltzmap/io/state.h"
+#include "boltzmap/model/potential.h"
+#include "boltzmap/parallel/partition.h"
+
+#define BM_MAP_CHUNK 128
+
+typedef struct bm_map bm_map_t;
+
+/* A map with an untrained flow. Takes over `standardisation` (on success). The layout is copied
+ * (its unit texts must outlive the map or be literals). */
+bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layout,
+                          bm_standardisation_t *standardisation, bm_map_t **out);
+void bm_map_destroy(bm_map_t **map);
+
+bm_flow_t *bm_map_flow(bm_map_t *map);
+const bm_standardisation_t *bm_map_standardisation(const bm_map_t *map);
+const bm_layout_t *bm_map_layout(const bm_map_t *map);
+size_t bm_map_dimension(const bm_map_t *map);
+
+/* Rows of part `part` when n rows are dealt out in whole chunks. */
+bm_range_t bm_map_partition(size_t n, int parts, int part);
+
+/* x = T(base) and log density of the push-forward at x (physical units), for n rows that start at a
+ * chunk boundary. log_density may be NULL. */
+void bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */, double *x /* [n][d] */,
+                 double *log_density /* [n] */);
+
+/* base = T^-1(x) and log density at x. base may be NULL. */
+void bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][d] */, double *base /* [n][d] */,
+                 double *log_density /* [n] */);
+
+/* Jacobian of T at base points, in physical units. */
+void bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d] */,
+                     double *jacobian /* [n][d][d] */);
+
+/* Put the map into a state container, and make one from it. */
+bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state);
+bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out);
+
+#endif

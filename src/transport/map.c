@@ -1,0 +1,274 @@
+#include "boltzmap/transport/map.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+
+struct bm_map {
+  bm_flow_t *flow;
+  bm_flow_workspace_t *workspace;
+  bm_standardisation_t *standardisation;
+  bm_layout_t layout;
+  size_t d;
+  double log_scale; /* log-determinant of the standardisation undone */
+  bm_real_t *in, *out; /* [BM_MAP_CHUNK][d] */
+  double *log_det;     /* [BM_MAP_CHUNK] */
+  double *jacobian;    /* [BM_MAP_CHUNK][d][d] */
+};
+
+static const size_t chunk_offset[2] = {0, BM_MAP_CHUNK};
+static const bm_shards_t chunk = {1, chunk_offset};
+
+bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layout,
+                          bm_standardisation_t *standardisation, bm_map_t **out)
+{
+  assert(layout->particles * layout->dimensions == shape->d && standardisation->d == shape->d);
+  bm_map_t *map;
+  *out = NULL;
+  BM_TRY(BM_ALLOC(1, &map));
+  map->layout = *layout;
+  map->d = shape->d;
+  size_t items = BM_MAP_CHUNK * map->d;
+  bm_status_t status = bm_flow_create(shape, &map->flow);
+  if (status == BM_OK) {
+    status = bm_flow_workspace_create(map->flow, BM_MAP_CHUNK, 1, &map->workspace);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC(items, &map->in);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC(items, &map->out);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC(BM_MAP_CHUNK, &map->log_det);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC(items * map->d, &map->jacobian);
+  }
+  if (status != BM_OK) {
+    bm_map_destroy(&map);
+    return status;
+  }
+  map->standardisation = standardisation;
+  map->log_scale = bm_standardisation_log_det(standardisation);
+  *out = map;
+  return BM_OK;
+}
+
+void bm_map_destroy(bm_map_t **map)
+{
+  bm_map_t *self = *map;
+  if (self != NULL) {
+    bm_flow_workspace_destroy(&self->workspace);
+    bm_flow_destroy(&self->flow);
+    bm_standardisation_destroy(&self->standardisation);
+    bm_free(self->in);
+    bm_free(self->out);
+    bm_free(self->log_det);
+    bm_free(self->jacobian);
+  }
+  bm_free(self);
+  *map = NULL;
+}
+
+bm_flow_t *bm_map_flow(bm_map_t *map)
+{
+  return map->flow;
+}
+
+const bm_standardisation_t *bm_map_standardisation(const bm_map_t *map)
+{
+  return map->standardisation;
+}
+
+const bm_layout_t *bm_map_layout(const bm_map_t *map)
+{
+  return &map->layout;
+}
+
+size_t bm_map_dimension(const bm_map_t *map)
+{
+  return map->d;
+}
+
+bm_range_t bm_map_partition(size_t n, int parts, int part)
+{
+  bm_range_t chunks = bm_partition((n + BM_MAP_CHUNK - 1) / BM_MAP_CHUNK, parts, part);
+  size_t first = chunks.first * BM_MAP_CHUNK;
+  size_t end = (chunks.first + chunks.count) * BM_MAP_CHUNK;
+  first = first < n ? first : n;
+  end = end < n ? end : n;
+  return (bm_range_t){first, end - first};
+}
+
+/* log density of a configuration from its base point and the flow's log-determinant. */
+static double log_density_of(const bm_map_t *map, const bm_real_t *base /* [d] */, double log_det)
+{
+  double squares = 0.0;
+  for (size_t k = 0; k < map->d; k++) {
+    squares += (double)base[k] * (double)base[k];
+  }
+  return -0.5 * squares - 0.5 * (double)map->d * log(2.0 * M_PI) - log_det - map->log_scale;
+}
+
+/* Rows of the chunk that starts at `first`. */
+static size_t chunk_rows(size_t n, size_t first)
+{
+  return n - first < BM_MAP_CHUNK ? n - first : BM_MAP_CHUNK;
+}
+
+/* Copy rows into the chunk and fill it up with zeros. */
+static void load_base(bm_map_t *map, size_t rows, const double *base)
+{
+  memset(map->in, 0, BM_MAP_CHUNK * map->d * sizeof *map->in);
+  for (size_t i = 0; i < rows * map->d; i++) {
+    map->in[i] = (bm_real_t)base[i];
+  }
+}
+
+void bm_map_push(bm_map_t *map, size_t n, const double *base, double *x, double *log_density)
+{
+  const bm_standardisation_t *units = map->standardisation;
+  for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
+    size_t rows = chunk_rows(n, first);
+    load_base(map, rows, base + first * map->d);
+    bm_flow_forward(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det);
+    for (size_t i = 0; i < rows; i++) {
+      for (size_t k = 0; k < map->d; k++) {
+        x[(first + i) * map->d + k] =
+            units->mean[k] + units->scale[k] * (double)map->out[i * map->d + k];
+      }
+      if (log_density != NULL) {
+        log_density[first + i] = log_density_of(map, map->in + i * map->d, map->log_det[i]);
+      }
+    }
+  }
+}
+
+void bm_map_pull(bm_map_t *map, size_t n, const double *x, double *base, double *log_density)
+{
+  const bm_standardisation_t *units = map->standardisation;
+  for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
+    size_t rows = chunk_rows(n, first);
+    memset(map->in, 0, BM_MAP_CHUNK * map->d * sizeof *map->in);
+    for (size_t i = 0; i < rows; i++) {
+      for (size_t k = 0; k < map->d; k++) {
+        map->in[i * map->d + k] =
+            (bm_real_t)((x[(first + i) * map->d + k] - units->mean[k]) / units->scale[k]);
+      }
+    }
+    bm_flow_inverse(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det);
+    for (size_t i = 0; i < rows; i++) {
+      log_density[first + i] = log_density_of(map, map->out + i * map->d, map->log_det[i]);
+    }
+    for (size_t i = 0; base != NULL && i < rows * map->d; i++) {
+      base[first * map->d + i] = (double)map->out[i];
+    }
+  }
+}
+
+void bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double *jacobian)
+{
+  const bm_standardisation_t *units = map->standardisation;
+  size_t d = map->d;
+  for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
+    size_t rows = chunk_rows(n, first);
+    load_base(map, rows, base + first * d);
+    bm_flow_jacobian(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det,
+                     map->jacobian);
+    for (size_t i = 0; i < rows * d * d; i++) {
+      jacobian[first * d * d + i] = map->jacobian[i] * units->scale[i / d % d];
+    }
+  }
+}
+
+bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state)
+{
+  const bm_flow_shape_t *shape = bm_flow_shape(map->flow);
+  int64_t sizes[4 + BM_HIDDEN_MAX] = {(int64_t)shape->d, (int64_t)shape->layers,
+                                      (int64_t)map->layout.particles,
+                                      (int64_t)map->layout.dimensions};
+  for (size_t l = 0; l < shape->hidden_count; l++) {
+    sizes[4 + l] = (int64_t)shape->hidden[l];
+  }
+  BM_TRY(bm_state_put_string(state, "flow/kind", "realnvp"));
+  BM_TRY(bm_state_put_string(state, "flow/precision", BM_REAL_NAME));
+  BM_TRY(bm_state_put_string(state, "flow/activation", bm_activation_name(shape->activation)));
+  BM_TRY(bm_state_put_ints(state, "flow/sizes", 4 + shape->hidden_count, sizes));
+  BM_TRY(bm_state_put_doubles(state, "flow/scale_cap", 1, &shape->scale_cap));
+  BM_TRY(bm_state_put_reals(state, "flow/parameters", bm_flow_parameter_count(map->flow),
+                            bm_flow_parameters(map->flow)));
+  BM_TRY(bm_state_put_doubles(state, "standardisation/mean", map->d, map->standardisation->mean));
+  BM_TRY(bm_state_put_doubles(state, "standardisation/scale", map->d, map->standardisation->scale));
+  return bm_state_put_string(state, "units/length", map->layout.length_unit);
+}
+
+/* Sizes that a healthy file can have; anything else would be a wrong or forged file. */
+static bm_status_t check_sizes(const int64_t *sizes, size_t count)
+{
+  int good = sizes[0] >= 2 && sizes[0] == sizes[2] * sizes[3] && sizes[3] <= 3 && sizes[3] > 0;
+  for (size_t i = 0; i < count; i++) {
+    good = good && sizes[i] > 0 && sizes[i] <= 1 << 20;
+  }
+  return good ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
+}
+
+static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, bm_layout_t *layout)
+{
+  int64_t sizes[4 + BM_HIDDEN_MAX];
+  size_t count = bm_state_count(state, "flow/sizes");
+  if (count < 5 || count > 4 + BM_HIDDEN_MAX) {
+    return BM_FAIL(BM_ERR_DATA, "the model's block 'flow/sizes' is missing or has a wrong length");
+  }
+  BM_TRY(bm_state_get_ints(state, "flow/sizes", count, sizes));
+  BM_TRY(check_sizes(sizes, count));
+  const char *activation;
+  const char *length_unit;
+  BM_TRY(bm_state_get_string(state, "flow/activation", &activation));
+  BM_TRY(bm_state_get_string(state, "units/length", &length_unit));
+  *shape = (bm_flow_shape_t){.d = (size_t)sizes[0],
+                             .layers = (size_t)sizes[1],
+                             .hidden_count = count - 4,
+                             .activation = bm_activation_from_name(activation)};
+  for (size_t l = 0; l < shape->hidden_count; l++) {
+    shape->hidden[l] = (size_t)sizes[4 + l];
+  }
+  *layout = (bm_layout_t){(size_t)sizes[2], (size_t)sizes[3],
+                          strcmp(length_unit, "nm") == 0 ? "nm" : "1", "1"};
+  BM_TRY(bm_state_get_doubles(state, "flow/scale_cap", 1, &shape->scale_cap));
+  return shape->scale_cap > 0.0 ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's scale_cap is not positive");
+}
+
+bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
+{
+  *out = NULL;
+  bm_flow_shape_t shape;
+  bm_layout_t layout;
+  BM_TRY(load_shape(state, &shape, &layout));
+  double *values = NULL;
+  bm_standardisation_t *standardisation = NULL;
+  BM_TRY(BM_ALLOC(2 * shape.d, &values));
+  bm_status_t status = bm_state_get_doubles(state, "standardisation/mean", shape.d, values);
+  if (status == BM_OK) {
+    status = bm_state_get_doubles(state, "standardisation/scale", shape.d, values + shape.d);
+  }
+  if (status == BM_OK) {
+    status = bm_standardisation_create(shape.d, values, values + shape.d, &standardisation);
+  }
+  bm_free(values);
+  if (status == BM_OK) {
+    status = bm_map_create(&shape, &layout, standardisation, out);
+  }
+  if (status != BM_OK) {
+    bm_standardisation_destroy(&standardisation);
+    return status;
+  }
+  status = bm_state_get_reals(state, "flow/parameters", bm_flow_parameter_count((*out)->flow),
+                              bm_flow_parameters((*out)->flow));
+  if (status != BM_OK) {
+    bm_map_destroy(out);
+  }
+  return status;
+}
