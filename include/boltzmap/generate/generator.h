@@ -1,0 +1,39 @@
+#ifndef BOLTZMAP_GENERATE_GENERATOR_H
+#define BOLTZMAP_GENERATE_GENERATOR_H
+
+/* Samples from a learned map. Sample i is a function of (map, seed, i) alone: it depends neither on how
+ * many are asked for nor on which rank makes it. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/io/samples.h"
+#include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/log.h"
+#include "boltzmap/transport/map.h"
+
+/* Base points (standard normal) of rows [first, first + count). */
+void bm_generate_base(uint64_t seed, size_t first, size_t count, size_t d,
+                      double *base /* [count][d] */);
+
+/* Rows [first, first + count) with their log density. Local. */
+bm_status_t bm_generate_rows(bm_map_t *map, uint64_t seed, size_t first, size_t count,
+                             double *x /* [count][d] */, double *log_density /* [count] */);
+
+/* Generate n samples to an H5MD file in bounded memory, with the observable "log_density" and whatever
+ * else `observe` gives: columns `names` filled from x and log_density. Collective. */
+typedef struct {
+  const bm_observable_t *names; /* [count], values unused */
+  size_t count;
+  void (*observe)(const void *self, size_t n, const double *x, const double *log_density,
+                  double *values /* [count][n] */);
+  const void *self;
+} bm_generate_observer_t;
+
+bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
+                             const bm_generate_observer_t *observer, const char *path,
+                             const bm_provenance_t *provenance, size_t provenance_count,
+                             uint64_t fingerprint, bm_log_t *log);
+
+#endif
