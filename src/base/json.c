@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -70,6 +71,11 @@ bm_status_t bm_json_add_array(bm_json_t *parent, const char *name, bm_json_t **o
   return bm_json_add(parent, name, *out);
 }
 
+void bm_json_remove(bm_json_t *object, const char *name)
+{
+  cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+}
+
 bm_status_t bm_json_parse(const char *source, const char *text, bm_json_t **out)
 {
   const char *end = text;
@@ -101,6 +107,9 @@ size_t bm_json_count(const bm_json_t *array)
 
 double bm_json_number(const bm_json_t *value)
 {
+  if (cJSON_IsRaw(value)) { /* added by bm_json_add_number, not parsed */
+    return strtod(value->valuestring, NULL);
+  }
   return cJSON_IsNumber(value) ? value->valuedouble : NAN;
 }
 

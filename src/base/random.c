@@ -14,8 +14,8 @@
 static uint32_t purpose_value(bm_purpose_t purpose)
 {
   switch (purpose) {
-#define BM_PURPOSE_CASE(name, value)                                                               \
-  case name:                                                                                       \
+#define BM_PURPOSE_CASE(name, value) \
+  case name:                         \
     return value;
     BM_PURPOSE_TABLE(BM_PURPOSE_CASE)
 #undef BM_PURPOSE_CASE
@@ -28,8 +28,7 @@ bm_random_t bm_random(uint64_t seed, bm_purpose_t purpose)
 {
   /* Philox keys have 64 bits: seed and purpose are hashed into one with Philox itself. */
   philox4x32_key_t key = {{0x626f6c74u, 0x7a6d6170u}};
-  philox4x32_ctr_t counter = {
-      {(uint32_t)seed, (uint32_t)(seed >> 32), purpose_value(purpose), 0}};
+  philox4x32_ctr_t counter = {{(uint32_t)seed, (uint32_t)(seed >> 32), purpose_value(purpose), 0}};
   philox4x32_ctr_t out = philox4x32(counter, key);
   return (bm_random_t){{out.v[0], out.v[1]}};
 }
@@ -46,8 +45,7 @@ void bm_random_words(bm_random_t random, uint32_t stream, uint64_t step, uint32_
 {
   assert(step < (UINT64_C(1) << 48) && slot < (1u << 16));
   philox4x32_key_t key = {{random.key[0], random.key[1]}};
-  philox4x32_ctr_t counter = {
-      {stream, (uint32_t)step, (uint32_t)(step >> 32) | slot << 16, 0}};
+  philox4x32_ctr_t counter = {{stream, (uint32_t)step, (uint32_t)(step >> 32) | slot << 16, 0}};
   philox4x32_ctr_t out = philox4x32(counter, key);
   for (int i = 0; i < 4; i++) {
     words[i] = out.v[i];

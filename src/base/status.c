@@ -50,7 +50,8 @@ bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
     used = sizeof last_message - 4;
   }
   memcpy(last_message, prefix, used);
-  snprintf(last_message + used, sizeof last_message - used, ": %s", old);
+  int room = (int)(sizeof last_message - used - sizeof ": ");
+  snprintf(last_message + used, sizeof last_message - used, ": %.*s", room, old);
   return status;
 }
 

@@ -1,5 +1,6 @@
 #include "boltzmap/io/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,7 +31,7 @@ bm_status_t bm_file_temporary_name(const char *path, char **out)
 
 bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
 {
-  int file = open(path, O_RDWR | O_CLOEXEC);
+  int file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
@@ -77,6 +78,15 @@ done:
   bm_free(buffer);
   XXH64_freeState(state);
   return status;
+}
+
+void bm_file_seal_bytes(char *bytes, size_t count)
+{
+  assert(count >= BM_SEAL_BYTES);
+  size_t body = count - BM_SEAL_BYTES;
+  memset(bytes, 0, BM_SEAL_BYTES);
+  snprintf(bytes, BM_SEAL_BYTES, BM_SEAL_FORMAT, XXH64(bytes + BM_SEAL_BYTES, body, 0),
+           (uint64_t)body);
 }
 
 bm_status_t bm_file_seal(const char *path)

@@ -62,6 +62,15 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
   return status;
 }
 
+/* Attributes of other programs may hold several values, for which one pointer has no room. */
+static int is_single(hid_t attribute)
+{
+  hid_t space = H5Aget_space(attribute);
+  int single = H5Sget_simple_extent_npoints(space) == 1;
+  H5Sclose(space);
+  return single;
+}
+
 static bm_status_t read_variable_string(hid_t attribute, const char *path, const char *name,
                                         char **text)
 {
@@ -103,7 +112,7 @@ bm_status_t bm_hdf5_read_string(hid_t object, const char *path, const char *name
   }
   hid_t type = H5Aget_type(attribute);
   bm_status_t status = BM_OK;
-  if (H5Tget_class(type) != H5T_STRING) {
+  if (H5Tget_class(type) != H5T_STRING || !is_single(attribute)) {
     status = BM_FAIL(BM_ERR_DATA, "%s: attribute '%s' is not a string", path, name);
   } else if (H5Tis_variable_str(type) > 0) {
     status = read_variable_string(attribute, path, name, text);
@@ -121,12 +130,10 @@ long long bm_hdf5_read_int(hid_t object, const char *name, long long fallback)
   if (attribute < 0) {
     return fallback;
   }
-  hid_t space = H5Aget_space(attribute);
   long long value = fallback;
-  if (H5Sget_simple_extent_npoints(space) == 1) {
-    H5Aread(attribute, H5T_NATIVE_LLONG, &value);
+  if (is_single(attribute) && H5Aread(attribute, H5T_NATIVE_LLONG, &value) < 0) {
+    value = fallback;
   }
-  H5Sclose(space);
   H5Aclose(attribute);
   return value;
 }

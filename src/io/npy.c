@@ -112,9 +112,8 @@ static bm_status_t read_header(const char *path, FILE *file, bm_npy_t *npy)
   npy->data_offset += length;
   char *header = NULL;
   BM_TRY(BM_ALLOC(length + 1, &header));
-  bm_status_t status = fread(header, 1, length, file) == length
-                           ? parse_header(path, header, npy)
-                           : bad_header(path, "cut short");
+  bm_status_t status = fread(header, 1, length, file) == length ? parse_header(path, header, npy)
+                                                                : bad_header(path, "cut short");
   bm_free(header);
   return status;
 }
@@ -175,8 +174,8 @@ bm_status_t bm_npy_read_rows(const char *path, const bm_npy_t *npy, size_t first
       status = BM_FAIL(BM_ERR_IO, "%s: cannot read row %zu", path, first + i);
     }
     for (size_t k = 0; k < npy->columns && status == BM_OK; k++) {
-      values[i * npy->columns + k] = item_value(row + k * npy->item_bytes, npy->kind,
-                                                npy->item_bytes);
+      values[i * npy->columns + k] =
+          item_value(row + k * npy->item_bytes, npy->kind, npy->item_bytes);
     }
   }
   if (file != NULL) {

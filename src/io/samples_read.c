@@ -12,6 +12,8 @@
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"
 
+#define BM_TRANSFER_BYTES ((size_t)1 << 28) /* a collective read: far below 2 GiB */
+
 /* What a file turned out to hold. */
 typedef struct {
   size_t n, width;              /* rows, stored columns a row */
@@ -38,23 +40,25 @@ static bm_status_t choose_columns(const char *path, const shape_t *shape,
       return BM_FAIL(BM_ERR_DATA, "%s: column %zu asked, but there are %zu (counted from 0)", path,
                      column, d);
     }
-    columns->index[k] = shape->particles > 0
-                            ? column / shape->dimensions * 3 + column % shape->dimensions
-                            : column;
+    columns->index[k] =
+        shape->particles > 0 ? column / shape->dimensions * 3 + column % shape->dimensions : column;
   }
   return BM_OK;
 }
 
 /* Pick the kept columns of stored rows; a value that is not finite is refused. */
 static bm_status_t take_rows(const char *path, const shape_t *shape, const columns_t *columns,
+                             const bm_samples_selection_t *selection,
                              const double *stored /* [rows][width] */, bm_samples_t *samples)
 {
+  const size_t *asked =
+      selection != NULL && selection->column_count > 0 ? selection->columns : NULL;
   for (size_t i = 0; i < samples->rows.count; i++) {
     for (size_t k = 0; k < columns->count; k++) {
       double value = stored[i * shape->width + columns->index[k]];
       if (!isfinite(value)) {
         return BM_FAIL(BM_ERR_DATA, "%s: row %zu, column %zu is not a finite number", path,
-                       samples->rows.first + i, k);
+                       samples->rows.first + i, asked != NULL ? asked[k] : k);
       }
       samples->x[i * columns->count + k] = value;
     }
@@ -111,8 +115,8 @@ static bm_status_t find_dataset(hid_t file, const char *path, const char *asked,
   } else if (asked == NULL) {
     H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
     if (found.count != 1) {
-      return BM_FAIL(BM_ERR_DATA, "%s: holds %d data sets at its top; name one with --dataset", path,
-                     found.count);
+      return BM_FAIL(BM_ERR_DATA, "%s: holds %d data sets at its top; name one with --dataset",
+                     path, found.count);
     }
     name = found.name;
   }
@@ -147,6 +151,9 @@ static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, sh
     return BM_FAIL(BM_ERR_DATA, "%s: the data set has %d dimensions; 1, 2 or 3 can be read", path,
                    rank);
   }
+  if (size[0] > SIZE_MAX / 8 / (size[1] + 1) / (size[2] + 1)) {
+    return BM_FAIL(BM_ERR_DATA, "%s: the data set is too large", path);
+  }
   *shape = (shape_t){size[0], size[1] * size[2], 0, 0, 1};
   if (H5Lexists(file, "parameters", H5P_DEFAULT) > 0) {
     hid_t parameters = H5Gopen2(file, "parameters", H5P_DEFAULT);
@@ -173,9 +180,8 @@ static bm_status_t check_shape(const char *path, shape_t *shape)
   return BM_OK;
 }
 
-/* Read this rank's rows, all stored columns, as float64. Collective. */
-static bm_status_t read_hdf5_rows(hid_t dataset, const char *path,
-                                  bm_range_t rows, double *stored)
+/* Read some rows, or none, all stored columns, as float64. Collective. */
+static bm_status_t read_piece(hid_t dataset, const char *path, bm_range_t rows, double *stored)
 {
   hid_t space = H5Dget_space(dataset);
   hsize_t start[3] = {rows.first, 0, 0};
@@ -192,10 +198,31 @@ static bm_status_t read_hdf5_rows(hid_t dataset, const char *path,
     H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
   }
   herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
+  bm_status_t status = bm_hdf5_status(result, path, "read rows");
   H5Sclose(memory);
   H5Pclose(transfer);
   H5Sclose(space);
-  return bm_hdf5_status(result, path, "read rows");
+  return status;
+}
+
+/* Read this rank's rows in pieces, in as many rounds as the rank with the most needs. Collective. */
+static bm_status_t read_hdf5_rows(const bm_context_t *context, hid_t dataset, const char *path,
+                                  size_t width, const bm_samples_t *samples, double *stored)
+{
+  size_t most = BM_TRANSFER_BYTES / (width * sizeof *stored) + 1;
+  bm_range_t rows = samples->rows;
+  unsigned long long rounds = (rows.count + most - 1) / most;
+  BM_TRY_MPI(
+      MPI_Allreduce(MPI_IN_PLACE, &rounds, 1, MPI_UNSIGNED_LONG_LONG, MPI_MAX, context->comm));
+  bm_status_t status = BM_OK;
+  for (size_t round = 0; round < rounds; round++) {
+    size_t done = round * most < rows.count ? round * most : rows.count;
+    size_t left = rows.count - done;
+    bm_range_t piece = {rows.first + done, left < most ? left : most};
+    bm_status_t next = read_piece(dataset, path, piece, stored + done * width);
+    status = status == BM_OK ? next : status;
+  }
+  return bm_agree(context, status);
 }
 
 /* From an open data set to a finished sample set. Collective. */
@@ -214,10 +241,10 @@ static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, cons
   }
   status = bm_agree(context, status);
   if (status == BM_OK) {
-    status = bm_agree(context, read_hdf5_rows(dataset, path, (*out)->rows, stored));
+    status = read_hdf5_rows(context, dataset, path, shape->width, *out, stored);
   }
   if (status == BM_OK) {
-    status = bm_agree(context, take_rows(path, shape, &columns, stored, *out));
+    status = bm_agree(context, take_rows(path, shape, &columns, selection, stored, *out));
   }
   bm_free(stored);
   bm_free(columns.index);
@@ -230,12 +257,12 @@ static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL);
   hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+  bm_status_t status = bm_hdf5_status(file, path, "open as HDF5");
   H5Pclose(access);
-  BM_TRY_AGREE(context, bm_hdf5_status(file, path, "open as HDF5"));
+  BM_TRY_AGREE(context, status);
   hid_t dataset = -1;
   shape_t shape = {0, 0, 0, 0, 1};
-  bm_status_t status =
-      find_dataset(file, path, selection == NULL ? NULL : selection->dataset, &dataset);
+  status = find_dataset(file, path, selection == NULL ? NULL : selection->dataset, &dataset);
   if (status == BM_OK) {
     status = dataset_shape(file, dataset, path, &shape);
   }
@@ -279,7 +306,7 @@ static bm_status_t read_npy(const bm_context_t *context, const char *path,
     status = bm_npy_read_rows(path, &npy, (*out)->rows.first, (*out)->rows.count, stored);
   }
   if (status == BM_OK) {
-    status = take_rows(path, &shape, &columns, stored, *out);
+    status = take_rows(path, &shape, &columns, selection, stored, *out);
   }
   bm_free(stored);
   bm_free(columns.index);

@@ -11,7 +11,8 @@
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"
 
-#define BM_TRANSFER_ROWS ((size_t)1 << 20) /* rows a collective write: far below 2 GiB */
+#define BM_TRANSFER_BYTES ((size_t)1 << 28) /* a collective write: far below 2 GiB */
+#define BM_OVERHEAD_BYTES ((size_t)1 << 16) /* of a file beside its rows, about */
 
 struct bm_samples_writer {
   const bm_context_t *context;
@@ -19,6 +20,7 @@ struct bm_samples_writer {
   size_t n, d, particles, dimensions, observable_count;
   hid_t file;
   hid_t position;    /* [n][particles][3] */
+  hid_t step, time;  /* [n] */
   hid_t *observable; /* [observable_count] data sets [n] */
   hid_t collective;  /* transfer property list */
 };
@@ -31,10 +33,12 @@ static bm_status_t create_dataset(hid_t parent, const char *path, const char *na
   hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
+  H5Pset_obj_track_times(properties, 0); /* equal sets are equal files, whenever written */
   *out = H5Dcreate2(parent, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+  bm_status_t status = bm_hdf5_status(*out, path, "create a data set");
   H5Pclose(properties);
   H5Sclose(space);
-  return bm_hdf5_status(*out, path, "create a data set");
+  return status;
 }
 
 static bm_status_t create_group(hid_t parent, const char *path, const char *name, hid_t *out)
@@ -60,9 +64,10 @@ static bm_status_t write_rows(const bm_samples_writer_t *writer, hid_t dataset, 
     H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
   }
   herr_t result = H5Dwrite(dataset, type, memory, space, writer->collective, values);
+  bm_status_t status = bm_hdf5_status(result, writer->temporary, "write rows");
   H5Sclose(memory);
   H5Sclose(space);
-  return bm_hdf5_status(result, writer->temporary, "write rows");
+  return status;
 }
 
 static bm_status_t write_h5md_group(hid_t file, const char *path)
@@ -109,16 +114,20 @@ static bm_status_t write_box(hid_t group, const char *path)
   return status;
 }
 
+static bm_status_t create_frames(bm_samples_writer_t *writer, hid_t group)
+{
+  const char *path = writer->temporary;
+  const hsize_t size = writer->n;
+  BM_TRY(create_dataset(group, path, "step", H5T_STD_I64LE, 1, &size, &writer->step));
+  BM_TRY(create_dataset(group, path, "time", H5T_IEEE_F64LE, 1, &size, &writer->time));
+  return bm_hdf5_write_string(writer->time, path, "unit", "ps");
+}
+
 /* step and time of every frame: the global row number in sampler steps. */
-static bm_status_t write_frames(const bm_samples_writer_t *writer, hid_t group,
+static bm_status_t write_frames(const bm_samples_writer_t *writer,
                                 const bm_samples_content_t *content)
 {
-  const hsize_t size = writer->n;
   bm_range_t rows = bm_partition(writer->n, writer->context->size, writer->context->rank);
-  hid_t step, time;
-  BM_TRY(create_dataset(group, writer->temporary, "step", H5T_STD_I64LE, 1, &size, &step));
-  BM_TRY(create_dataset(group, writer->temporary, "time", H5T_IEEE_F64LE, 1, &size, &time));
-  BM_TRY(bm_hdf5_write_string(time, writer->temporary, "unit", "ps"));
   long long *steps = NULL;
   double *times = NULL;
   bm_status_t status = BM_ALLOC(rows.count, &steps);
@@ -131,19 +140,18 @@ static bm_status_t write_frames(const bm_samples_writer_t *writer, hid_t group,
     times[i] = (double)(rows.first + i) * content->time_stride_ps;
   }
   if (status == BM_OK) {
-    status = write_rows(writer, step, H5T_NATIVE_LLONG, rows.first, rows.count, steps);
+    status = write_rows(writer, writer->step, H5T_NATIVE_LLONG, rows.first, rows.count, steps);
   }
   if (status == BM_OK) {
-    status = write_rows(writer, time, H5T_NATIVE_DOUBLE, rows.first, rows.count, times);
+    status = write_rows(writer, writer->time, H5T_NATIVE_DOUBLE, rows.first, rows.count, times);
   }
   bm_free(steps);
   bm_free(times);
-  H5Dclose(step);
-  H5Dclose(time);
   return status;
 }
 
-static bm_status_t write_positions(bm_samples_writer_t *writer, const bm_samples_content_t *content)
+static bm_status_t create_positions(bm_samples_writer_t *writer,
+                                    const bm_samples_content_t *content)
 {
   const char *path = writer->temporary;
   hid_t particles, all, position;
@@ -155,7 +163,7 @@ static bm_status_t write_positions(bm_samples_writer_t *writer, const bm_samples
   hid_t type = content->single_precision ? H5T_IEEE_F32LE : H5T_IEEE_F64LE;
   BM_TRY(create_dataset(position, path, "value", type, 3, size, &writer->position));
   BM_TRY(bm_hdf5_write_string(writer->position, path, "unit", content->length_unit));
-  BM_TRY(write_frames(writer, position, content));
+  BM_TRY(create_frames(writer, position));
   H5Gclose(position);
   H5Gclose(all);
   H5Gclose(particles);
@@ -179,9 +187,9 @@ static bm_status_t create_observables(bm_samples_writer_t *writer,
     for (int i = 0; i < 2; i++) {
       char source[64];
       snprintf(source, sizeof source, "/particles/all/position/%s", frames[i]);
-      BM_TRY(bm_hdf5_status(H5Lcreate_hard(writer->file, source, group, frames[i], H5P_DEFAULT,
-                                           H5P_DEFAULT),
-                            path, "link the frames"));
+      BM_TRY(bm_hdf5_status(
+          H5Lcreate_hard(writer->file, source, group, frames[i], H5P_DEFAULT, H5P_DEFAULT), path,
+          "link the frames"));
     }
     H5Gclose(group);
   }
@@ -221,31 +229,55 @@ static bm_status_t create_file(bm_samples_writer_t *writer)
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
   H5Pset_userblock(creation, BM_SEAL_BYTES);
   writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, creation, access);
+  bm_status_t status = bm_hdf5_status(writer->file, writer->temporary, "create this file");
   H5Pclose(creation);
   H5Pclose(access);
-  return bm_hdf5_status(writer->file, writer->temporary, "create this file");
+  return status;
 }
 
-/* Everything but the rows; then the disk space of the whole file is asked for at once, since a
- * collective write to a full disk may report success or never return. */
+/* A collective write to a full disk may report success or never return, and HDF5 cannot close a file
+ * that it could not write. So before HDF5 has the file, the space is asked for by estimate. */
+static bm_status_t try_space(const bm_samples_writer_t *writer, const bm_samples_content_t *content)
+{
+  size_t row = writer->particles * 3 * (content->single_precision ? 4 : 8) + 16 +
+               8 * content->observable_count;
+  bm_status_t status = BM_OK;
+  if (bm_context_is_root(writer->context)) {
+    status = bm_file_reserve(writer->temporary, writer->n * row + BM_OVERHEAD_BYTES);
+    if (status != BM_OK) {
+      unlink(writer->temporary);
+    }
+  }
+  return bm_agree(writer->context, status);
+}
+
+/* Keep the space of the whole file before anything is written: HDF5 tells the size only until then. */
+static bm_status_t keep_space(const bm_samples_writer_t *writer)
+{
+  hsize_t size = 0;
+  bm_status_t status =
+      bm_hdf5_status(H5Fget_filesize(writer->file, &size), writer->temporary, "get the size");
+  if (status == BM_OK && bm_context_is_root(writer->context)) {
+    status = bm_file_reserve(writer->temporary, size);
+  }
+  return bm_agree(writer->context, status);
+}
+
+/* Everything but the rows. */
 static bm_status_t create_content(bm_samples_writer_t *writer, const bm_samples_content_t *content,
                                   size_t walkers)
 {
+  BM_TRY(try_space(writer, content));
   BM_TRY_AGREE(writer->context, create_file(writer));
   writer->collective = H5Pcreate(H5P_DATASET_XFER);
   H5Pset_dxpl_mpio(writer->collective, H5FD_MPIO_COLLECTIVE);
   BM_TRY(write_h5md_group(writer->file, writer->temporary));
-  BM_TRY(write_positions(writer, content));
+  BM_TRY(create_positions(writer, content));
   BM_TRY(create_observables(writer, content));
   BM_TRY(write_parameters(writer, content, walkers));
-  BM_TRY(bm_hdf5_status(H5Fflush(writer->file, H5F_SCOPE_GLOBAL), writer->temporary, "flush"));
-  hsize_t size = 0;
-  BM_TRY(bm_hdf5_status(H5Fget_filesize(writer->file, &size), writer->temporary, "get the size"));
-  bm_status_t status = BM_OK;
-  if (bm_context_is_root(writer->context)) {
-    status = bm_file_reserve(writer->temporary, size);
-  }
-  return bm_agree(writer->context, status);
+  BM_TRY(keep_space(writer));
+  BM_TRY(write_frames(writer, content));
+  return bm_hdf5_status(H5Fflush(writer->file, H5F_SCOPE_GLOBAL), writer->temporary, "flush");
 }
 
 bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *path, size_t n,
@@ -317,13 +349,14 @@ static bm_status_t write_round(bm_samples_writer_t *writer, size_t first, size_t
 bm_status_t bm_samples_writer_write(bm_samples_writer_t *writer, bm_range_t rows, const double *x,
                                     const double *observables)
 {
-  unsigned long long rounds = (rows.count + BM_TRANSFER_ROWS - 1) / BM_TRANSFER_ROWS;
+  size_t most = BM_TRANSFER_BYTES / (writer->particles * 3 * sizeof(double)) + 1;
+  unsigned long long rounds = (rows.count + most - 1) / most;
   BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &rounds, 1, MPI_UNSIGNED_LONG_LONG, MPI_MAX,
                            writer->context->comm));
   for (size_t round = 0; round < rounds; round++) {
-    size_t done = round * BM_TRANSFER_ROWS < rows.count ? round * BM_TRANSFER_ROWS : rows.count;
+    size_t done = round * most < rows.count ? round * most : rows.count;
     size_t left = rows.count - done;
-    size_t count = left < BM_TRANSFER_ROWS ? left : BM_TRANSFER_ROWS;
+    size_t count = left < most ? left : most;
     BM_TRY(write_round(writer, rows.first + done, count, x + done * writer->d,
                        observables == NULL ? NULL : observables + done, rows.count));
   }
@@ -336,12 +369,13 @@ static bm_status_t close_file(bm_samples_writer_t *writer)
   if (writer->file >= 0) {
     result = H5Fclose(writer->file); /* strong: closes what is open in it */
   }
+  bm_status_t status = bm_hdf5_status(result, writer->temporary, "close");
   writer->file = -1;
   if (writer->collective >= 0) {
     H5Pclose(writer->collective);
   }
   writer->collective = -1;
-  return bm_hdf5_status(result, writer->temporary, "close");
+  return status;
 }
 
 static void free_writer(bm_samples_writer_t **writer)

@@ -3,7 +3,6 @@
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/version.h"
@@ -12,6 +11,7 @@
 #include "boltzmap/parallel/agree.h"
 
 #define BM_BLOCK_NAME_MAX 128
+#define BM_IMAGE_GROWTH ((size_t)1 << 20) /* steps in which a file grows in memory */
 
 typedef enum { TYPE_F32, TYPE_F64, TYPE_I64, TYPE_TEXT } type_t;
 
@@ -267,9 +267,11 @@ static bm_status_t write_block(hid_t file, const char *path, const block_t *bloc
   hsize_t size = block->count;
   hid_t space = H5Screate_simple(1, &size, NULL);
   hid_t links = H5Pcreate(H5P_LINK_CREATE);
+  hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
   H5Pset_create_intermediate_group(links, 1);
-  hid_t dataset = H5Dcreate2(file, block->name, disk_type(block->type), space, links, H5P_DEFAULT,
-                             H5P_DEFAULT);
+  H5Pset_obj_track_times(properties, 0); /* equal states are equal files, whenever written */
+  hid_t dataset =
+      H5Dcreate2(file, block->name, disk_type(block->type), space, links, properties, H5P_DEFAULT);
   herr_t result = dataset < 0 ? -1
                               : H5Dwrite(dataset, memory_type(block->type), H5S_ALL, H5S_ALL,
                                          H5P_DEFAULT, block->values);
@@ -280,6 +282,7 @@ static bm_status_t write_block(hid_t file, const char *path, const block_t *bloc
   if (dataset >= 0) {
     H5Dclose(dataset);
   }
+  H5Pclose(properties);
   H5Pclose(links);
   H5Sclose(space);
   return status;
@@ -299,31 +302,50 @@ static bm_status_t write_blocks(const bm_state_t *state, hid_t file, const char 
   return BM_OK;
 }
 
+/* The bytes of the file. HDF5 makes them in memory, since it cannot close a file that a full disk did
+ * not take. Owned by the caller. */
+static bm_status_t make_image(const bm_state_t *state, const char *path, char **image,
+                              size_t *bytes)
+{
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+  H5Pset_fapl_core(access, BM_IMAGE_GROWTH, 0);
+  H5Pset_userblock(creation, BM_SEAL_BYTES);
+  hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+  bm_status_t status = bm_hdf5_status(file, path, "create this file");
+  H5Pclose(creation);
+  H5Pclose(access);
+  BM_TRY(status);
+  status = write_blocks(state, file, path);
+  if (status == BM_OK) {
+    status = bm_hdf5_status(H5Fflush(file, H5F_SCOPE_GLOBAL), path, "flush");
+  }
+  ssize_t size = H5Fget_file_image(file, NULL, 0);
+  if (status == BM_OK) {
+    status = bm_hdf5_status(size, path, "get the image");
+  }
+  if (status == BM_OK) {
+    *bytes = BM_SEAL_BYTES + (size_t)size; /* HDF5 leaves the user block out */
+    status = BM_ALLOC(*bytes, image);
+  }
+  if (status == BM_OK) {
+    status = bm_hdf5_status(H5Fget_file_image(file, *image + BM_SEAL_BYTES, (size_t)size), path,
+                            "get the image");
+  }
+  H5Fclose(file);
+  return status;
+}
+
 bm_status_t bm_state_write(const bm_state_t *state, const char *path)
 {
-  char *temporary = NULL;
-  BM_TRY(bm_file_temporary_name(path, &temporary));
-  hid_t creation = H5Pcreate(H5P_FILE_CREATE);
-  H5Pset_userblock(creation, BM_SEAL_BYTES);
-  hid_t file = H5Fcreate(temporary, H5F_ACC_TRUNC, creation, H5P_DEFAULT);
-  H5Pclose(creation);
-  bm_status_t status = bm_hdf5_status(file, temporary, "create this file");
+  char *image = NULL;
+  size_t bytes = 0;
+  bm_status_t status = make_image(state, path, &image, &bytes);
   if (status == BM_OK) {
-    status = write_blocks(state, file, temporary);
-    herr_t closed = H5Fclose(file);
-    if (status == BM_OK) {
-      status = bm_hdf5_status(closed, temporary, "close");
-    }
-    if (status == BM_OK) {
-      status = bm_file_seal(temporary);
-    }
-    if (status == BM_OK) {
-      status = bm_file_publish(temporary, path);
-    } else {
-      unlink(temporary);
-    }
+    bm_file_seal_bytes(image, bytes);
+    status = bm_file_write(path, image, bytes);
   }
-  bm_free(temporary);
+  bm_free(image);
   return status;
 }
 
@@ -347,7 +369,7 @@ static bm_status_t type_of(hid_t dataset, const char *path, const char *name, ty
 
 static bm_status_t read_block(bm_state_t *state, hid_t dataset, const char *path, const char *name)
 {
-  type_t type;
+  type_t type = TYPE_TEXT;
   BM_TRY(type_of(dataset, path, name, &type));
   hid_t space = H5Dget_space(dataset);
   hssize_t count = H5Sget_simple_extent_npoints(space);
@@ -399,8 +421,8 @@ static bm_status_t read_blocks(hid_t file, const char *path, const char *kind, b
   BM_TRY(status);
   BM_TRY(bm_string_copy(path, &(*out)->source));
   walk_t walk = {*out, path, BM_OK};
-  H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, &walk);
-  return walk.status;
+  herr_t result = H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, &walk);
+  return walk.status != BM_OK ? walk.status : bm_hdf5_status(result, path, "list the blocks");
 }
 
 bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)

@@ -155,6 +155,7 @@ void bm_log_progress(bm_log_t *log, double done, const char *format, ...)
     vsnprintf(extra, sizeof extra, format, args);
     va_end(args);
   }
+  done = done < log->total ? done : log->total; /* the last piece may be counted in full */
   char left[32] = "?";
   double elapsed = now - log->started;
   if (done > 0.0) {

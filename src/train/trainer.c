@@ -71,7 +71,8 @@ struct bm_trainer {
   int64_t updates;     /* optimiser steps, skipped ones left out */
   int64_t skipped, best_epoch;
   double best_validation, last_validation;
-  double epoch_loss, epoch_norm; /* sums over the steps of the epoch under way */
+  double epoch_loss, epoch_norm; /* sums over the rows of the epoch under way */
+  double epoch_rows;             /* rows in these sums: those of skipped steps are left out */
   bm_real_t *moments[2];         /* [own slice] */
   bm_real_t *best;               /* [parameters] */
   bm_history_row_t *history;     /* [epochs] */
@@ -329,6 +330,7 @@ static bm_status_t step(bm_trainer_t *trainer)
   } else {
     trainer->epoch_loss += loss * (double)rows;
     trainer->epoch_norm += sqrt(squares) * (double)rows;
+    trainer->epoch_rows += (double)rows;
     BM_TRY(update(trainer, gradient, sqrt(squares)));
   }
   trainer->step++;
@@ -366,7 +368,7 @@ static bm_status_t validate(bm_trainer_t *trainer, double *mean)
 static bm_status_t end_epoch(bm_trainer_t *trainer)
 {
   double units = bm_standardisation_log_det(bm_map_standardisation(trainer->map));
-  double rows = (double)trainer->train_rows;
+  double rows = trainer->epoch_rows;
   trainer->epoch++;
   bm_history_row_t row = {(double)trainer->epoch, trainer->epoch_loss / rows + units, NAN,
                           learning_rate(trainer), trainer->epoch_norm / rows};
@@ -386,6 +388,7 @@ static bm_status_t end_epoch(bm_trainer_t *trainer)
   trainer->history[trainer->history_count++] = row;
   trainer->epoch_loss = 0.0;
   trainer->epoch_norm = 0.0;
+  trainer->epoch_rows = 0.0;
   if (trainer->stepping_s > 0.0) {
     trainer->epoch_rates[trainer->epoch_rate_count++] =
         trainer->stepping_rows / trainer->stepping_s;
@@ -469,7 +472,7 @@ const bm_history_row_t *bm_trainer_history(const bm_trainer_t *trainer, size_t *
 
 /* Counters in the order they are stored. */
 #define BM_COUNTERS 6
-#define BM_SUMS 4
+#define BM_SUMS 5
 #define BM_HISTORY_COLUMNS 5
 
 static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
@@ -478,7 +481,7 @@ static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
                                          trainer->skipped, trainer->best_epoch,
                                          (int64_t)trainer->history_count};
   const double sums[BM_SUMS] = {trainer->best_validation, trainer->last_validation,
-                                trainer->epoch_loss, trainer->epoch_norm};
+                                trainer->epoch_loss, trainer->epoch_norm, trainer->epoch_rows};
   BM_TRY(bm_state_put_ints(state, "trainer/counters", BM_COUNTERS, counters));
   BM_TRY(bm_state_put_doubles(state, "trainer/sums", BM_SUMS, sums));
   return bm_state_put_doubles(state, "trainer/history",
@@ -535,6 +538,7 @@ static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *sta
   trainer->last_validation = sums[1];
   trainer->epoch_loss = sums[2];
   trainer->epoch_norm = sums[3];
+  trainer->epoch_rows = sums[4];
   return bm_state_get_doubles(state, "trainer/history",
                               trainer->history_count * BM_HISTORY_COLUMNS,
                               (double *)trainer->history);

@@ -1,8 +1,8 @@
 #ifndef BOLTZMAP_BASE_JSON_H
 #define BOLTZMAP_BASE_JSON_H
 
-/* JSON, by cJSON behind this one file. Numbers are written with 17 significant digits, non-finite ones
- * as null, so that equal results are equal bytes. */
+/* JSON, by cJSON behind this one file. Numbers are written with the fewest digits (15 to 17) that give
+ * the value back, non-finite ones as null, so that equal results are equal bytes. */
 
 #include <stddef.h>
 
@@ -23,6 +23,9 @@ bm_status_t bm_json_add_string(bm_json_t *parent, const char *name, const char *
 /* Add an object or array and give it for filling; it belongs to the parent. */
 bm_status_t bm_json_add_object(bm_json_t *parent, const char *name, bm_json_t **out);
 bm_status_t bm_json_add_array(bm_json_t *parent, const char *name, bm_json_t **out);
+
+/* Take a member out of an object, if it is there. */
+void bm_json_remove(bm_json_t *object, const char *name);
 
 /* Parse text; BM_ERR_DATA with the place of the mistake. `source` names it in the message. */
 bm_status_t bm_json_parse(const char *source, const char *text, bm_json_t **out);

@@ -18,11 +18,16 @@ typedef enum { BM_SEAL_NONE, BM_SEAL_GOOD, BM_SEAL_BROKEN } bm_seal_t;
 /* `path` with a suffix that marks it unfinished; owned by the caller. */
 bm_status_t bm_file_temporary_name(const char *path, char **out);
 
-/* Reserve disk space for the first `bytes` bytes: a full disk shows here, not half-way. */
+/* Reserve disk space for the first `bytes` bytes of a file, which is made where there is none: a full
+ * disk shows here, not half-way. */
 bm_status_t bm_file_reserve(const char *path, uint64_t bytes);
 
 /* Write the seal into the first BM_SEAL_BYTES bytes of a file that has that much room there. */
 bm_status_t bm_file_seal(const char *path);
+
+/* The same for the bytes of a file that is still in memory: the first BM_SEAL_BYTES of them are written
+ * over. */
+void bm_file_seal_bytes(char *bytes, size_t count);
 
 /* Check the seal. A file without one (made by another program) is BM_SEAL_NONE. */
 bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);

@@ -2,7 +2,7 @@
 #define BOLTZMAP_MODEL_POTENTIAL_H
 
 /* Potentials U(x) with their gradient, batched over configurations, and the Boltzmann density
- * exp(-beta·U)/Z (paper eq. 1). A potential is one file and one row of bm_potential_table. */
+ * exp(-beta·U)/Z (paper eq. 1). A potential is one file and one row of BM_POTENTIAL_TABLE. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,10 +29,11 @@ typedef struct {
   /* required */
   const char *name;          /* system.kind */
   const char *description;   /* one line for --help */
-  const bm_deck_key_t *keys; /* the keys of `system` it reads, each with when = "system.kind=name" */
+  const bm_deck_key_t *keys; /* its keys of `system`, each with when = "system.kind=name" */
   bm_status_t (*create)(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout);
   void (*destroy)(void **self);
-  /* energy[i] = U(x_i); gradient may be NULL */
+  /* energy[i] = U(x_i), +inf at a collision and never NaN for finite x; gradient may be NULL, and
+   * counts only where the energy is finite */
   void (*energy)(const void *self, size_t n, const double *x /* [n][d] */, double *energy /* [n] */,
                  double *gradient /* [n][d] */);
   /* A starting point drawn so that all wells are reached: stream tells walkers apart. */
@@ -52,7 +53,17 @@ typedef struct {
 
 typedef struct bm_potential bm_potential_t;
 
-/* All potentials, ended by NULL, and their names for the deck. */
+/* All potentials: bm_potential_<row> is defined in a file of its own. */
+#define BM_POTENTIAL_TABLE(X)                   \
+  X(coulomb_double_well, "coulomb-double-well") \
+  X(double_well, "double-well")                 \
+  X(gaussian, "gaussian")
+
+#define BM_POTENTIAL_ROW(row, name) extern const bm_potential_ops_t bm_potential_##row;
+BM_POTENTIAL_TABLE(BM_POTENTIAL_ROW)
+#undef BM_POTENTIAL_ROW
+
+/* The rows, ended by NULL, and their names for the deck. */
 extern const bm_potential_ops_t *const bm_potential_table[];
 extern const char *const bm_potential_names[];
 
@@ -69,8 +80,10 @@ const bm_layout_t *bm_potential_layout(const bm_potential_t *potential);
 double bm_potential_beta(const bm_potential_t *potential); /* inverse temperature, 1/energy_unit */
 const bm_potential_ops_t *bm_potential_ops(const bm_potential_t *potential);
 
-/* U and, where gradient is not NULL, its gradient for n configurations, the energy cut-off of Theorem 1
- * applied where the deck asks for it. A collision without cut-off gives +inf energy, never NaN. */
+/* U and, where gradient is not NULL, its gradient for n configurations, the energy cut-off of
+ * Theorem 1 applied where the deck asks for it. For finite x the energy is never NaN: a collision
+ * without softening or cut-off gives +inf. Where the energy is not finite the gradient is given as
+ * zero. */
 void bm_potential_energy(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
                          double *energy /* [n] */, double *gradient /* [n][d] or NULL */);
 

@@ -26,19 +26,43 @@ typedef struct {
 } bm_distance_settings_t;
 
 typedef struct {
-  double w2;      /* mean over the repeats */
-  double error;   /* one standard error: over repeats (subsamples share points: see .c), over
+  double w2;     /* mean over the repeats */
+  double error;  /* one standard error: over repeats (subsamples share points: see .c), over
                      directions for sliced; NaN where neither applies */
-  double spread;  /* standard deviation over repeats; NaN for one */
-  double gap;     /* exact: largest relative duality gap; else 0 */
-  size_t n, d;    /* points of each cloud used per repeat (the first cloud's), columns */
+  double spread; /* standard deviation over repeats; NaN for one */
+  double gap;    /* exact: largest relative duality gap; else 0 */
+  size_t n, d;   /* points of each cloud used per repeat (the first cloud's), columns */
 } bm_distance_result_t;
+
+/* Some of the W2² values of one repeat: what a rank works on at a time. */
+typedef struct {
+  const bm_distance_settings_t *settings;
+  uint64_t seed;       /* of the pair */
+  size_t first, count; /* values; counted through all repeats */
+  bm_cloud_t a, b;     /* as subsampled */
+} bm_distance_task_t;
 
 typedef struct {
   const char *name;
   const char *description;
+
+  /* W2 of one pair of clouds. Collective; BM_ERR_DATA for clouds or settings that the distance
+   * cannot do, with the option that helps. */
   bm_status_t (*compute)(const bm_context_t *context, const bm_distance_settings_t *settings,
                          const bm_cloud_t *a, const bm_cloud_t *b, bm_distance_result_t *result);
+
+  /* What it is made of. None of these communicates. */
+  size_t block; /* values in a task, at most */
+
+  /* Number of W2² values whose mean is the W2² of one repeat. */
+  size_t (*values)(const bm_distance_settings_t *settings);
+
+  /* Refuse what the distance cannot do, n and m points a repeat. */
+  bm_status_t (*check)(const bm_distance_settings_t *settings, size_t n, size_t m, size_t d);
+
+  /* The kernel: the values of a task, and its relative duality gap (0 where there is none). */
+  bm_status_t (*work)(const bm_distance_task_t *task, double *w2_squared /* [count] */,
+                      double *gap);
 } bm_distance_ops_t;
 
 extern const bm_distance_ops_t bm_distance_table[]; /* ended by a NULL name */
@@ -46,9 +70,9 @@ extern const bm_distance_ops_t bm_distance_table[]; /* ended by a NULL name */
 /* Look a distance up; NULL where there is none of that name. */
 const bm_distance_ops_t *bm_distance_find(const char *name);
 
-/* Several pairs of clouds in one call (a floor is twenty of them): results[i] for pair (a[i], b[i]),
- * pair i with seed derived from (settings->seed, i), the pairs shared over the ranks. Same answers
- * as single calls with those seeds. Collective. */
+/* Several pairs of clouds in one call (a floor is twenty of them): results[i] for pair (a[i],
+ * b[i]), pair i with seed bm_random_derive_seed(settings->seed, i), the pairs' repeats and
+ * projections shared over the ranks. Same answers as single calls with those seeds. Collective. */
 bm_status_t bm_distance_batch(const bm_context_t *context, const bm_distance_ops_t *distance,
                               const bm_distance_settings_t *settings, size_t pairs,
                               const bm_cloud_t *a, const bm_cloud_t *b,

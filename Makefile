@@ -1,0 +1,190 @@
+# boltzmap: GNU make. `make help` lists what there is.
+#
+# Everything that is made goes to $(BUILD); for a build outside the source tree run
+#   make -f /path/to/boltzmap/Makefile
+# in the folder where build/ shall be.
+
+TOP := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+BUILD ?= build
+SETUP ?= yes#        install missing Debian packages before configuring; no: leave the system alone
+ARCH ?= native#      instruction set: native, x86-64-v3, x86-64-v4, …
+V ?=#                V=1 shows the commands in full
+NP ?= $(shell nproc)# ranks of `run`, `paper` and `bench`
+OUT ?= out
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion
+CFLAGS ?= -O3 -g
+# No errno and no traps: what it takes to turn loops with sqrt and divisions into vector code; values
+# are not changed. Loops with `omp simd` are the flow's kernels.
+KERNEL_FLAGS := -march=$(strip $(ARCH)) -fno-math-errno -fno-trapping-math -fopenmp-simd
+
+MAIN := $(TOP)/src/app/main.c
+SOURCES := $(filter-out $(MAIN),$(sort $(wildcard $(TOP)/src/*/*.c)))
+HEADERS := $(sort $(wildcard $(TOP)/include/boltzmap/*/*.h))
+UNIT_TESTS := $(sort $(wildcard $(TOP)/tests/unit/*/test_*.c))
+# Layers whose arithmetic is bm_real_t are tested in float32 and in float64.
+REAL_TESTS := $(filter $(foreach layer,flow train generate analyse transport,$(TOP)/tests/unit/$(layer)/%),\
+  $(UNIT_TESTS))
+MPI_TESTS := $(sort $(wildcard $(TOP)/tests/mpi/test_*.c))
+BENCHES := $(sort $(wildcard $(TOP)/tests/bench/bench_*.c))
+C_FILES := $(MAIN) $(SOURCES) $(HEADERS) $(UNIT_TESTS) $(MPI_TESTS) $(BENCHES)
+
+say = $(if $(V),,@echo '  $(1) $(patsubst $(BUILD)/%,%,$@)';)
+
+# Open MPI's own switches, so that ranks start for root, in containers and on few cores.
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+export OMPI_MCA_rmaps_base_oversubscribe := 1
+export OMPI_MCA_btl_vader_single_copy_mechanism := none
+
+.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench format check-format \
+  layers tidy install dist clean help setup FORCE
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+GOALS_WITHOUT_CONFIG := help clean setup format check-format layers dist print-%
+ifneq ($(filter-out $(GOALS_WITHOUT_CONFIG),$(or $(MAKECMDGOALS),all)),)
+include $(BUILD)/config.mk
+endif
+
+all: $(BUILD)/boltzmap
+
+help:
+	@echo "make            build $(BUILD)/boltzmap"
+	@echo "make run        set up, build and run the two-particle experiment in minutes; ends with a report"
+	@echo "make paper      the same at full size (about an hour on two cores)"
+	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
+	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
+	@echo "make bench      training speed beside OpenBLAS's sgemm"
+	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
+	@echo "make tidy       clang-tidy over the C files"
+	@echo "make install    to \$$(DESTDIR)\$$(prefix); make dist: a source archive; make clean"
+	@echo "variables       NP=$(NP) ranks, ARCH=$(strip $(ARCH)), SETUP=yes|no, BUILD=$(BUILD), OUT=$(OUT)"
+
+# --- set-up -------------------------------------------------------------------------------------
+
+setup:
+ifneq ($(strip $(SETUP)),no)
+	@$(TOP)/build-aux/setup.sh
+endif
+
+$(BUILD)/config.mk: $(TOP)/configure.ac $(TOP)/build-aux/config.mk.in $(TOP)/build-aux/config.h.in \
+    $(TOP)/build-aux/setup.sh
+	@$(MAKE) --no-print-directory -f $(TOP)/Makefile setup
+	@mkdir -p $(BUILD)
+	@command -v autoconf >/dev/null || \
+	  { echo "autoconf is missing: apt-get install autoconf | spack install autoconf" >&2; exit 1; }
+	@cd $(TOP) && autoconf -o $(abspath $(BUILD))/configure configure.ac
+	@rm -rf $(BUILD)/autom4te.cache $(TOP)/autom4te.cache
+	@cd $(BUILD) && ./configure --quiet --srcdir=$(TOP) $(CONFIGURE_ARGS)
+	@touch $@
+
+# --- build --------------------------------------------------------------------------------------
+
+CPPFLAGS_ALL = -I$(TOP)/include -I$(BUILD) $(LIB_CPPFLAGS) $(CPPFLAGS)
+CFLAGS_ALL = -std=gnu11 $(WARNINGS) $(CFLAGS) $(KERNEL_FLAGS) $(SANITIZE) -MMD -MP
+
+objects = $(patsubst $(TOP)/src/%.c,$(BUILD)/$(1)/%.o,$(SOURCES))
+
+# $(1): f32 or f64, $(2): its definitions, $(3): suffix of library and program
+define build_rules
+$(BUILD)/$(1)/%.o: $(TOP)/src/%.c | $(BUILD)/revision.h
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $$(CPPFLAGS_ALL) $(2) $$(CFLAGS_ALL) -c $$< -o $$@
+
+$(BUILD)/libboltzmap$(3).a: $$(call objects,$(1))
+	@rm -f $$@
+	$$(call say,AR)ar rcs $$@ $$^
+
+$(BUILD)/boltzmap$(3): $(BUILD)/$(1)/app/main.o $(BUILD)/libboltzmap$(3).a
+	$$(call say,LD)$$(CC) $$(CFLAGS_ALL) $$^ $$(LDFLAGS) $$(LIBS) -lm -o $$@
+
+$(BUILD)/$(1)/tests/%: $(TOP)/tests/%.c $(BUILD)/libboltzmap$(3).a
+	@mkdir -p $$(@D)
+	$$(call say,CC)$$(CC) $$(CPPFLAGS_ALL) $$(CMOCKA_CPPFLAGS) $(2) $$(CFLAGS_ALL) -MF $$@.d $$< \
+	  $(BUILD)/libboltzmap$(3).a $$(LDFLAGS) $$(LIBS) $$(CMOCKA_LIBS) -lm -o $$@
+endef
+$(eval $(call build_rules,f32,,))
+$(eval $(call build_rules,f64,-DBM_REAL_IS_DOUBLE,-f64))
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+$(BUILD)/f32/base/version.o $(BUILD)/f64/base/version.o: $(BUILD)/revision.h $(BUILD)/config.mk
+
+# Rewritten only when the revision is another one.
+$(BUILD)/revision.h: FORCE | $(BUILD)/config.mk
+	@revision=$$(git -C $(TOP) describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown); \
+	line="#define BM_REVISION \"$$revision\""; \
+	[ "$$line" = "$$(cat $@ 2>/dev/null)" ] || echo "$$line" >$@
+
+# --- experiments --------------------------------------------------------------------------------
+
+# What `run` makes smaller than input/two-particle.cfg; the report says so.
+QUICK := training.epochs=40 flow.layers=6 flow.hidden=[128,128] evaluate.exact_subsample=1000
+
+run: $(BUILD)/boltzmap
+	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/two-particle.cfg \
+	  --out $(OUT)/two-particle-quick $(foreach change,$(QUICK),--set '$(change)')
+	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/two-particle-quick
+
+paper: $(BUILD)/boltzmap
+	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/two-particle.cfg --out $(OUT)/two-particle
+	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/two-particle
+
+# --- tests --------------------------------------------------------------------------------------
+
+tests_of = $(patsubst $(TOP)/%.c,$(BUILD)/$(1)/%,$(2))
+UNIT_PROGRAMS = $(call tests_of,f32,$(UNIT_TESTS)) $(call tests_of,f64,$(REAL_TESTS))
+MPI_PROGRAMS = $(call tests_of,f32,$(MPI_TESTS))
+RUN_TESTS = BM_TOP=$(TOP) BM_BUILD=$(abspath $(BUILD)) MPIRUN=$(MPIRUN) $(PYTHON) $(TOP)/tests/run.py
+
+check: $(UNIT_PROGRAMS) $(MPI_PROGRAMS) $(BUILD)/boltzmap
+	@$(RUN_TESTS) --unit $(UNIT_PROGRAMS) --mpi $(MPI_PROGRAMS) --system
+
+check-unit: $(UNIT_PROGRAMS)
+	@$(RUN_TESTS) --unit $^
+
+check-mpi: $(MPI_PROGRAMS)
+	@$(RUN_TESTS) --mpi $^
+
+check-system: $(BUILD)/boltzmap
+	@$(RUN_TESTS) --system
+
+# Leaks of the MPI library itself are none of ours: ASan's leak checker is left off.
+check-asan:
+	@ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory -f $(TOP)/Makefile \
+	  BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
+	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check-unit
+
+bench: $(call tests_of,f32,$(BENCHES))
+	@for program in $^; do $(MPIRUN) -n $(NP) $$program || exit 1; done
+
+# --- care ---------------------------------------------------------------------------------------
+
+format:
+	@clang-format -i $(C_FILES)
+
+check-format:
+	@clang-format --dry-run -Werror $(C_FILES)
+
+layers:
+	@$(TOP)/build-aux/layers.py $(TOP)
+
+tidy: $(BUILD)/config.mk
+	@clang-tidy --quiet $(MAIN) $(SOURCES) -- -std=gnu11 $(CPPFLAGS_ALL) $(shell $(CC) --showme:compile)
+
+install: $(BUILD)/boltzmap
+	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/boltzmap
+	install -m 755 $(BUILD)/boltzmap $(DESTDIR)$(prefix)/bin/
+	cp -r $(TOP)/input $(TOP)/jobs $(TOP)/postprocess $(DESTDIR)$(prefix)/share/boltzmap/
+
+dist:
+	@version=$$(sed -n 's/^AC_INIT(\[boltzmap\], \[\(.*\)\], \[\], .*/\1/p' $(TOP)/configure.ac); \
+	mkdir -p $(BUILD); name=boltzmap-$$version; \
+	git -C $(TOP) archive --format=tar.gz --prefix=$$name/ HEAD >$(BUILD)/$$name.tar.gz && \
+	echo $(BUILD)/$$name.tar.gz
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan
+
+print-%:
+	@echo '$*=$($*)'

@@ -1,0 +1,145 @@
+#include "boltzmap/model/potential.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+#include "boltzmap/model/cutoff.h"
+
+#define BM_CUTOFF_LEAST 1e-100 /* below, 2/epsilon comes near the largest double */
+
+struct bm_potential {
+  const bm_potential_ops_t *ops;
+  void *self;
+  bm_layout_t layout;
+  double beta;
+  double energy_cutoff; /* epsilon of Theorem 1; 0: none */
+};
+
+const bm_potential_ops_t *const bm_potential_table[] = {
+#define BM_POTENTIAL_ROW(row, name) &bm_potential_##row,
+    BM_POTENTIAL_TABLE(BM_POTENTIAL_ROW)
+#undef BM_POTENTIAL_ROW
+        NULL,
+};
+
+const char *const bm_potential_names[] = {
+#define BM_POTENTIAL_ROW(row, name) name,
+    BM_POTENTIAL_TABLE(BM_POTENTIAL_ROW)
+#undef BM_POTENTIAL_ROW
+        NULL,
+};
+
+const bm_deck_key_t bm_potential_keys[] = {
+    {"system.kind", BM_DECK_STRING, NULL, 0, 0, bm_potential_names, NULL, "the potential"},
+    {"system.beta", BM_DECK_REAL, "1.0", 1e-12, 1e12, NULL, NULL,
+     "inverse temperature 1/kT, in one over the unit of energy"},
+    {"system.energy_cutoff", BM_DECK_REAL, "0.0", 0, 1e12, NULL, NULL,
+     "epsilon of the energy cut-off: U is unchanged up to 1/epsilon and constant beyond 2/epsilon; "
+     "0 = none"},
+    {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const bm_potential_ops_t *find(const char *name)
+{
+  for (size_t i = 0; bm_potential_table[i] != NULL; i++) {
+    if (strcmp(bm_potential_table[i]->name, name) == 0) {
+      return bm_potential_table[i];
+    }
+  }
+  return NULL;
+}
+
+static bm_status_t read_deck(const bm_deck_case_t *deck_case, bm_potential_t *potential)
+{
+  potential->beta = bm_deck_real(deck_case, "system.beta");
+  potential->energy_cutoff = bm_deck_real(deck_case, "system.energy_cutoff");
+  if (potential->energy_cutoff > 0.0 && potential->energy_cutoff < BM_CUTOFF_LEAST) {
+    return bm_deck_fail(deck_case, "system.energy_cutoff", "must be 0 or at least %g",
+                        BM_CUTOFF_LEAST);
+  }
+  return potential->ops->create(deck_case, &potential->self, &potential->layout);
+}
+
+bm_status_t bm_potential_create(const bm_deck_case_t *deck_case, bm_potential_t **out)
+{
+  const bm_potential_ops_t *ops = find(bm_deck_string(deck_case, "system.kind"));
+  assert(ops != NULL);
+  BM_TRY(BM_ALLOC(1, out));
+  (*out)->ops = ops;
+  bm_status_t status = read_deck(deck_case, *out);
+  if (status != BM_OK) {
+    bm_potential_destroy(out);
+  }
+  return status;
+}
+
+void bm_potential_destroy(bm_potential_t **potential)
+{
+  if (*potential != NULL) {
+    (*potential)->ops->destroy(&(*potential)->self);
+  }
+  bm_free(*potential);
+  *potential = NULL;
+}
+
+size_t bm_potential_dimension(const bm_potential_t *potential)
+{
+  return potential->layout.particles * potential->layout.dimensions;
+}
+
+const bm_layout_t *bm_potential_layout(const bm_potential_t *potential)
+{
+  return &potential->layout;
+}
+
+double bm_potential_beta(const bm_potential_t *potential)
+{
+  return potential->beta;
+}
+
+const bm_potential_ops_t *bm_potential_ops(const bm_potential_t *potential)
+{
+  return potential->ops;
+}
+
+void bm_potential_energy(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                         double *energy /* [n] */, double *gradient /* [n][d] or NULL */)
+{
+  const size_t d = bm_potential_dimension(potential);
+  potential->ops->energy(potential->self, n, x, energy, gradient);
+  if (potential->energy_cutoff > 0.0) {
+    bm_cutoff_apply(potential->energy_cutoff, n, d, energy, gradient);
+  }
+  for (size_t i = 0; gradient != NULL && i < n; i++) {
+    if (!isfinite(energy[i])) {
+      memset(gradient + i * d, 0, d * sizeof *gradient);
+    }
+  }
+}
+
+void bm_potential_observe(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                          double *values /* [observable_count][n] */)
+{
+  if (potential->ops->observable_count > 0) {
+    potential->ops->observe(potential->self, n, x, values);
+  }
+}
+
+void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uint32_t stream,
+                        double *x /* [d] */)
+{
+  potential->ops->start(potential->self, random, stream, x);
+}
+
+size_t bm_potential_involution_count(const bm_potential_t *potential)
+{
+  return potential->ops->involution_count;
+}
+
+void bm_potential_involution(const bm_potential_t *potential, size_t k, double *x /* [d] */)
+{
+  assert(k < potential->ops->involution_count);
+  potential->ops->involution(potential->self, k, x);
+}

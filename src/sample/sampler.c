@@ -1,0 +1,276 @@
+#include "boltzmap/sample/sampler.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/partition.h"
+#include "boltzmap/parallel/stop.h"
+#include "boltzmap/sample/tune.h"
+
+#define BM_SCHEDULE_STREAM UINT32_MAX /* no walker has this number */
+#define BM_SCHEDULE_SLOT 1            /* slot 0 is the length of HMC's trajectories */
+#define BM_STEPS_MOST 1e14            /* of a run; random numbers count them with 48 bits */
+#define BM_ANY_SAMPLER "reference.sampler=metropolis|mala|langevin|hmc"
+#define BM_EXACT_SAMPLER "reference.sampler=metropolis|mala|hmc"
+
+const bm_sampler_ops_t *const bm_sampler_table[] = {
+#define BM_SAMPLER_ROW(row, name) &bm_sampler_##row,
+    BM_SAMPLER_TABLE(BM_SAMPLER_ROW)
+#undef BM_SAMPLER_ROW
+        NULL,
+};
+
+const char *const bm_sampler_names[] = {
+#define BM_SAMPLER_ROW(row, name) name,
+    BM_SAMPLER_TABLE(BM_SAMPLER_ROW)
+#undef BM_SAMPLER_ROW
+        "file",
+    NULL,
+};
+
+const bm_deck_key_t bm_sampler_keys[] = {
+    {"reference.sampler", BM_DECK_STRING, "\"metropolis\"", 0, 0, bm_sampler_names, NULL,
+     "how reference samples are made, or \"file\" to read them"},
+    {"reference.file", BM_DECK_PATH, NULL, 0, 0, NULL, "reference.sampler=file",
+     "sample set to read"},
+    {"reference.walkers", BM_DECK_INT, "100", 1, 1e9, NULL, BM_ANY_SAMPLER,
+     "independent Markov chains"},
+    {"reference.samples", BM_DECK_INT, "12000", 1, 1e12, NULL, BM_ANY_SAMPLER,
+     "samples of all walkers together; a multiple of walkers"},
+    {"reference.step_size", BM_DECK_REAL, "0.0", 0, 1e12, NULL, BM_ANY_SAMPLER,
+     "first step size (Metropolis: standard deviation; MALA, Langevin: time step; HMC: leapfrog "
+     "step); 0: the sampler's own"},
+    {"reference.adapt", BM_DECK_BOOL, "true", 0, 0, NULL, BM_EXACT_SAMPLER,
+     "adapt the step size to the sampler's best acceptance before sampling"},
+    {"reference.jump_fraction", BM_DECK_REAL, "0.2", 0, 0.9, NULL, BM_ANY_SAMPLER,
+     "share of steps that propose a jump between wells, where the potential knows any"},
+    {"reference.burn_in", BM_DECK_INT, "0", 0, 1e12, NULL, BM_ANY_SAMPLER,
+     "steps before the first frame; 0: from the measured autocorrelation"},
+    {"reference.thinning", BM_DECK_INT, "0", 0, 1e12, NULL, BM_ANY_SAMPLER,
+     "steps between frames; 0: from the measured autocorrelation"},
+    {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+const bm_sampler_ops_t *bm_sampler_find(const char *name)
+{
+  for (size_t i = 0; bm_sampler_table[i] != NULL; i++) {
+    if (strcmp(bm_sampler_table[i]->name, name) == 0) {
+      return bm_sampler_table[i];
+    }
+  }
+  return NULL;
+}
+
+static bm_status_t check_samples(const bm_deck_case_t *deck_case, size_t samples, size_t walkers)
+{
+  size_t below = samples / walkers * walkers;
+  if (below == samples) {
+    return BM_OK;
+  }
+  if (below == 0) {
+    return bm_deck_fail(deck_case, "reference.samples",
+                        "fewer than the %zu walkers; each gives the same number of samples, so "
+                        "the least is %zu",
+                        walkers, walkers);
+  }
+  return bm_deck_fail(deck_case, "reference.samples",
+                      "not a multiple of the %zu walkers; the nearest are %zu and %zu", walkers,
+                      below, below + walkers);
+}
+
+bm_status_t bm_sampler_settings(const bm_deck_case_t *deck_case, bm_sampler_settings_t *settings)
+{
+  const char *name = bm_deck_string(deck_case, "reference.sampler");
+  const bm_sampler_ops_t *ops = bm_sampler_find(name);
+  assert(ops != NULL);
+  *settings = (bm_sampler_settings_t){
+      .sampler = name,
+      .walkers = (size_t)bm_deck_int(deck_case, "reference.walkers"),
+      .samples = (size_t)bm_deck_int(deck_case, "reference.samples"),
+      .step_size = bm_deck_real(deck_case, "reference.step_size"),
+      .adapt =
+          bm_deck_has(deck_case, "reference.adapt") && bm_deck_bool(deck_case, "reference.adapt"),
+      .jump_fraction = bm_deck_real(deck_case, "reference.jump_fraction"),
+      .burn_in = bm_deck_int(deck_case, "reference.burn_in"),
+      .thinning = bm_deck_int(deck_case, "reference.thinning"),
+      .leapfrog_steps = bm_deck_has(deck_case, "reference.leapfrog_steps")
+                            ? bm_deck_int(deck_case, "reference.leapfrog_steps")
+                            : 1,
+  };
+  if (settings->step_size == 0.0) {
+    settings->step_size = ops->default_step_size;
+  }
+  double frames = (double)settings->samples / (double)settings->walkers;
+  if ((double)settings->burn_in + frames * (double)settings->thinning > BM_STEPS_MOST) {
+    return bm_deck_fail(deck_case, "reference.thinning", "more than %g steps in all",
+                        BM_STEPS_MOST);
+  }
+  return check_samples(deck_case, settings->samples, settings->walkers);
+}
+
+void bm_sampler_step(const bm_sampler_ops_t *ops, const bm_sampler_settings_t *settings,
+                     double step_size, bm_walkers_t *walkers, uint64_t step,
+                     bm_sampler_counts_t *counts)
+{
+  double draw[2] = {1.0, 1.0};
+  if (settings->jump_fraction > 0.0 && bm_potential_involution_count(walkers->potential) > 0) {
+    bm_random_uniform2(walkers->move, BM_SCHEDULE_STREAM, step, BM_SCHEDULE_SLOT, draw);
+  }
+  if (draw[0] < settings->jump_fraction) {
+    counts->jumps += (int64_t)walkers->count;
+    counts->jumps_taken += (int64_t)bm_walkers_jump(walkers, step);
+  } else {
+    bm_move_t move = {step_size, settings->leapfrog_steps};
+    counts->local += (int64_t)walkers->count;
+    counts->local_taken += (int64_t)ops->step(walkers, &move, step);
+  }
+}
+
+/* A run under way on this rank. */
+typedef struct {
+  const bm_context_t *context;
+  const bm_sampler_ops_t *ops;
+  const bm_sampler_settings_t *settings;
+  bm_sampler_plan_t plan;
+  bm_walkers_t *walkers;
+  uint64_t step;
+  int64_t done; /* steps after the escape, for progress and stop requests */
+  bm_sampler_counts_t counts;
+  bm_log_t *log;
+} run_t;
+
+static bm_status_t advance(run_t *run, int64_t steps)
+{
+  for (int64_t i = 0; i < steps; i++) {
+    bm_sampler_step(run->ops, run->settings, run->plan.step_size, run->walkers, run->step++,
+                    &run->counts);
+    if (++run->done % BM_STEPS_BETWEEN_POLLS == 0) {
+      BM_TRY(bm_stop_check(run->context));
+      bm_log_progress(run->log, (double)run->done, NULL);
+    }
+  }
+  return BM_OK;
+}
+
+/* Put frame `frame` of each walker into its row, where that row belongs to this rank. */
+static void keep_frame(const bm_walkers_t *walkers, size_t frame, bm_samples_t *samples)
+{
+  const size_t frames = samples->n / samples->walkers;
+  for (size_t i = 0; i < walkers->count; i++) {
+    size_t row = (walkers->first + i) * frames + frame;
+    if (row >= samples->rows.first && row - samples->rows.first < samples->rows.count) {
+      memcpy(samples->x + (row - samples->rows.first) * samples->d, walkers->x + i * walkers->d,
+             walkers->d * sizeof *samples->x);
+    }
+  }
+}
+
+static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
+{
+  const size_t frames = samples->n / samples->walkers;
+  bm_sampler_escape(run->ops, run->walkers, &run->step);
+  BM_TRY(advance(run, run->plan.burn_in));
+  BM_TRY_AGREE(run->context, bm_walkers_check(run->walkers, run->step));
+  run->counts = (bm_sampler_counts_t){0, 0, 0, 0};
+  for (size_t frame = 0; frame < frames; frame++) {
+    BM_TRY(advance(run, run->plan.thinning));
+    keep_frame(run->walkers, frame, samples);
+  }
+  return BM_OK;
+}
+
+static double rate(int64_t taken, int64_t proposed)
+{
+  return proposed > 0 ? (double)taken / (double)proposed : NAN;
+}
+
+static bm_status_t fill_report(const run_t *run, bm_sampler_report_t *report)
+{
+  const bm_sampler_counts_t *own = &run->counts;
+  int64_t counts[4] = {own->local_taken, own->local, own->jumps_taken, own->jumps};
+  BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, counts, 4, MPI_INT64_T, MPI_SUM, run->context->comm));
+  *report = (bm_sampler_report_t){
+      .acceptance = rate(counts[0], counts[1]),
+      .jump_acceptance = rate(counts[2], counts[3]),
+      .step_size = run->plan.step_size,
+      .burn_in = run->plan.burn_in,
+      .thinning = run->plan.thinning,
+      .autocorrelation_steps = run->plan.autocorrelation_steps,
+  };
+  return BM_OK;
+}
+
+/* The walkers whose rows are on this rank. Rows of a single walker lie on all ranks: each makes the
+ * whole chain, which needs no exchange, and keeps its own rows. */
+static bm_range_t walkers_here(const bm_context_t *context, size_t walkers)
+{
+  return walkers == 1 ? (bm_range_t){0, 1} : bm_partition(walkers, context->size, context->rank);
+}
+
+static bm_status_t create_parts(run_t *run, const bm_potential_t *potential, uint64_t seed,
+                                bm_samples_t **samples)
+{
+  const bm_sampler_settings_t *settings = run->settings;
+  bm_range_t own = walkers_here(run->context, settings->walkers);
+  BM_TRY(bm_walkers_create(potential, seed, (uint32_t)own.first, own.count, run->ops->uses_gradient,
+                           &run->walkers));
+  return bm_samples_create(run->context, settings->samples, bm_potential_dimension(potential),
+                           settings->walkers, samples);
+}
+
+bm_status_t bm_sampler_run(const bm_context_t *context, const bm_potential_t *potential,
+                           const bm_sampler_settings_t *settings, uint64_t seed, bm_log_t *log,
+                           bm_samples_t **samples, bm_sampler_report_t *report)
+{
+  run_t run = {.context = context,
+               .ops = bm_sampler_find(settings->sampler),
+               .settings = settings,
+               .log = log};
+  assert(run.ops != NULL && settings->samples % settings->walkers == 0);
+  *samples = NULL;
+  BM_TRY(bm_sampler_tune(context, potential, settings, seed, log, &run.plan));
+  bm_status_t status = bm_agree(context, create_parts(&run, potential, seed, samples));
+  if (status == BM_OK) {
+    size_t frames = settings->samples / settings->walkers;
+    double steps = (double)run.plan.burn_in + (double)frames * (double)run.plan.thinning;
+    bm_log_progress_start(log, "sampling", steps, "steps");
+    status = make_frames(&run, *samples);
+    bm_log_progress_end(log);
+  }
+  if (status == BM_OK) {
+    status = fill_report(&run, report);
+  }
+  bm_walkers_destroy(&run.walkers);
+  if (status != BM_OK) {
+    bm_samples_destroy(samples);
+  }
+  return status;
+}
+
+static bm_status_t follow(bm_walkers_t *walker, double time_step, size_t frames, size_t stride,
+                          double *x /* [frames][d] */)
+{
+  const bm_move_t move = {time_step, 1};
+  uint64_t step = 0;
+  bm_sampler_escape(&bm_sampler_langevin, walker, &step);
+  BM_TRY(bm_walkers_check(walker, step));
+  for (size_t frame = 0; frame < frames; frame++) {
+    memcpy(x + frame * walker->d, walker->x, walker->d * sizeof *x);
+    for (size_t i = 0; i < stride; i++) {
+      bm_sampler_langevin.step(walker, &move, step++);
+    }
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_sampler_trajectory(const bm_potential_t *potential, uint64_t seed, double time_step,
+                                  size_t frames, size_t stride, double *x /* [frames][d] */)
+{
+  bm_walkers_t *walker;
+  BM_TRY(bm_walkers_create(potential, seed, 0, 1, 1, &walker));
+  bm_status_t status = follow(walker, time_step, frames, stride, x);
+  bm_walkers_destroy(&walker);
+  return status;
+}

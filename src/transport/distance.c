@@ -1,0 +1,483 @@
+#include "boltzmap/transport/distance.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+#include "boltzmap/base/random.h"
+#include "boltzmap/base/tree.h"
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/partition.h"
+#include "boltzmap/parallel/stop.h"
+#include "boltzmap/transport/assignment.h"
+#include "boltzmap/transport/marginal.h"
+#include "boltzmap/transport/sliced.h"
+
+#define BM_PROJECTION_BLOCK 16 /* projections in a task; many tasks share out evenly */
+
+static size_t one_value(const bm_distance_settings_t *settings)
+{
+  (void)settings;
+  return 1;
+}
+
+static size_t one_value_a_projection(const bm_distance_settings_t *settings)
+{
+  return settings->projections;
+}
+
+static bm_status_t check_exact(const bm_distance_settings_t *settings, size_t n, size_t m, size_t d)
+{
+  (void)settings;
+  (void)d;
+  if (n != m) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "the exact distance pairs sets of equal size, these have %zu and %zu points: "
+                   "draw as many from each with --subsample, or use sliced",
+                   n, m);
+  }
+  if (n > BM_ASSIGNMENT_MAX) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "the exact distance takes at most %d points (memory grows as their square), "
+                   "these are %zu: draw fewer with --subsample, and several times with --repeats",
+                   BM_ASSIGNMENT_MAX, n);
+  }
+  return BM_OK;
+}
+
+static bm_status_t check_sliced(const bm_distance_settings_t *settings, size_t n, size_t m,
+                                size_t d)
+{
+  (void)n;
+  (void)m;
+  (void)d;
+  if (settings->projections == 0) {
+    return BM_FAIL(BM_ERR_DATA, "the sliced distance needs at least one projection");
+  }
+  if (settings->period > 0.0) {
+    return BM_FAIL(BM_ERR_DATA, "the sliced distance has no meaning on a torus: use exact or "
+                                "marginal with --period, or leave --period out");
+  }
+  return BM_OK;
+}
+
+static bm_status_t check_marginal(const bm_distance_settings_t *settings, size_t n, size_t m,
+                                  size_t d)
+{
+  (void)settings;
+  (void)n;
+  (void)m;
+  if (d != 1) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "the marginal distance is that of one column, these sets have %zu: name one "
+                   "with --columns",
+                   d);
+  }
+  return BM_OK;
+}
+
+static bm_status_t work_exact(const bm_distance_task_t *task, double *w2_squared, double *gap)
+{
+  bm_assignment_result_t result;
+  BM_TRY(bm_assignment_w2(task->a.n, task->a.d, task->a.x, task->b.x, task->settings->period, NULL,
+                          &result));
+  *w2_squared = result.w2 * result.w2;
+  *gap = result.gap;
+  return BM_OK;
+}
+
+static bm_status_t work_sliced(const bm_distance_task_t *task, double *w2_squared, double *gap)
+{
+  const size_t d = task->a.d;
+  double *directions = NULL;
+  BM_TRY(BM_ALLOC(task->count * d, &directions));
+  bm_sliced_directions(task->seed, task->first, task->count, d, directions);
+  bm_status_t status = bm_sliced_w2_squared(task->a.n, task->b.n, d, task->a.x, task->b.x,
+                                            task->count, directions, w2_squared);
+  bm_free(directions);
+  *gap = 0.0;
+  return status;
+}
+
+static bm_status_t work_marginal(const bm_distance_task_t *task, double *w2_squared, double *gap)
+{
+  *gap = 0.0;
+  return bm_marginal_w2_squared(task->a.n, task->a.x, task->b.n, task->b.x, task->settings->period,
+                                w2_squared);
+}
+
+/* All pairs of a call. A task is (pair, repeat, block of values); tasks are numbered in that order
+ * and dealt over the ranks in contiguous blocks. */
+typedef struct {
+  const bm_distance_ops_t *distance;
+  const bm_distance_settings_t *settings;
+  const bm_cloud_t *a, *b; /* [pairs] */
+  const uint64_t *seeds;   /* [pairs] */
+  size_t pairs, repeats;
+  size_t values, blocks; /* of one repeat */
+} batch_t;
+
+/* The subsample that a rank has at hand; tasks of one repeat follow each other. */
+typedef struct {
+  size_t repeat; /* counted through all pairs */
+  int drawn;
+  bm_cloud_t a, b;
+  double *x, *y;
+} subsample_t;
+
+static size_t points_of(const bm_distance_settings_t *settings, const bm_cloud_t *cloud)
+{
+  return settings->subsample > 0 ? settings->subsample : cloud->n;
+}
+
+static size_t task_count(const batch_t *batch)
+{
+  return batch->pairs * batch->repeats * batch->blocks;
+}
+
+/* Where the values of a task begin among those of all tasks; that of the last one's successor is
+ * the number of values. */
+static size_t value_offset(const batch_t *batch, size_t task)
+{
+  return task / batch->blocks * batch->values + task % batch->blocks * batch->distance->block;
+}
+
+static bm_status_t check_cloud(const bm_distance_settings_t *settings, const bm_cloud_t *cloud)
+{
+  if (cloud->n == 0 || cloud->d == 0) {
+    return BM_FAIL(BM_ERR_DATA, "a set of %zu points in %zu columns has no distance", cloud->n,
+                   cloud->d);
+  }
+  if (cloud->n > INT_MAX) {
+    return BM_FAIL(BM_ERR_DATA, "%zu points are more than distances can take", cloud->n);
+  }
+  if (settings->subsample > cloud->n) {
+    return BM_FAIL(BM_ERR_DATA, "--subsample of %zu points from a set of %zu", settings->subsample,
+                   cloud->n);
+  }
+  for (size_t i = 0; i < cloud->n * cloud->d; i++) {
+    if (!isfinite(cloud->x[i])) {
+      return BM_FAIL(BM_ERR_DATA, "row %zu, column %zu is not a finite number", i / cloud->d,
+                     i % cloud->d);
+    }
+  }
+  return BM_OK;
+}
+
+static bm_status_t check_batch(const batch_t *batch)
+{
+  const bm_distance_settings_t *settings = batch->settings;
+  if (!(settings->period >= 0.0) || !isfinite(settings->period)) {
+    return BM_FAIL(BM_ERR_DATA, "--period %g: a positive length is expected", settings->period);
+  }
+  for (size_t p = 0; p < batch->pairs; p++) {
+    const bm_cloud_t *a = &batch->a[p], *b = &batch->b[p];
+    if (a->d != b->d) {
+      return BM_FAIL(BM_ERR_DATA, "the sets have %zu and %zu columns: choose with --columns", a->d,
+                     b->d);
+    }
+    bm_status_t status = check_cloud(settings, a);
+    if (status != BM_OK) {
+      return bm_status_prefix(status, "first set");
+    }
+    status = check_cloud(settings, b);
+    if (status != BM_OK) {
+      return bm_status_prefix(status, "second set");
+    }
+    BM_TRY(batch->distance->check(settings, points_of(settings, a), points_of(settings, b), a->d));
+  }
+  return BM_OK;
+}
+
+/* `count` rows of the cloud without replacement: the first steps of a Fisher-Yates shuffle. */
+static bm_status_t draw_rows(const bm_cloud_t *cloud, uint64_t seed, size_t stream, size_t count,
+                             double *rows /* [count][d] */)
+{
+  const bm_random_t random = bm_random(seed, BM_PURPOSE_SUBSAMPLE);
+  uint32_t *order = NULL;
+  BM_TRY(BM_ALLOC(cloud->n, &order));
+  for (size_t i = 0; i < cloud->n; i++) {
+    order[i] = (uint32_t)i;
+  }
+  for (size_t i = 0; i < count; i++) {
+    size_t j = i + (size_t)bm_random_below(random, (uint32_t)stream, i, 0, cloud->n - i);
+    uint32_t drawn = order[j];
+    order[j] = order[i];
+    memcpy(rows + i * cloud->d, cloud->x + drawn * cloud->d, cloud->d * sizeof *rows);
+  }
+  bm_free(order);
+  return BM_OK;
+}
+
+/* The clouds of a repeat. The two are drawn independently, also where they are one and the same. */
+static bm_status_t draw(const batch_t *batch, size_t repeat, subsample_t *sample)
+{
+  if (sample->drawn && sample->repeat == repeat) {
+    return BM_OK;
+  }
+  const size_t pair = repeat / batch->repeats;
+  const size_t stream = 2 * (repeat % batch->repeats);
+  const size_t count = batch->settings->subsample;
+  const uint64_t seed = batch->seeds[pair];
+  sample->repeat = repeat;
+  sample->drawn = 1;
+  sample->a = batch->a[pair];
+  sample->b = batch->b[pair];
+  if (count == 0) {
+    return BM_OK;
+  }
+  bm_free(sample->x);
+  bm_free(sample->y);
+  sample->x = sample->y = NULL;
+  BM_TRY(BM_ALLOC(count * sample->a.d, &sample->x));
+  BM_TRY(BM_ALLOC(count * sample->b.d, &sample->y));
+  BM_TRY(draw_rows(&batch->a[pair], seed, stream, count, sample->x));
+  BM_TRY(draw_rows(&batch->b[pair], seed, stream + 1, count, sample->y));
+  sample->a = (bm_cloud_t){count, sample->a.d, sample->x};
+  sample->b = (bm_cloud_t){count, sample->b.d, sample->y};
+  return BM_OK;
+}
+
+static bm_status_t work_task(const batch_t *batch, size_t task, subsample_t *sample,
+                             double *w2_squared, double *gap)
+{
+  if (bm_stop_pending()) {
+    return BM_FAIL(BM_STOPPED, "stopped on request; run the same command again to go on");
+  }
+  const size_t repeat = task / batch->blocks;
+  BM_TRY(draw(batch, repeat, sample));
+  const size_t offset = value_offset(batch, task);
+  const bm_distance_task_t piece = {.settings = batch->settings,
+                                    .seed = batch->seeds[repeat / batch->repeats],
+                                    .first = offset - repeat / batch->repeats * batch->repeats *
+                                                          batch->values,
+                                    .count = value_offset(batch, task + 1) - offset,
+                                    .a = sample->a,
+                                    .b = sample->b};
+  return batch->distance->work(&piece, w2_squared + offset, gap + task);
+}
+
+static bm_status_t work_own(const batch_t *batch, bm_range_t own, double *w2_squared, double *gap)
+{
+  subsample_t sample = {0};
+  bm_status_t status = BM_OK;
+  for (size_t t = own.first; t < own.first + own.count && status == BM_OK; t++) {
+    status = work_task(batch, t, &sample, w2_squared, gap);
+  }
+  bm_free(sample.x);
+  bm_free(sample.y);
+  return status;
+}
+
+/* Fill in what the other ranks worked out. Collective. */
+static bm_status_t gather(const bm_context_t *context, const batch_t *batch,
+                          int *table /* [4][size] */, double *w2_squared, double *gap)
+{
+  int *counts = table, *offsets = table + context->size;
+  int *task_counts = offsets + context->size, *task_offsets = task_counts + context->size;
+  for (int rank = 0; rank < context->size; rank++) {
+    bm_range_t range = bm_partition(task_count(batch), context->size, rank);
+    size_t first = value_offset(batch, range.first);
+    counts[rank] = (int)(value_offset(batch, range.first + range.count) - first);
+    offsets[rank] = (int)first;
+    task_counts[rank] = (int)range.count;
+    task_offsets[rank] = (int)range.first;
+  }
+  BM_TRY_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, w2_squared, counts, offsets,
+                            MPI_DOUBLE, context->comm));
+  BM_TRY_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, gap, task_counts, task_offsets,
+                            MPI_DOUBLE, context->comm));
+  return BM_OK;
+}
+
+static double mean_of(size_t count, const double *values)
+{
+  return bm_tree_sum(count, values) / (double)count;
+}
+
+/* Standard deviation; NaN for a single value. `scratch` [count]. */
+static double deviation_of(size_t count, const double *values, double *scratch)
+{
+  const double mean = mean_of(count, values);
+  for (size_t i = 0; i < count; i++) {
+    scratch[i] = (values[i] - mean) * (values[i] - mean);
+  }
+  return count > 1 ? sqrt(bm_tree_sum(count, scratch) / (double)(count - 1)) : NAN;
+}
+
+/* Standard error of the mean over repeats. Subsamples of `drawn` from `n` points share points, so
+ * that their spread is too small by what all of them have in common, the luck of the n points. To
+ * first order two of them correlate as drawn/n, and 1/repeats + drawn/(n - drawn) in place of
+ * 1/repeats makes up for it: the factor of the delete-d jackknife (Shao, Wu, Ann. Statist. 17,
+ * 1176, 1989; Nadeau, Bengio, Mach. Learn. 52, 239, 2003). It errs on the safe side where the
+ * clouds are alike. NaN where nothing is left out, since then the spread says nothing of it. */
+static double repeat_error(double spread, size_t repeats, size_t drawn, size_t n)
+{
+  if (drawn >= n) {
+    return NAN;
+  }
+  return spread * sqrt(1.0 / (double)repeats + (double)drawn / (double)(n - drawn));
+}
+
+static void summarise(const batch_t *batch, size_t pair, const double *w2_squared,
+                      const double *gap, double *scratch, bm_distance_result_t *result)
+{
+  const bm_cloud_t *a = &batch->a[pair], *b = &batch->b[pair];
+  const size_t repeats = batch->repeats, values = batch->values;
+  const double *own = w2_squared + pair * repeats * values;
+  double *w2 = scratch + (repeats > values ? repeats : values);
+  for (size_t r = 0; r < repeats; r++) {
+    w2[r] = sqrt(mean_of(values, own + r * values));
+  }
+  *result = (bm_distance_result_t){.w2 = mean_of(repeats, w2),
+                                   .spread = deviation_of(repeats, w2, scratch),
+                                   .n = points_of(batch->settings, a),
+                                   .d = a->d};
+  if (repeats > 1) {
+    result->error = repeat_error(result->spread, repeats, result->n, a->n < b->n ? a->n : b->n);
+  } else {
+    /* of W2 from that of W2²; no directions differ where W2 is 0 */
+    double error = deviation_of(values, own, scratch) / sqrt((double)values);
+    result->error = result->w2 > 0.0 ? error / (2.0 * result->w2) : error;
+  }
+  for (size_t t = 0; t < repeats * batch->blocks; t++) {
+    result->gap = fmax(result->gap, gap[pair * repeats * batch->blocks + t]);
+  }
+}
+
+typedef struct {
+  double *w2_squared; /* [pairs][repeats][values] */
+  double *gap;        /* [pairs][repeats][blocks] */
+  double *scratch;    /* [max(repeats, values) + repeats] */
+  int *table;         /* [4][ranks] */
+} room_t;
+
+static bm_status_t allocate(const batch_t *batch, int ranks, room_t *room)
+{
+  const size_t repeats = batch->repeats, values = batch->values;
+  BM_TRY(check_batch(batch));
+  if ((double)batch->pairs * (double)repeats * (double)values > INT_MAX) {
+    return BM_FAIL(BM_ERR_DATA, "%zu pairs of %zu repeats with %zu projections are too many",
+                   batch->pairs, repeats, values);
+  }
+  BM_TRY(BM_ALLOC(batch->pairs * repeats * values, &room->w2_squared));
+  BM_TRY(BM_ALLOC(task_count(batch), &room->gap));
+  BM_TRY(BM_ALLOC((repeats > values ? repeats : values) + repeats, &room->scratch));
+  return BM_ALLOC(4 * (size_t)ranks, &room->table);
+}
+
+/* One rank's failure is everybody's before the first exchange, and after the work. Collective. */
+static bm_status_t run(const bm_context_t *context, const batch_t *batch, room_t *room,
+                       bm_distance_result_t *results /* [pairs] */)
+{
+  BM_TRY_AGREE(context, allocate(batch, context->size, room));
+  const bm_range_t own = bm_partition(task_count(batch), context->size, context->rank);
+  BM_TRY_AGREE(context, work_own(batch, own, room->w2_squared, room->gap));
+  BM_TRY(gather(context, batch, room->table, room->w2_squared, room->gap));
+  for (size_t p = 0; p < batch->pairs; p++) {
+    summarise(batch, p, room->w2_squared, room->gap, room->scratch, &results[p]);
+  }
+  return BM_OK;
+}
+
+static bm_status_t run_pairs(const bm_context_t *context, const bm_distance_ops_t *distance,
+                             const bm_distance_settings_t *settings, batch_t batch,
+                             bm_distance_result_t *results)
+{
+  batch.distance = distance;
+  batch.settings = settings;
+  batch.repeats = settings->subsample > 0 && settings->repeats > 0 ? settings->repeats : 1;
+  batch.values = distance->values(settings);
+  batch.blocks = (batch.values + distance->block - 1) / distance->block;
+  room_t room = {0};
+  bm_status_t status = run(context, &batch, &room, results);
+  bm_free(room.w2_squared);
+  bm_free(room.gap);
+  bm_free(room.scratch);
+  bm_free(room.table);
+  return status;
+}
+
+static bm_status_t compute(const bm_context_t *context, const char *name,
+                           const bm_distance_settings_t *settings, const bm_cloud_t *a,
+                           const bm_cloud_t *b, bm_distance_result_t *result)
+{
+  const batch_t pair = {.a = a, .b = b, .seeds = &settings->seed, .pairs = 1};
+  return run_pairs(context, bm_distance_find(name), settings, pair, result);
+}
+
+static bm_status_t compute_exact(const bm_context_t *context,
+                                 const bm_distance_settings_t *settings, const bm_cloud_t *a,
+                                 const bm_cloud_t *b, bm_distance_result_t *result)
+{
+  return compute(context, "exact", settings, a, b, result);
+}
+
+static bm_status_t compute_sliced(const bm_context_t *context,
+                                  const bm_distance_settings_t *settings, const bm_cloud_t *a,
+                                  const bm_cloud_t *b, bm_distance_result_t *result)
+{
+  return compute(context, "sliced", settings, a, b, result);
+}
+
+static bm_status_t compute_marginal(const bm_context_t *context,
+                                    const bm_distance_settings_t *settings, const bm_cloud_t *a,
+                                    const bm_cloud_t *b, bm_distance_result_t *result)
+{
+  return compute(context, "marginal", settings, a, b, result);
+}
+
+const bm_distance_ops_t bm_distance_table[] = {
+    {.name = "exact",
+     .description = "optimal assignment of equal numbers of points, with a dual certificate",
+     .compute = compute_exact,
+     .block = 1,
+     .values = one_value,
+     .check = check_exact,
+     .work = work_exact},
+    {.name = "sliced",
+     .description = "mean over random directions of the distance of projections",
+     .compute = compute_sliced,
+     .block = BM_PROJECTION_BLOCK,
+     .values = one_value_a_projection,
+     .check = check_sliced,
+     .work = work_sliced},
+    {.name = "marginal",
+     .description = "distance of quantile functions of one column",
+     .compute = compute_marginal,
+     .block = 1,
+     .values = one_value,
+     .check = check_marginal,
+     .work = work_marginal},
+    {0}};
+
+const bm_distance_ops_t *bm_distance_find(const char *name)
+{
+  for (const bm_distance_ops_t *row = bm_distance_table; row->name != NULL; row++) {
+    if (strcmp(row->name, name) == 0) {
+      return row;
+    }
+  }
+  return NULL;
+}
+
+bm_status_t bm_distance_batch(const bm_context_t *context, const bm_distance_ops_t *distance,
+                              const bm_distance_settings_t *settings, size_t pairs,
+                              const bm_cloud_t *a, const bm_cloud_t *b,
+                              bm_distance_result_t *results /* [pairs] */)
+{
+  if (pairs == 0) {
+    return BM_OK;
+  }
+  uint64_t *seeds = NULL;
+  BM_TRY_AGREE(context, BM_ALLOC(pairs, &seeds));
+  for (size_t p = 0; p < pairs; p++) {
+    seeds[p] = bm_random_derive_seed(settings->seed, p);
+  }
+  const batch_t batch = {.a = a, .b = b, .seeds = seeds, .pairs = pairs};
+  bm_status_t status = run_pairs(context, distance, settings, batch, results);
+  bm_free(seeds);
+  return status;
+}

@@ -1,0 +1,237 @@
+#include "tiny_map.h"
+
+#include <math.h>
+
+#include "boltzmap/train/trainer.h"
+
+#define ROWS 330 /* 66 of them held out: 264 are eight batches of 32 and one of 8 */
+#define EPOCHS 3
+
+/* What a run came to. */
+typedef struct {
+  bm_real_t *parameters;
+  size_t parameter_count;
+  bm_history_row_t history[EPOCHS];
+  size_t history_count;
+  bm_training_report_t report;
+} result_t;
+
+static bm_trainer_settings_t settings_of_test(int64_t shards)
+{
+  return (bm_trainer_settings_t){.loss = bm_loss_find("nll"),
+                                 .epochs = EPOCHS,
+                                 .batch = 32,
+                                 .shards = shards,
+                                 .learning_rate = 1e-2,
+                                 .final_learning_rate = 0.1,
+                                 .cosine = 1,
+                                 .warmup_steps = 5,
+                                 .clip_norm = 2.0,
+                                 .validation_fraction = 0.2,
+                                 .validate_every = 1,
+                                 .keep_best = 1};
+}
+
+static const double *rows; /* [ROWS][TINY_D] */
+
+static bm_trainer_t *made_trainer(const bm_context_t *context, bm_map_t *map,
+                                  const bm_trainer_settings_t *settings)
+{
+  const bm_training_data_t data = {ROWS, TINY_D, 10, rows};
+  bm_trainer_t *trainer;
+  REQUIRE(bm_trainer_create(context, map, settings, &data, 3, &trainer) == BM_OK);
+  return trainer;
+}
+
+static void take_result(bm_trainer_t *trainer, bm_map_t *map, result_t *result)
+{
+  const bm_history_row_t *history = bm_trainer_history(trainer, &result->history_count);
+  memcpy(result->history, history, result->history_count * sizeof *history);
+  bm_trainer_report(trainer, &result->report);
+  result->parameter_count = bm_flow_parameter_count(bm_map_flow(map));
+  REQUIRE(BM_ALLOC(result->parameter_count, &result->parameters) == BM_OK);
+  memcpy(result->parameters, bm_flow_parameters(bm_map_flow(map)),
+         result->parameter_count * sizeof *result->parameters);
+}
+
+static result_t train(const bm_context_t *context, const bm_trainer_settings_t *settings)
+{
+  result_t result;
+  bm_map_t *map = tiny_map(ROWS, rows);
+  bm_trainer_t *trainer = made_trainer(context, map, settings);
+  REQUIRE(bm_trainer_run(trainer, NULL, NULL, NULL) == BM_OK);
+  take_result(trainer, map, &result);
+  bm_trainer_destroy(&trainer);
+  bm_map_destroy(&map);
+  return result;
+}
+
+static void check_equal(const result_t *a, const result_t *b)
+{
+  CHECK(a->parameter_count == b->parameter_count);
+  CHECK_BITS(a->parameters, b->parameters, a->parameter_count);
+  CHECK(a->history_count == EPOCHS && b->history_count == EPOCHS);
+  CHECK_BITS(a->history, b->history, EPOCHS);
+  CHECK(a->report.steps == b->report.steps && a->report.best_epoch == b->report.best_epoch);
+  CHECK_BITS(&a->report.best_validation, &b->report.best_validation, 1);
+}
+
+/* Stop after some steps with a checkpoint, as a signal would have it. */
+typedef struct {
+  int64_t stop_at;
+  bm_state_t *state; /* rank 0 */
+} stopping_t;
+
+static bm_status_t save_and_stop(bm_trainer_t *trainer, void *data)
+{
+  stopping_t *stopping = data;
+  if (bm_trainer_step(trainer) < stopping->stop_at) {
+    return BM_OK;
+  }
+  BM_TRY(bm_trainer_save(trainer, stopping->state));
+  return BM_FAIL(BM_STOPPED, "test");
+}
+
+/* Rank 0's state by way of a file to every rank. */
+static bm_state_t *through_file(const bm_context_t *all, bm_state_t **state, const char *path)
+{
+  bm_state_t *back;
+  if (bm_context_is_root(all)) {
+    REQUIRE(bm_state_write(*state, path) == BM_OK);
+    bm_state_destroy(state);
+  }
+  REQUIRE(bm_state_read_all(all, path, "checkpoint", &back) == BM_OK);
+  if (bm_context_is_root(all)) {
+    unlink(path);
+  }
+  return back;
+}
+
+/* Train on `first` up to a step, go on on `second` to the end. The first context may be one of rank 0
+ * alone. */
+static result_t train_in_two(const bm_context_t *all, const bm_context_t *first,
+                             const bm_context_t *second, const bm_trainer_settings_t *settings,
+                             stopping_t stopping, const char *path)
+{
+  result_t result;
+  REQUIRE(bm_state_create("checkpoint", &stopping.state) == BM_OK);
+  bm_map_t *map = tiny_map(ROWS, rows);
+  bm_trainer_t *trainer = made_trainer(first, map, settings);
+  CHECK(bm_trainer_run(trainer, NULL, save_and_stop, &stopping) == BM_STOPPED);
+  bm_trainer_destroy(&trainer);
+  bm_map_destroy(&map);
+  bm_state_t *state = through_file(all, &stopping.state, path);
+  bm_state_destroy(&stopping.state);
+  map = tiny_map(ROWS, rows);
+  trainer = made_trainer(second, map, settings);
+  REQUIRE(bm_trainer_restore(trainer, state) == BM_OK);
+  CHECK(bm_trainer_step(trainer) == stopping.stop_at);
+  REQUIRE(bm_trainer_run(trainer, NULL, NULL, NULL) == BM_OK);
+  take_result(trainer, map, &result);
+  bm_trainer_destroy(&trainer);
+  bm_map_destroy(&map);
+  bm_state_destroy(&state);
+  return result;
+}
+
+static void training_does_not_depend_on_the_ranks(const bm_context_t *all,
+                                                  const bm_context_t *alone)
+{
+  const int64_t shards[] = {1, 2, 5, 8, 12};
+  for (size_t s = 0; s < sizeof shards / sizeof shards[0]; s++) {
+    bm_trainer_settings_t settings = settings_of_test(shards[s]);
+    result_t single = train(alone, &settings);
+    result_t together = train(all, &settings);
+    check_equal(&single, &together);
+    CHECK(single.history[EPOCHS - 1].nll_train < single.history[0].nll_train - 0.05);
+    bm_free(single.parameters);
+    bm_free(together.parameters);
+  }
+}
+
+/* After the first step, in an epoch, at an epoch's end, after the last step; going on with as many ranks,
+ * and with one. */
+static void going_on_gives_the_bits_of_never_stopping(const bm_context_t *all,
+                                                      const bm_context_t *alone, const char *path)
+{
+  bm_trainer_settings_t settings = settings_of_test(8);
+  result_t whole = train(all, &settings);
+  const int64_t stops[] = {1, 13, 18, 27};
+  const bm_context_t *const pairs[][2] = {{all, all}, {all, alone}, {alone, all}};
+  for (size_t s = 0; s < sizeof stops / sizeof stops[0]; s++) {
+    for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
+      result_t resumed = train_in_two(all, pairs[p][0], pairs[p][1], &settings,
+                                      (stopping_t){stops[s], NULL}, path);
+      check_equal(&whole, &resumed);
+      bm_free(resumed.parameters);
+    }
+  }
+  CHECK(whole.report.steps == 27);
+  bm_free(whole.parameters);
+}
+
+/* Only the last rank's data are bad, yet all ranks stop with the same words; asked to, all skip. */
+static void a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(const bm_context_t *all)
+{
+  bm_trainer_settings_t settings = settings_of_test(8);
+  double *bad = tiny_data(ROWS);
+  const bm_training_data_t data = {ROWS, TINY_D, 10, bad};
+  bad[40 * TINY_D] = NAN;
+  for (int skip = 0; skip < 2; skip++) {
+    settings.skip_nonfinite = skip;
+    bm_map_t *map = tiny_map(ROWS, rows);
+    bm_trainer_t *trainer;
+    bm_training_report_t report;
+    REQUIRE(bm_trainer_create(all, map, &settings, &data, 3, &trainer) == BM_OK);
+    bm_status_t status = bm_trainer_run(trainer, NULL, NULL, NULL);
+    bm_trainer_report(trainer, &report);
+    if (skip) {
+      CHECK(status == BM_OK && report.skipped_steps == EPOCHS && report.steps == 27);
+      CHECK(isfinite(report.best_validation));
+    } else {
+      CHECK(status == BM_ERR_DATA);
+      CHECK(strstr(bm_status_message(), "step") != NULL);
+      CHECK(strstr(bm_status_message(), "shard") != NULL);
+    }
+    bm_trainer_destroy(&trainer);
+    bm_map_destroy(&map);
+  }
+  bm_free(bad);
+}
+
+static void a_checkpoint_of_another_flow_is_refused(const bm_context_t *all)
+{
+  bm_trainer_settings_t settings = settings_of_test(8);
+  const bm_real_t few[3] = {0};
+  bm_state_t *state;
+  bm_map_t *map = tiny_map(ROWS, rows);
+  bm_trainer_t *trainer = made_trainer(all, map, &settings);
+  REQUIRE(bm_state_create("checkpoint", &state) == BM_OK);
+  CHECK(bm_trainer_restore(trainer, state) == BM_ERR_DATA);
+  REQUIRE(bm_state_put_reals(state, "trainer/moment_1", 3, few) == BM_OK);
+  CHECK(bm_trainer_restore(trainer, state) == BM_ERR_DATA);
+  CHECK(strstr(bm_status_message(), "trainer/moment_1") != NULL);
+  bm_state_destroy(&state);
+  bm_trainer_destroy(&trainer);
+  bm_map_destroy(&map);
+}
+
+int main(int argc, char **argv)
+{
+  bm_context_t *all;
+  bm_context_t *alone;
+  char folder[256];
+  char path[300];
+  check_start(&argc, &argv, &all, &alone);
+  check_folder(all, folder);
+  snprintf(path, sizeof path, "%s/checkpoint.h5", folder);
+  double *x = tiny_data(ROWS);
+  rows = x;
+  training_does_not_depend_on_the_ranks(all, alone);
+  going_on_gives_the_bits_of_never_stopping(all, alone, path);
+  a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(all);
+  a_checkpoint_of_another_flow_is_refused(all);
+  bm_free(x);
+  check_folder_end(all, folder);
+  return check_end(&all, &alone);
+}
