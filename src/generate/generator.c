@@ -9,6 +9,16 @@
 
 #define BM_PIECE (64 * BM_MAP_CHUNK) /* rows a rank makes between writes */
 
+bm_status_t bm_generate_load(const bm_context_t *context, const char *path, bm_map_t **map)
+{
+  bm_state_t *state = NULL;
+  *map = NULL;
+  BM_TRY(bm_state_read_all(context, path, "model", &state));
+  bm_status_t status = bm_map_load(state, map);
+  bm_state_destroy(&state);
+  return bm_agree(context, status == BM_OK ? status : bm_status_prefix(status, "%s", path));
+}
+
 void bm_generate_base(uint64_t seed, size_t first, size_t count, size_t d, double *base)
 {
   bm_random_t random = bm_random(seed, BM_PURPOSE_GENERATE);

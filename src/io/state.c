@@ -425,6 +425,20 @@ static bm_status_t read_blocks(hid_t file, const char *path, const char *kind, b
   return walk.status != BM_OK ? walk.status : bm_hdf5_status(result, path, "list the blocks");
 }
 
+int bm_state_recognise(const char *path)
+{
+  bm_seal_t seal;
+  if (bm_file_check_seal(path, &seal) != BM_OK || seal != BM_SEAL_GOOD) {
+    return 0;
+  }
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  int found = file >= 0 && H5Aexists(file, "state_version") > 0;
+  if (file >= 0) {
+    H5Fclose(file);
+  }
+  return found;
+}
+
 bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
 {
   *out = NULL;

@@ -27,6 +27,10 @@ static const bm_deck_key_t keys[] = {
 
 static const bm_observable_name_t observables[] = {{"r", "1"}};
 
+/* The mean of x1 is 0 by symmetry, so that its variance is the mean square. */
+static const bm_observable_name_t averages[] = {
+    {"mean_r", "1"}, {"prob_r_below_0.8", "1"}, {"prob_same_well", "1"}, {"var_x1", "1"}};
+
 static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout)
 {
   double softening = bm_deck_real(deck_case, "system.softening");
@@ -120,6 +124,17 @@ static void observe(const void *self, size_t n, const double *x /* [n][4] */, do
   }
 }
 
+static void average(const void *self, size_t n, const double *x /* [n][4] */, double *values)
+{
+  observe(self, n, x, values);
+  for (size_t i = 0; i < n; i++) {
+    const double *xi = x + i * BM_D;
+    values[n + i] = values[i] < 0.8 ? 1.0 : 0.0;
+    values[2 * n + i] = xi[0] * xi[2] > 0.0 ? 1.0 : 0.0;
+    values[3 * n + i] = xi[0] * xi[0];
+  }
+}
+
 /* Jumps between the four pairs of wells. Local moves hardly ever take a particle over the barrier
  * of height 1 at beta = 5, so:
  *   0, 1  one particle to the other well at the same height: apart <-> both in one well. From the
@@ -159,6 +174,9 @@ const bm_potential_ops_t bm_potential_coulomb_double_well = {
     .observables = observables,
     .observable_count = 1,
     .observe = observe,
+    .averages = averages,
+    .average_count = sizeof averages / sizeof averages[0],
+    .average = average,
     .involution_count = 4,
     .involution = involution,
 };

@@ -10,6 +10,8 @@ typedef struct {
   double barrier, tilt, stiffness;
 } parameters_t;
 
+static const bm_observable_name_t averages[] = {{"prob_right_well", "1"}};
+
 static const bm_deck_key_t keys[] = {
     {"system.barrier", BM_DECK_REAL, "1.0", 1e-12, 1e12, NULL, BM_WHEN,
      "height of the barrier between the wells at x = -1 and x = 1"},
@@ -54,6 +56,14 @@ static void energy(const void *self, size_t n, const double *x /* [n][2] */, dou
   }
 }
 
+static void average(const void *self, size_t n, const double *x /* [n][2] */, double *values)
+{
+  (void)self;
+  for (size_t i = 0; i < n; i++) {
+    values[i] = x[2 * i] > 0.0 ? 1.0 : 0.0;
+  }
+}
+
 /* Either well with probability one half. */
 static void start(const void *self, bm_random_t random, uint32_t stream, double *x /* [2] */)
 {
@@ -81,6 +91,9 @@ const bm_potential_ops_t bm_potential_double_well = {
     .destroy = destroy,
     .energy = energy,
     .start = start,
+    .averages = averages,
+    .average_count = 1,
+    .average = average,
     .involution_count = 1,
     .involution = involution,
 };

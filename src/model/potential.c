@@ -127,6 +127,14 @@ void bm_potential_observe(const bm_potential_t *potential, size_t n, const doubl
   }
 }
 
+void bm_potential_average(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                          double *values /* [average_count][n] */)
+{
+  if (potential->ops->average_count > 0) {
+    potential->ops->average(potential->self, n, x, values);
+  }
+}
+
 void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uint32_t stream,
                         double *x /* [d] */)
 {

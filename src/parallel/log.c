@@ -115,6 +115,19 @@ void bm_log_warn(bm_log_t *log, const char *format, ...)
   write_line(log, stderr, "warning: ", text);
 }
 
+void bm_log_record(bm_log_t *log, const char *format, ...)
+{
+  if (log == NULL || !log->root) {
+    return;
+  }
+  char text[BM_LINE_MAX];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  write_line(log, NULL, "", text);
+}
+
 void bm_log_progress_start(bm_log_t *log, const char *phase, double total, const char *unit)
 {
   if (log == NULL) {

@@ -442,6 +442,11 @@ int64_t bm_trainer_step(const bm_trainer_t *trainer)
   return trainer->step;
 }
 
+size_t bm_trainer_held_out(const bm_trainer_t *trainer)
+{
+  return trainer->validation_rows;
+}
+
 static int ascending(const void *a, const void *b)
 {
   double x = *(const double *)a;

@@ -13,6 +13,10 @@
 #include "boltzmap/parallel/log.h"
 #include "boltzmap/transport/map.h"
 
+/* Read the map of a model file on rank 0 and give it to all. BM_ERR_DATA, BM_ERR_IO. Collective; owned by
+ * the caller. */
+bm_status_t bm_generate_load(const bm_context_t *context, const char *path, bm_map_t **map);
+
 /* Base points (standard normal) of rows [first, first + count). */
 void bm_generate_base(uint64_t seed, size_t first, size_t count, size_t d,
                       double *base /* [count][d] */);

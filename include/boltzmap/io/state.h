@@ -53,6 +53,9 @@ const char *bm_state_kind(const bm_state_t *state);
 /* Write to `path`: temporary name, sealed, synced, renamed. BM_ERR_IO. */
 bm_status_t bm_state_write(const bm_state_t *state, const char *path);
 
+/* Is this an undamaged file with a container in it? */
+int bm_state_recognise(const char *path);
+
 /* Read from `path`. BM_ERR_DATA where the file is damaged, of another kind (kind NULL: any) or version;
  * BM_ERR_IO where it cannot be read. */
 bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out);

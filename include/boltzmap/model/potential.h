@@ -45,6 +45,13 @@ typedef struct {
   void (*observe)(const void *self, size_t n, const double *x /* [n][d] */,
                   double *values /* [observable_count][n] */);
 
+  /* optional: functions of a configuration whose averages the results give under these names, such
+   * as "prob_same_well" */
+  const bm_observable_name_t *averages;
+  size_t average_count;
+  void (*average)(const void *self, size_t n, const double *x /* [n][d] */,
+                  double *values /* [average_count][n] */);
+
   /* optional: measure-preserving involutions x -> J_k(x) (J_k∘J_k = identity, |det| = 1), proposed
    * by Metropolis samplers as jumps between wells; they need not be symmetries of U */
   size_t involution_count;
@@ -90,6 +97,10 @@ void bm_potential_energy(const bm_potential_t *potential, size_t n, const double
 /* The potential's observables, as ops->observe. */
 void bm_potential_observe(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
                           double *values /* [observable_count][n] */);
+
+/* The functions whose averages are reported, as ops->average. */
+void bm_potential_average(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                          double *values /* [average_count][n] */);
 
 void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uint32_t stream,
                         double *x /* [d] */);

@@ -20,6 +20,9 @@ void bm_log_destroy(bm_log_t **log);
 void bm_log_info(bm_log_t *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void bm_log_warn(bm_log_t *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* One line to the file alone: what the terminal is told elsewhere. */
+void bm_log_record(bm_log_t *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Progress of a phase: one terminal line rewritten in place (a line each ten seconds where the output
  * is not a terminal) with done/total, speed, extra text and time left. */
 void bm_log_progress_start(bm_log_t *log, const char *phase, double total, const char *unit);

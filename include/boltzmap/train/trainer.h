@@ -73,6 +73,10 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
                            void *hook_data);
 
 int64_t bm_trainer_step(const bm_trainer_t *trainer);
+
+/* How many rows, the last ones, are held out. */
+size_t bm_trainer_held_out(const bm_trainer_t *trainer);
+
 void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report);
 
 /* Rows of the history so far, owned by the trainer. */

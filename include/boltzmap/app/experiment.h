@@ -1,0 +1,85 @@
+#ifndef BOLTZMAP_APP_EXPERIMENT_H
+#define BOLTZMAP_APP_EXPERIMENT_H
+
+/* A deck about to be run: every key that any module reads, the settings of the groups that belong to no
+ * single module, and where the output goes. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/analyse/comparison.h"
+#include "boltzmap/base/status.h"
+#include "boltzmap/flow/flow.h"
+#include "boltzmap/io/deck.h"
+#include "boltzmap/io/samples.h"
+#include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/log.h"
+
+#define BM_PROVENANCE_MAX 8
+
+/* Floors that were worked out in this process, for cases that share them. */
+#define BM_FLOOR_ROWS 8
+typedef struct {
+  uint64_t key;
+  bm_comparison_row_t rows[BM_FLOOR_ROWS];
+} bm_floor_t;
+
+typedef struct {
+  const bm_context_t *context; /* not owned */
+  bm_deck_t *deck;
+  bm_log_t *log;
+  char *folder; /* out/<run> */
+  uint64_t seed;
+  double checkpoint_every_s;
+  const char *restart_file; /* checkpoint that the user named, or NULL */
+  char ranks[32], seed_text[32], host[160], deck_name[256];
+  bm_provenance_t provenance[BM_PROVENANCE_MAX]; /* what every file carries */
+  size_t provenance_count;
+  bm_floor_t *floors;
+  size_t floor_count;
+  int lock; /* descriptor of the locked file in the folder; -1: none */
+} bm_experiment_t;
+
+/* Tables of all keys, ended by NULL; static storage. */
+const bm_deck_key_t *const *bm_experiment_tables(void);
+
+/* Load a deck with the overrides of --set. Collective. Errors as bm_deck_load. */
+bm_status_t bm_experiment_load(const bm_context_t *context, const char *path,
+                               const char *const *overrides, size_t override_count,
+                               bm_deck_t **deck);
+
+/* Everything that can be wrong with the values of a case, found before anything is written: potentials,
+ * sampler, flow and training settings are made and thrown away. Not collective. */
+bm_status_t bm_experiment_check(const bm_deck_case_t *deck_case);
+
+/* The same for the base and all cases of a deck. */
+bm_status_t bm_experiment_check_all(const bm_deck_t *deck);
+
+/* A case by its name; NULL where the deck has none of that name. */
+const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char *name);
+
+/* Fill an experiment for this deck, which it takes over. `out` replaces run.output_dir where not NULL.
+ * No file is touched; the log stays NULL. Collective. Ended by bm_experiment_destroy. */
+bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck, const char *deck_path,
+                                 const char *out, bm_experiment_t **experiment);
+void bm_experiment_destroy(bm_experiment_t **experiment);
+
+/* Settings of `flow`, for configurations of d coordinates. */
+bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
+                                     bm_flow_shape_t *shape);
+
+/* Settings of `evaluate`. */
+typedef struct {
+  bm_comparison_settings_t comparison;
+  size_t distance_samples; /* configurations of each set in distances, at most; 0: all */
+  size_t floor_pairs;      /* 0: no floors */
+  size_t average_samples;  /* generated for averages and weights; 0: none */
+  int weights;             /* importance weights against the deck's own system */
+  size_t lipschitz_points; /* 0: no Lipschitz constants */
+  size_t trajectory_frames, trajectory_stride;
+  double trajectory_time_step;
+} bm_evaluate_settings_t;
+
+bm_evaluate_settings_t bm_experiment_evaluate(const bm_deck_case_t *deck_case);
+
+#endif

@@ -1,0 +1,27 @@
+#ifndef BOLTZMAP_APP_FLOORS_H
+#define BOLTZMAP_APP_FLOORS_H
+
+/* Floors: the distances between independent references of the same sizes. Where a sampler makes the
+ * reference, each pair is two new runs of it with seeds of their own and the step size, burn-in and
+ * thinning that the reference was made with. Where the reference is a file there are no more of it:
+ * each pair is then a random split of the file's walkers (of twenty blocks of rows where there are
+ * fewer walkers than that) into halves; such pairs share their points, so that the spread over them is
+ * somewhat too small. */
+
+#include <stddef.h>
+
+#include "boltzmap/app/experiment.h"
+
+/* Largest set that floors can be made for with this reference of n rows: about n/2 for a file. */
+size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers);
+
+/* Floors of the comparison's rows for sets of n_a and n_b configurations from the reference of this
+ * case (or base). Worked out once a process for equal questions. Collective. */
+bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
+                         const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
+                         bm_comparison_row_t *rows /* [bm_comparison_count] */);
+
+/* `count` of n rows, evenly spread: [count][d], from x [n][d]. */
+void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows);
+
+#endif

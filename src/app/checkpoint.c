@@ -1,0 +1,218 @@
+#include "boltzmap/app/checkpoint.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "boltzmap/app/stage.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/io/state.h"
+#include "boltzmap/parallel/agree.h"
+
+#define BM_KIND "checkpoint"
+#define BM_KEPT 2
+#define BM_LISTED_MAX 64
+
+/* Steps of the checkpoints in a folder, newest first. */
+typedef struct {
+  int64_t step[BM_LISTED_MAX];
+  size_t count;
+} list_t;
+
+static void insert(list_t *list, int64_t step)
+{
+  size_t at = list->count < BM_LISTED_MAX ? list->count++ : BM_LISTED_MAX - 1;
+  while (at > 0 && list->step[at - 1] < step) {
+    list->step[at] = list->step[at - 1];
+    at--;
+  }
+  list->step[at] = step;
+}
+
+static bm_status_t list_checkpoints(const bm_experiment_t *experiment,
+                                    const bm_deck_case_t *deck_case, list_t *list)
+{
+  char *folder = NULL;
+  list->count = 0;
+  BM_TRY(bm_stage_path(experiment, deck_case, ".", &folder));
+  DIR *entries = opendir(folder);
+  for (struct dirent *entry = entries == NULL ? NULL : readdir(entries); entry != NULL;
+       entry = readdir(entries)) {
+    long long step;
+    int end = 0;
+    if (sscanf(entry->d_name, "checkpoint-%lld.h5%n", &step, &end) == 1 && end > 0 &&
+        entry->d_name[end] == '\0') {
+      insert(list, step);
+    }
+  }
+  if (entries != NULL) {
+    closedir(entries);
+  }
+  bm_free(folder);
+  return BM_OK;
+}
+
+static bm_status_t path_of(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                           int64_t step, char **path)
+{
+  char name[64];
+  snprintf(name, sizeof name, "checkpoint-%lld.h5", (long long)step);
+  return bm_stage_path(experiment, deck_case, name, path);
+}
+
+/* Remove all but the newest `kept`. */
+static bm_status_t prune(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                         size_t kept)
+{
+  list_t list;
+  BM_TRY(list_checkpoints(experiment, deck_case, &list));
+  for (size_t i = kept; i < list.count; i++) {
+    char *path;
+    BM_TRY(path_of(experiment, deck_case, list.step[i], &path));
+    unlink(path);
+    bm_free(path);
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_checkpoint_remove(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+{
+  return prune(experiment, deck_case, 0);
+}
+
+static bm_status_t put_header(const bm_experiment_t *experiment, uint64_t fingerprint,
+                              double seconds, bm_state_t *state)
+{
+  char text[17];
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
+  BM_TRY(bm_state_put_string(state, "fingerprint", text));
+  BM_TRY(bm_state_put_doubles(state, "seconds", 1, &seconds));
+  for (size_t i = 0; i < experiment->provenance_count; i++) {
+    char name[96];
+    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
+    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
+  }
+  return BM_OK;
+}
+
+/* Rank 0's part: everything but the trainer's state is put in, the file written. */
+static bm_status_t write_state(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                               int64_t step, const bm_state_t *state)
+{
+  char *path = NULL;
+  BM_TRY(path_of(experiment, deck_case, step, &path));
+  bm_status_t status = bm_state_write(state, path);
+  bm_free(path);
+  BM_TRY(status);
+  return prune(experiment, deck_case, BM_KEPT);
+}
+
+bm_status_t bm_checkpoint_write(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                                uint64_t fingerprint, bm_trainer_t *trainer, double seconds)
+{
+  const int root = bm_context_is_root(experiment->context);
+  bm_state_t *state = NULL;
+  bm_status_t status = BM_OK;
+  if (root) {
+    status = bm_state_create(BM_KIND, &state);
+    if (status == BM_OK) {
+      status = put_header(experiment, fingerprint, seconds, state);
+    }
+  }
+  status = bm_agree(experiment->context, status);
+  if (status == BM_OK) {
+    status = bm_trainer_save(trainer, state);
+  }
+  if (status == BM_OK && root) {
+    status = write_state(experiment, deck_case, bm_trainer_step(trainer), state);
+  }
+  bm_state_destroy(&state);
+  return bm_agree(experiment->context, status);
+}
+
+static bm_status_t fingerprint_of(const bm_state_t *state, uint64_t *fingerprint)
+{
+  const char *text;
+  BM_TRY(bm_state_get_string(state, "fingerprint", &text));
+  *fingerprint = strtoull(text, NULL, 16);
+  return BM_OK;
+}
+
+bm_status_t bm_checkpoint_fingerprint(const char *file, uint64_t *fingerprint)
+{
+  bm_state_t *state = NULL;
+  BM_TRY(bm_state_read(file, BM_KIND, &state));
+  bm_status_t status = fingerprint_of(state, fingerprint);
+  bm_state_destroy(&state);
+  return status;
+}
+
+/* The newest whole one of this fingerprint; "" where there is none. */
+static bm_status_t choose(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                          uint64_t fingerprint, char **path)
+{
+  list_t list;
+  BM_TRY(list_checkpoints(experiment, deck_case, &list));
+  for (size_t i = 0; i < list.count; i++) {
+    uint64_t found = 0;
+    BM_TRY(path_of(experiment, deck_case, list.step[i], path));
+    bm_status_t status = bm_checkpoint_fingerprint(*path, &found);
+    if (status == BM_OK && found == fingerprint) {
+      return BM_OK;
+    }
+    if (status != BM_OK) {
+      bm_log_warn(experiment->log, "%s; the checkpoint is passed over", bm_status_message());
+    }
+    bm_free(*path);
+    *path = NULL;
+  }
+  return bm_string_copy("", path);
+}
+
+static bm_status_t restore_from(const bm_context_t *context, const char *path, uint64_t fingerprint,
+                                bm_trainer_t *trainer, double *seconds)
+{
+  bm_state_t *state = NULL;
+  uint64_t found = 0;
+  BM_TRY(bm_state_read_all(context, path, BM_KIND, &state));
+  bm_status_t status = fingerprint_of(state, &found);
+  if (status == BM_OK && found != fingerprint) {
+    status = BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case", path);
+  }
+  if (status == BM_OK) {
+    status = bm_state_get_doubles(state, "seconds", 1, seconds);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = bm_trainer_restore(trainer, state);
+  }
+  bm_state_destroy(&state);
+  return status;
+}
+
+bm_status_t bm_checkpoint_restore(const bm_experiment_t *experiment,
+                                  const bm_deck_case_t *deck_case, uint64_t fingerprint,
+                                  const char *file, bm_trainer_t *trainer, double *seconds)
+{
+  const bm_context_t *context = experiment->context;
+  char *path = NULL;
+  bm_status_t status = BM_OK;
+  *seconds = 0.0;
+  if (bm_context_is_root(context)) {
+    status = file != NULL ? bm_string_copy(file, &path)
+                          : choose(experiment, deck_case, fingerprint, &path);
+  }
+  BM_TRY_AGREE(context, status);
+  BM_TRY(bm_broadcast_string(context, &path));
+  if (path[0] != '\0') {
+    status = restore_from(context, path, fingerprint, trainer, seconds);
+    if (status == BM_OK) {
+      bm_log_info(experiment->log, "  going on from %s", path);
+    }
+  }
+  bm_free(path);
+  return status;
+}

@@ -1,0 +1,118 @@
+/* boltzmap density: log-density of given configurations under a trained model. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "boltzmap/app/commands.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/base/version.h"
+#include "boltzmap/generate/generator.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/parallel/agree.h"
+
+#define BM_TRANSFER ((size_t)1 << 27) /* doubles a reduction */
+
+static const bm_option_t options[] = {
+    {"--in", "FILE", "configurations: HDF5 (H5MD or rows) or .npy; needed"},
+    {"--dataset", "NAME", "data set in an HDF5 file"},
+    {"--out", "FILE", "sample set to write (.h5md) with the densities as /observables/log_density; "
+                      "without it they are printed, one a line"},
+    {NULL, NULL, NULL},
+};
+
+/* Densities of all rows on every rank: worked out in the map's chunks, dealt over the ranks, zero
+ * elsewhere, so that their sum is exact. */
+static bm_status_t pull_rows(const bm_context_t *context, bm_map_t *map,
+                             const bm_samples_t *samples, double *density /* [n] */)
+{
+  double *all = NULL;
+  BM_TRY(bm_samples_replicate(context, samples, &all));
+  bm_range_t own = bm_map_partition(samples->n, context->size, context->rank);
+  bm_map_pull(map, own.count, all + own.first * samples->d, NULL, density + own.first);
+  bm_free(all);
+  for (size_t done = 0; done < samples->n; done += BM_TRANSFER) {
+    size_t count = samples->n - done < BM_TRANSFER ? samples->n - done : BM_TRANSFER;
+    BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, density + done, (int)count, MPI_DOUBLE, MPI_SUM,
+                             context->comm));
+  }
+  return BM_OK;
+}
+
+static bm_status_t write_densities(const bm_context_t *context, const bm_map_t *map,
+                                   const bm_arguments_t *arguments, const bm_samples_t *samples,
+                                   const double *density)
+{
+  const bm_layout_t *layout = bm_map_layout(map);
+  const bm_observable_t observable = {"log_density", "1", density + samples->rows.first};
+  const bm_provenance_t provenance[] = {{"model", bm_arguments_positional(arguments, 0)},
+                                        {"configurations", bm_arguments_value(arguments, "--in")},
+                                        {"libraries", bm_library_versions()}};
+  bm_samples_content_t content = {.particles = layout->particles,
+                                  .dimensions = layout->dimensions,
+                                  .length_unit = "nm",
+                                  .step_stride = 1,
+                                  .time_stride_ps = 1.0,
+                                  .observables = &observable,
+                                  .observable_count = 1,
+                                  .provenance = provenance,
+                                  .provenance_count = sizeof provenance / sizeof provenance[0]};
+  return bm_samples_write(context, bm_arguments_value(arguments, "--out"), samples, &content);
+}
+
+static bm_status_t give(const bm_context_t *context, const bm_map_t *map,
+                        const bm_arguments_t *arguments, const bm_samples_t *samples,
+                        const double *density)
+{
+  if (bm_arguments_has(arguments, "--out")) {
+    return write_densities(context, map, arguments, samples, density);
+  }
+  for (size_t i = 0; bm_context_is_root(context) && i < samples->n; i++) {
+    printf("%.10g\n", density[i]);
+  }
+  return BM_OK;
+}
+
+static bm_status_t evaluate(const bm_context_t *context, const bm_arguments_t *arguments,
+                            bm_map_t *map, const bm_samples_t *samples)
+{
+  double *density = NULL;
+  if (samples->d != bm_map_dimension(map)) {
+    return BM_FAIL(BM_ERR_DATA, "%s: has %zu columns, the model has %zu coordinates",
+                   bm_arguments_value(arguments, "--in"), samples->d, bm_map_dimension(map));
+  }
+  BM_TRY_AGREE(context, BM_ALLOC(samples->n, &density));
+  bm_status_t status = pull_rows(context, map, samples, density);
+  if (status == BM_OK) {
+    status = give(context, map, arguments, samples, density);
+  }
+  bm_free(density);
+  return status;
+}
+
+static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
+{
+  const char *in = bm_arguments_value(arguments, "--in");
+  bm_map_t *map = NULL;
+  bm_samples_t *samples = NULL;
+  if (in == NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "density: --in FILE is needed");
+  }
+  BM_TRY(bm_generate_load(context, bm_arguments_positional(arguments, 0), &map));
+  bm_samples_selection_t selection = {.dataset = bm_arguments_value(arguments, "--dataset")};
+  bm_status_t status = bm_samples_read(context, in, &selection, &samples);
+  if (status == BM_OK) {
+    status = bm_agree(context, evaluate(context, arguments, map, samples));
+  }
+  bm_samples_destroy(&samples);
+  bm_map_destroy(&map);
+  return status;
+}
+
+const bm_command_t bm_command_density = {
+    .name = "density",
+    .positional = {"MODEL"},
+    .summary = "log-density of given configurations under a trained model",
+    .details = NULL,
+    .options = options,
+    .run = run,
+};

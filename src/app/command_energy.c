@@ -1,0 +1,142 @@
+/* boltzmap energy: energies, and forces, of given configurations; one JSON line a frame. */
+
+#include <stdio.h>
+
+#include "boltzmap/app/commands.h"
+#include "boltzmap/app/experiment.h"
+#include "boltzmap/base/json.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/io/samples.h"
+#include "boltzmap/parallel/agree.h"
+
+#define BM_FRAMES 1024 /* at a time */
+
+static const bm_option_t options[] = {
+    {"--in", "FILE", "configurations: HDF5 (H5MD or rows) or .npy; needed"},
+    {"--dataset", "NAME", "data set in an HDF5 file"},
+    {"--case", "NAME", "system of this case; default: the deck's own"},
+    {"--forces", NULL, "forces too"},
+    {"--set", "PATH=VALUE", "change a value of the deck; may be repeated"},
+    {NULL, NULL, NULL},
+};
+
+static bm_status_t fill_line(bm_json_t *line, size_t frame, double energy, size_t d,
+                             const double *gradient)
+{
+  BM_TRY(bm_json_add_number(line, "frame", (double)frame));
+  BM_TRY(bm_json_add_number(line, "energy", energy));
+  if (gradient == NULL) {
+    return BM_OK;
+  }
+  bm_json_t *forces;
+  BM_TRY(bm_json_add_array(line, "forces", &forces));
+  for (size_t k = 0; k < d; k++) {
+    BM_TRY(bm_json_add_number(forces, NULL, -gradient[k]));
+  }
+  return BM_OK;
+}
+
+static bm_status_t print_line(size_t frame, double energy, size_t d, const double *gradient)
+{
+  char *text = NULL;
+  bm_json_t *line = bm_json_object();
+  if (line == NULL) {
+    return BM_FAIL(BM_ERR_MEMORY, "out of memory: energies");
+  }
+  bm_status_t status = fill_line(line, frame, energy, d, gradient);
+  if (status == BM_OK) {
+    status = bm_json_print(line, 1, &text);
+  }
+  if (status == BM_OK) {
+    printf("%s\n", text);
+  }
+  bm_free(text);
+  bm_json_destroy(&line);
+  return status;
+}
+
+/* Rank 0's own. */
+static bm_status_t print_energies(const bm_potential_t *potential, size_t n, const double *x,
+                                  int forces)
+{
+  const size_t d = bm_potential_dimension(potential);
+  double *room = NULL;
+  BM_TRY(BM_ALLOC(BM_FRAMES * (d + 1), &room));
+  double *gradient = forces ? room + BM_FRAMES : NULL;
+  bm_status_t status = BM_OK;
+  for (size_t first = 0; status == BM_OK && first < n; first += BM_FRAMES) {
+    size_t count = n - first < BM_FRAMES ? n - first : BM_FRAMES;
+    bm_potential_energy(potential, count, x + first * d, room, gradient);
+    for (size_t i = 0; status == BM_OK && i < count; i++) {
+      status = print_line(first + i, room[i], d, forces ? gradient + i * d : NULL);
+    }
+  }
+  bm_free(room);
+  return status;
+}
+
+static const bm_deck_case_t *find_case(const bm_deck_t *deck, const char *name)
+{
+  return name == NULL ? bm_deck_base(deck) : bm_experiment_find_case(deck, name);
+}
+
+static bm_status_t read_and_print(const bm_context_t *context, const bm_arguments_t *arguments,
+                                  const bm_potential_t *potential)
+{
+  const char *in = bm_arguments_value(arguments, "--in");
+  bm_samples_selection_t selection = {.dataset = bm_arguments_value(arguments, "--dataset")};
+  bm_samples_t *samples = NULL;
+  double *all = NULL;
+  BM_TRY(bm_samples_read(context, in, &selection, &samples));
+  bm_status_t status = BM_OK;
+  if (samples->d != bm_potential_dimension(potential)) {
+    status = BM_FAIL(BM_ERR_DATA, "%s: has %zu columns, the system has %zu", in, samples->d,
+                     bm_potential_dimension(potential));
+  } else {
+    status = bm_samples_replicate(context, samples, &all);
+  }
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = print_energies(potential, samples->n, all, bm_arguments_has(arguments, "--forces"));
+  }
+  bm_free(all);
+  bm_samples_destroy(&samples);
+  return bm_agree(context, status);
+}
+
+static bm_status_t use_deck(const bm_context_t *context, const bm_arguments_t *arguments,
+                            const bm_deck_t *deck)
+{
+  const char *name = bm_arguments_value(arguments, "--case");
+  const bm_deck_case_t *deck_case = find_case(deck, name);
+  bm_potential_t *potential = NULL;
+  if (deck_case == NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "--case %s: the deck has no such case", name);
+  }
+  BM_TRY_AGREE(context, bm_potential_create(deck_case, &potential));
+  bm_status_t status = read_and_print(context, arguments, potential);
+  bm_potential_destroy(&potential);
+  return status;
+}
+
+static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
+{
+  const char *const *overrides;
+  bm_deck_t *deck = NULL;
+  if (!bm_arguments_has(arguments, "--in")) {
+    return BM_FAIL(BM_ERR_USAGE, "energy: --in FILE is needed");
+  }
+  size_t count = bm_arguments_values(arguments, "--set", &overrides);
+  BM_TRY(bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));
+  bm_status_t status = use_deck(context, arguments, deck);
+  bm_deck_destroy(&deck);
+  return status;
+}
+
+const bm_command_t bm_command_energy = {
+    .name = "energy",
+    .positional = {"DECK"},
+    .summary = "energies and forces of given configurations, one JSON line a frame",
+    .details = NULL,
+    .options = options,
+    .run = run,
+};

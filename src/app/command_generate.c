@@ -1,0 +1,55 @@
+/* boltzmap generate: samples of a trained model, without a deck. */
+
+#include <stdio.h>
+
+#include "boltzmap/app/commands.h"
+#include "boltzmap/base/version.h"
+#include "boltzmap/generate/generator.h"
+
+static const bm_option_t options[] = {
+    {"--samples", "N", "how many; needed"},
+    {"--out", "FILE", "sample set to write (.h5md); needed"},
+    {"--seed", "S", "decides the samples; default 1"},
+    {NULL, NULL, NULL},
+};
+
+static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
+{
+  const char *model = bm_arguments_positional(arguments, 0);
+  const char *out = bm_arguments_value(arguments, "--out");
+  int64_t samples;
+  int64_t seed;
+  BM_TRY(bm_arguments_int(arguments, "--samples", 1, INT64_C(1000000000000), 0, &samples));
+  BM_TRY(bm_arguments_int(arguments, "--seed", 0, INT64_MAX, 1, &seed));
+  if (samples == 0 || out == NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "generate: --samples N and --out FILE are needed");
+  }
+  bm_map_t *map = NULL;
+  bm_log_t *log = NULL;
+  BM_TRY(bm_generate_load(context, model, &map));
+  char seed_text[32];
+  snprintf(seed_text, sizeof seed_text, "%lld", (long long)seed);
+  const bm_provenance_t provenance[] = {
+      {"model", model}, {"seed", seed_text}, {"libraries", bm_library_versions()}};
+  bm_status_t status = bm_log_create(context, NULL, 0, &log);
+  if (status == BM_OK) {
+    status = bm_generate_file(context, map, (uint64_t)seed, (size_t)samples, NULL, out, provenance,
+                              sizeof provenance / sizeof provenance[0], 0, log);
+  }
+  if (status == BM_OK) {
+    bm_log_info(log, "%s: %lld samples", out, (long long)samples);
+  }
+  bm_log_destroy(&log);
+  bm_map_destroy(&map);
+  return status;
+}
+
+const bm_command_t bm_command_generate = {
+    .name = "generate",
+    .positional = {"MODEL"},
+    .summary = "draw any number of samples from a trained model",
+    .details = "Sample i depends on the model, the seed and i alone, not on how many are drawn or on the\n"
+               "number of ranks. The file has the log-density of each sample beside it.",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,223 @@
+/* boltzmap run: a deck through its stages, case by case. */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boltzmap/app/checkpoint.h"
+#include "boltzmap/app/commands.h"
+#include "boltzmap/app/output.h"
+#include "boltzmap/app/stage.h"
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
+#include "boltzmap/sample/diagnostics.h"
+
+static const bm_option_t options[] = {
+    {"--set", "PATH=VALUE", "change a value of the deck, as training.epochs=50; may be repeated"},
+    {"--out", "DIR", "output folder, in place of run.output_dir"},
+    {"--stage", "LIST", "only these of sample,train,generate,evaluate"},
+    {"--case", "NAME", "only this case; may be repeated"},
+    {"--restart", "WHAT", "auto (default): go on where a checkpoint is; never: start over; FILE: from "
+                          "this checkpoint"},
+    {"--force", NULL, "start over, also in the output folder of another deck"},
+    {NULL, NULL, NULL},
+};
+
+/* What to run of the experiment. */
+typedef struct {
+  bm_experiment_t *experiment;
+  unsigned stages; /* bits of bm_stage_table */
+  const char *const *names;
+  size_t name_count;
+  const char *restart_file;
+  uint64_t restart_fingerprint;
+} selection_t;
+
+static int is_selected(const selection_t *selection, const bm_deck_case_t *deck_case)
+{
+  for (size_t i = 0; i < selection->name_count; i++) {
+    if (strcmp(selection->names[i], bm_deck_case_name(deck_case)) == 0) {
+      return 1;
+    }
+  }
+  return selection->name_count == 0;
+}
+
+static bm_status_t check_names(const selection_t *selection)
+{
+  const bm_deck_t *deck = selection->experiment->deck;
+  for (size_t i = 0; i < selection->name_count; i++) {
+    if (bm_experiment_find_case(deck, selection->names[i]) == NULL) {
+      return BM_FAIL(BM_ERR_USAGE, "--case %s: the deck has no such case", selection->names[i]);
+    }
+  }
+  return BM_OK;
+}
+
+/* The checkpoint that the user names has to be of a case that is run. Rank 0's own. */
+static bm_status_t check_restart_file(selection_t *selection)
+{
+  const bm_experiment_t *experiment = selection->experiment;
+  BM_TRY(bm_checkpoint_fingerprint(selection->restart_file, &selection->restart_fingerprint));
+  for (size_t c = 0; c < bm_deck_case_count(experiment->deck); c++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(experiment->deck, c);
+    if (is_selected(selection, deck_case) &&
+        bm_stage_fingerprint(experiment, &bm_stage_train, deck_case) ==
+            selection->restart_fingerprint) {
+      return BM_OK;
+    }
+  }
+  return BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case",
+                 selection->restart_file);
+}
+
+static bm_status_t read_restart(const bm_arguments_t *arguments, selection_t *selection,
+                                bm_output_mode_t *mode)
+{
+  const bm_context_t *context = selection->experiment->context;
+  const char *restart = bm_arguments_value(arguments, "--restart");
+  *mode = BM_OUTPUT_GO_ON;
+  if (restart == NULL || strcmp(restart, "auto") == 0) {
+    return BM_OK;
+  }
+  if (strcmp(restart, "never") == 0) {
+    *mode = BM_OUTPUT_ANEW;
+    return BM_OK;
+  }
+  selection->restart_file = restart;
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? check_restart_file(selection) : BM_OK);
+  return bm_broadcast(context, &selection->restart_fingerprint,
+                      sizeof selection->restart_fingerprint);
+}
+
+/* The run asked for stops where its references have not converged, if it wants so. */
+static bm_status_t check_convergence(const bm_experiment_t *experiment,
+                                     const bm_deck_case_t *deck_case)
+{
+  bm_results_t *results = NULL;
+  if (!bm_context_is_root(experiment->context) ||
+      !bm_deck_bool(deck_case, "run.require_convergence")) {
+    return BM_OK;
+  }
+  BM_TRY(bm_results_create(&results));
+  bm_status_t status = bm_stage_read_record(experiment, &bm_stage_sample, deck_case, results);
+  double rhat = bm_results_value(results, "rhat_max");
+  bm_results_destroy(&results);
+  BM_TRY(status);
+  if (!(rhat <= BM_RHAT_CONVERGED)) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "case '%s': R-hat of the reference is %.4f, above %.2f, and "
+                   "run.require_convergence is set: more steps between frames, or another sampler",
+                   bm_deck_case_name(deck_case), rhat, BM_RHAT_CONVERGED);
+  }
+  return BM_OK;
+}
+
+/* Run the stages of a case that are asked for and not done. */
+static bm_status_t run_case(const selection_t *selection, const bm_deck_case_t *deck_case,
+                            size_t *ran)
+{
+  bm_experiment_t *experiment = selection->experiment;
+  int restarts = selection->restart_file != NULL &&
+                 bm_stage_fingerprint(experiment, &bm_stage_train, deck_case) ==
+                     selection->restart_fingerprint;
+  experiment->restart_file = restarts ? selection->restart_file : NULL;
+  for (size_t s = 0; bm_stage_table[s] != NULL; s++) {
+    const bm_stage_t *stage = bm_stage_table[s];
+    int again = restarts && stage == &bm_stage_train;
+    int done = !again && bm_stage_is_done(experiment, stage, deck_case);
+    int asked = (selection->stages >> s & 1u) != 0;
+    int later = selection->stages >> s > 1u;
+    if (!done && !asked && later) {
+      return BM_FAIL(BM_ERR_USAGE, "--stage: case '%s' needs stage %s first",
+                     bm_deck_case_name(deck_case), stage->name);
+    }
+    if (!done && asked) {
+      BM_TRY(bm_stop_check(experiment->context));
+      BM_TRY(bm_stage_run(experiment, stage, deck_case));
+      (*ran)++;
+    }
+    if (stage == &bm_stage_sample) {
+      BM_TRY_AGREE(experiment->context, check_convergence(experiment, deck_case));
+    }
+  }
+  return BM_OK;
+}
+
+static bm_status_t run_cases(const selection_t *selection)
+{
+  const bm_experiment_t *experiment = selection->experiment;
+  double started = bm_log_clock();
+  size_t ran = 0;
+  for (size_t c = 0; c < bm_deck_case_count(experiment->deck); c++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(experiment->deck, c);
+    size_t before = ran;
+    if (is_selected(selection, deck_case)) {
+      BM_TRY(run_case(selection, deck_case, &ran));
+    }
+    if (ran > before) {
+      BM_TRY(bm_output_write_results(experiment));
+    }
+  }
+  if (ran == 0) {
+    bm_log_info(experiment->log, "%s: finished already and left alone; --force starts over",
+                experiment->folder);
+  } else {
+    bm_log_info(experiment->log, "%s: finished in %.0f s", experiment->folder,
+                bm_log_clock() - started);
+  }
+  return BM_OK;
+}
+
+static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *selection)
+{
+  bm_experiment_t *experiment = selection->experiment;
+  bm_output_mode_t mode;
+  selection->name_count = bm_arguments_values(arguments, "--case", &selection->names);
+  BM_TRY(check_names(selection));
+  BM_TRY(read_restart(arguments, selection, &mode));
+  BM_TRY(bm_output_open(experiment, mode, bm_arguments_has(arguments, "--force")));
+  bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
+              experiment->context->size, experiment->context->size == 1 ? "" : "s",
+              experiment->folder);
+  bm_status_t status = run_cases(selection);
+  if (status != BM_OK && experiment->log != NULL) {
+    char message[BM_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%s", bm_status_message());
+    bm_log_record(experiment->log, "%s", message);
+    bm_status_set_message(message);
+  }
+  return status;
+}
+
+static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
+{
+  const char *path = bm_arguments_positional(arguments, 0);
+  const char *const *overrides;
+  bm_deck_t *deck = NULL;
+  selection_t selection = {NULL, 0, NULL, 0, NULL, 0};
+  BM_TRY(bm_stage_selection(bm_arguments_value(arguments, "--stage"), &selection.stages));
+  size_t count = bm_arguments_values(arguments, "--set", &overrides);
+  BM_TRY(bm_experiment_load(context, path, overrides, count, &deck));
+  bm_status_t status = bm_agree(context, bm_experiment_check_all(deck));
+  if (status != BM_OK) {
+    bm_deck_destroy(&deck);
+    return status;
+  }
+  BM_TRY(bm_experiment_create(context, deck, path, bm_arguments_value(arguments, "--out"),
+                              &selection.experiment));
+  status = run_experiment(arguments, &selection);
+  bm_experiment_destroy(&selection.experiment);
+  return status;
+}
+
+const bm_command_t bm_command_run = {
+    .name = "run",
+    .positional = {"DECK"},
+    .summary = "run an experiment: reference samples, training, generation, evaluation",
+    .details = "A run that was interrupted goes on when the same command is given again, on any number\n"
+               "of ranks. A finished run is left alone. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint\n"
+               "and stop with exit code 75.",
+    .options = options,
+    .run = run,
+};

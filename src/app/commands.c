@@ -1,0 +1,90 @@
+#include "boltzmap/app/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "boltzmap/base/version.h"
+#include "boltzmap/parallel/agree.h"
+
+static const bm_command_t *const commands[] = {
+#define BM_COMMAND_ROW(row) &bm_command_##row,
+    BM_COMMAND_TABLE(BM_COMMAND_ROW)
+#undef BM_COMMAND_ROW
+        NULL,
+};
+
+static void print_help(void)
+{
+  printf("boltzmap %s: transport maps onto Boltzmann distributions\n\n"
+         "usage: boltzmap COMMAND [arguments]\n"
+         "       mpirun -n RANKS boltzmap COMMAND [arguments]\n\n",
+         bm_version());
+  for (size_t i = 0; commands[i] != NULL; i++) {
+    char left[64] = "";
+    size_t used = (size_t)snprintf(left, sizeof left, "%s", commands[i]->name);
+    for (size_t k = 0; commands[i]->positional[k] != NULL; k++) {
+      used += (size_t)snprintf(left + used, sizeof left - used, " %s", commands[i]->positional[k]);
+    }
+    printf("  %-16s %s\n", left, commands[i]->summary);
+  }
+  printf("\nboltzmap COMMAND --help tells more; boltzmap --version names version and libraries.\n"
+         "Exit codes: 0 finished; 64 usage; 65 bad deck or data; 70 internal error;\n"
+         "74 input/output; 75 stopped on request with a valid checkpoint: run again to go on.\n");
+}
+
+static const bm_command_t *find_command(const char *name)
+{
+  for (size_t i = 0; commands[i] != NULL; i++) {
+    if (strcmp(commands[i]->name, name) == 0) {
+      return commands[i];
+    }
+  }
+  return NULL;
+}
+
+static int asks_for_help(int count, char *const *texts)
+{
+  for (int i = 0; i < count; i++) {
+    if (strcmp(texts[i], "--help") == 0 || strcmp(texts[i], "-h") == 0) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *const *texts)
+{
+  const int root = bm_context_is_root(context);
+  if (count == 0) {
+    return BM_FAIL(BM_ERR_USAGE, "no command given; see boltzmap --help");
+  }
+  if (strcmp(texts[0], "--version") == 0) {
+    if (root) {
+      printf("boltzmap %s (%s)\n%s\n", bm_version(), bm_revision(), bm_library_versions());
+    }
+    return BM_OK;
+  }
+  const bm_command_t *command = find_command(texts[0]);
+  if (command == NULL && (asks_for_help(1, texts) || strcmp(texts[0], "help") == 0)) {
+    if (root) {
+      print_help();
+    }
+    return BM_OK;
+  }
+  if (command == NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "no command '%s'; see boltzmap --help", texts[0]);
+  }
+  if (asks_for_help(count - 1, texts + 1)) {
+    if (root) {
+      bm_arguments_help(command);
+    }
+    return BM_OK;
+  }
+  bm_arguments_t *arguments = NULL;
+  bm_status_t status = bm_agree(context, bm_arguments_parse(command, count - 1, texts + 1, &arguments));
+  if (status == BM_OK) {
+    status = command->run(context, arguments);
+  }
+  bm_arguments_destroy(&arguments);
+  return status;
+}

@@ -1,0 +1,278 @@
+#include "boltzmap/app/experiment.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "boltzmap/base/memory.h"
+#include "boltzmap/base/version.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/model/potential.h"
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/sample/sampler.h"
+#include "boltzmap/train/trainer.h"
+
+static const char *const flow_kinds[] = {"realnvp", NULL};
+
+static const bm_deck_key_t run_keys[] = {
+    {"run.name", BM_DECK_STRING, NULL, 0, 0, NULL, NULL, "name of the run"},
+    {"run.seed", BM_DECK_INT, "1", 0, 9.2e18, NULL, NULL, "decides every random number"},
+    {"run.output_dir", BM_DECK_STRING, "\"\"", 0, 0, NULL, NULL,
+     "output folder, from the working directory; empty: out/ and the run's name"},
+    {"run.checkpoint_every_min", BM_DECK_REAL, "5.0", 0, 1e6, NULL, NULL,
+     "minutes between checkpoints of the training"},
+    {"run.require_convergence", BM_DECK_BOOL, "false", 0, 0, NULL, NULL,
+     "stop where the R-hat of a reference is above 1.01, instead of a warning"},
+    {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const bm_deck_key_t flow_keys[] = {
+    {"flow.kind", BM_DECK_STRING, "\"realnvp\"", 0, 0, flow_kinds, NULL, "the invertible network"},
+    {"flow.layers", BM_DECK_INT, "8", 1, 1024, NULL, NULL, "coupling layers"},
+    {"flow.hidden", BM_DECK_INT_LIST, "[256, 256]", 1, 65536, NULL, NULL,
+     "widths of the hidden layers of each s and t network"},
+    {"flow.activation", BM_DECK_STRING, "\"relu\"", 0, 0, bm_activation_names, NULL,
+     "activation of hidden layers"},
+    {"flow.scale_cap", BM_DECK_REAL, "2.0", 1e-3, 20, NULL, NULL,
+     "smooth bound on the log-scale of each coupling layer"},
+    {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const bm_deck_key_t generate_keys[] = {
+    {"generate.samples", BM_DECK_INT, "10000", 1, 1e12, NULL, NULL,
+     "samples of the learned map in generated.h5md"},
+    {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const bm_deck_key_t evaluate_keys[] = {
+    {"evaluate.exact_w2", BM_DECK_BOOL, "true", 0, 0, NULL, NULL, "measure the exact W2"},
+    {"evaluate.exact_subsample", BM_DECK_INT, "2000", 2, 20000, NULL, "evaluate.exact_w2=true",
+     "points drawn from each set for the exact W2"},
+    {"evaluate.exact_repeats", BM_DECK_INT, "5", 1, 1000, NULL, "evaluate.exact_w2=true",
+     "independent subsamples whose mean is taken"},
+    {"evaluate.sliced_projections", BM_DECK_INT, "1000", 0, 1e6, NULL, NULL,
+     "directions of the sliced W2; 0: not measured"},
+    {"evaluate.distance_samples", BM_DECK_INT, "20000", 0, 1e9, NULL, NULL,
+     "configurations of each set, at most, in distances, evenly spread; 0: all"},
+    {"evaluate.floor_pairs", BM_DECK_INT, "20", 0, 1000, NULL, NULL,
+     "pairs of independent reference sets for the floors; 0: no floors, else at least 2"},
+    {"evaluate.average_samples", BM_DECK_INT, "1000000", 0, 1e8, NULL, NULL,
+     "samples of the learned map for averages and weights; 0: none"},
+    {"evaluate.weights", BM_DECK_BOOL, "true", 0, 0, NULL, NULL,
+     "importance weights against the deck's own system"},
+    {"evaluate.lipschitz", BM_DECK_BOOL, "true", 0, 0, NULL, NULL, "measure Lipschitz constants"},
+    {"evaluate.lipschitz_points", BM_DECK_INT, "10000", 1, 1e7, NULL, "evaluate.lipschitz=true",
+     "generated points whose Jacobians are looked at first"},
+    {"evaluate.trajectory_frames", BM_DECK_INT, "0", 0, 1e8, NULL, NULL,
+     "frames of an overdamped Langevin trajectory in trajectory.h5md; 0: none"},
+    {"evaluate.trajectory_stride", BM_DECK_INT, "10", 1, 1e9, NULL, NULL,
+     "time steps between its frames"},
+    {"evaluate.trajectory_time_step", BM_DECK_REAL, "1e-3", 1e-12, 1e6, NULL, NULL,
+     "its time step, in reduced units"},
+    {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+#define BM_TABLES_MAX 32
+
+const bm_deck_key_t *const *bm_experiment_tables(void)
+{
+  static const bm_deck_key_t *tables[BM_TABLES_MAX];
+  size_t count = 0;
+  tables[count++] = run_keys;
+  tables[count++] = bm_potential_keys;
+  for (size_t i = 0; bm_potential_table[i] != NULL; i++) {
+    tables[count++] = bm_potential_table[i]->keys;
+  }
+  tables[count++] = bm_sampler_keys;
+  for (size_t i = 0; bm_sampler_table[i] != NULL; i++) {
+    if (bm_sampler_table[i]->keys != NULL) {
+      tables[count++] = bm_sampler_table[i]->keys;
+    }
+  }
+  tables[count++] = flow_keys;
+  tables[count++] = bm_trainer_keys;
+  tables[count++] = generate_keys;
+  tables[count++] = evaluate_keys;
+  tables[count] = NULL;
+  return tables;
+}
+
+bm_status_t bm_experiment_load(const bm_context_t *context, const char *path,
+                               const char *const *overrides, size_t override_count,
+                               bm_deck_t **deck)
+{
+  return bm_deck_load(context, path, overrides, override_count, bm_experiment_tables(), deck);
+}
+
+bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
+                                     bm_flow_shape_t *shape)
+{
+  const int64_t *widths;
+  *shape = (bm_flow_shape_t){
+      .d = d,
+      .layers = (size_t)bm_deck_int(deck_case, "flow.layers"),
+      .hidden_count = bm_deck_int_list(deck_case, "flow.hidden", &widths),
+      .activation = bm_activation_from_name(bm_deck_string(deck_case, "flow.activation")),
+      .scale_cap = bm_deck_real(deck_case, "flow.scale_cap")};
+  if (d < 2) {
+    return bm_deck_fail(deck_case, "flow.kind",
+                        "coupling layers need at least 2 coordinates, the system has %zu", d);
+  }
+  if (shape->hidden_count > BM_HIDDEN_MAX) {
+    return bm_deck_fail(deck_case, "flow.hidden", "at most %d hidden layers", BM_HIDDEN_MAX);
+  }
+  for (size_t l = 0; l < shape->hidden_count; l++) {
+    shape->hidden[l] = (size_t)widths[l];
+  }
+  return BM_OK;
+}
+
+static size_t count_of(const bm_deck_case_t *deck_case, const char *path)
+{
+  return (size_t)bm_deck_int(deck_case, path);
+}
+
+bm_evaluate_settings_t bm_experiment_evaluate(const bm_deck_case_t *deck_case)
+{
+  int exact = bm_deck_bool(deck_case, "evaluate.exact_w2");
+  int lipschitz = bm_deck_bool(deck_case, "evaluate.lipschitz");
+  return (bm_evaluate_settings_t){
+      .comparison = {.projections = count_of(deck_case, "evaluate.sliced_projections"),
+                     .exact_points = exact ? count_of(deck_case, "evaluate.exact_subsample") : 0,
+                     .exact_repeats = exact ? count_of(deck_case, "evaluate.exact_repeats") : 1,
+                     .seed = (uint64_t)bm_deck_int(deck_case, "run.seed")},
+      .distance_samples = count_of(deck_case, "evaluate.distance_samples"),
+      .floor_pairs = count_of(deck_case, "evaluate.floor_pairs"),
+      .average_samples = count_of(deck_case, "evaluate.average_samples"),
+      .weights = bm_deck_bool(deck_case, "evaluate.weights"),
+      .lipschitz_points = lipschitz ? count_of(deck_case, "evaluate.lipschitz_points") : 0,
+      .trajectory_frames = count_of(deck_case, "evaluate.trajectory_frames"),
+      .trajectory_stride = count_of(deck_case, "evaluate.trajectory_stride"),
+      .trajectory_time_step = bm_deck_real(deck_case, "evaluate.trajectory_time_step")};
+}
+
+static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potential_t *potential)
+{
+  bm_flow_shape_t shape;
+  bm_trainer_settings_t trainer;
+  BM_TRY(bm_experiment_flow_shape(deck_case, bm_potential_dimension(potential), &shape));
+  BM_TRY(bm_trainer_settings(deck_case, &trainer));
+  if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0) {
+    bm_sampler_settings_t sampler;
+    BM_TRY(bm_sampler_settings(deck_case, &sampler));
+    if (sampler.samples < 2) {
+      return bm_deck_fail(deck_case, "reference.samples", "at least 2 are needed for training");
+    }
+  }
+  if (bm_deck_int(deck_case, "evaluate.floor_pairs") == 1) {
+    return bm_deck_fail(deck_case, "evaluate.floor_pairs", "0 for no floors, or at least 2");
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_experiment_check(const bm_deck_case_t *deck_case)
+{
+  bm_potential_t *potential = NULL;
+  BM_TRY(bm_potential_create(deck_case, &potential));
+  bm_status_t status = check_groups(deck_case, potential);
+  bm_potential_destroy(&potential);
+  return status;
+}
+
+bm_status_t bm_experiment_check_all(const bm_deck_t *deck)
+{
+  for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
+    BM_TRY(bm_experiment_check(bm_deck_case(deck, i)));
+  }
+  return bm_experiment_check(bm_deck_base(deck));
+}
+
+const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char *name)
+{
+  for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
+    if (strcmp(bm_deck_case_name(bm_deck_case(deck, i)), name) == 0) {
+      return bm_deck_case(deck, i);
+    }
+  }
+  return NULL;
+}
+
+static void describe_host(char *text, size_t size)
+{
+  struct utsname name;
+  if (uname(&name) == 0) {
+    snprintf(text, size, "%s %s", name.sysname, name.machine);
+  }
+}
+
+static void fill_provenance(bm_experiment_t *experiment)
+{
+  const char *slash = strrchr(experiment->deck_name, '/');
+  const bm_provenance_t rows[] = {
+      {"deck_file", slash != NULL ? slash + 1 : experiment->deck_name},
+      {"deck", bm_deck_echo(experiment->deck)},
+      {"seed", experiment->seed_text},
+      {"ranks", experiment->ranks},
+      {"host_type", experiment->host},
+      {"libraries", bm_library_versions()},
+  };
+  experiment->provenance_count = sizeof rows / sizeof rows[0];
+  memcpy(experiment->provenance, rows, sizeof rows);
+}
+
+/* out/<name> unless the command line or the deck says otherwise. */
+static bm_status_t choose_folder(bm_experiment_t *experiment, const char *out)
+{
+  const bm_deck_case_t *base = bm_deck_base(experiment->deck);
+  const char *given = out != NULL ? out : bm_deck_string(base, "run.output_dir");
+  if (given[0] != '\0') {
+    return bm_string_copy(given, &experiment->folder);
+  }
+  return bm_path_join("out", bm_deck_string(base, "run.name"), &experiment->folder);
+}
+
+bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck, const char *deck_path,
+                                 const char *out, bm_experiment_t **experiment)
+{
+  const bm_deck_case_t *base = bm_deck_base(deck);
+  bm_status_t status = BM_ALLOC(1, experiment);
+  if (status == BM_OK) {
+    bm_experiment_t *self = *experiment;
+    self->context = context;
+    self->deck = deck;
+    self->lock = -1;
+    self->seed = (uint64_t)bm_deck_int(base, "run.seed");
+    self->checkpoint_every_s = 60.0 * bm_deck_real(base, "run.checkpoint_every_min");
+    snprintf(self->ranks, sizeof self->ranks, "%d", context->size);
+    snprintf(self->seed_text, sizeof self->seed_text, "%llu", (unsigned long long)self->seed);
+    snprintf(self->deck_name, sizeof self->deck_name, "%s", deck_path);
+    describe_host(self->host, sizeof self->host);
+    fill_provenance(self);
+    status = choose_folder(self, out);
+  }
+  status = bm_agree(context, status);
+  if (status != BM_OK && *experiment == NULL) {
+    bm_deck_destroy(&deck);
+  }
+  if (status != BM_OK) {
+    bm_experiment_destroy(experiment);
+  }
+  return status;
+}
+
+void bm_experiment_destroy(bm_experiment_t **experiment)
+{
+  if (*experiment != NULL) {
+    bm_log_destroy(&(*experiment)->log);
+    bm_free((*experiment)->floors);
+    if ((*experiment)->lock >= 0) {
+      close((*experiment)->lock);
+    }
+    bm_free((*experiment)->folder);
+    bm_deck_destroy(&(*experiment)->deck);
+  }
+  bm_free(*experiment);
+  *experiment = NULL;
+}

@@ -1,0 +1,254 @@
+#include "boltzmap/app/floors.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "boltzmap/app/stage.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/base/random.h"
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/partition.h"
+#include "boltzmap/sample/sampler.h"
+
+#define BM_BLOCKS 20 /* of a file with few walkers */
+
+/* The sets of all pairs: 2·pairs of them, a then b. */
+typedef struct {
+  size_t pairs, n[2], d;
+  double **rows; /* [2·pairs], each [n][d] */
+} sets_t;
+
+static int is_file(const bm_deck_case_t *reference)
+{
+  return strcmp(bm_deck_string(reference, "reference.sampler"), "file") == 0;
+}
+
+/* An even number of blocks of rows that a file is cut into. */
+static size_t blocks_of(size_t walkers)
+{
+  return walkers >= BM_BLOCKS ? walkers / 2 * 2 : BM_BLOCKS;
+}
+
+size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers)
+{
+  size_t blocks = blocks_of(walkers);
+  return is_file(reference) ? n / blocks * (blocks / 2) : SIZE_MAX;
+}
+
+void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows)
+{
+  assert(count <= n);
+  for (size_t i = 0; i < count; i++) {
+    size_t row = (size_t)((unsigned __int128)i * n / count);
+    memcpy(rows + i * d, x + row * d, d * sizeof *rows);
+  }
+}
+
+/* Step size, burn-in and thinning as the reference was made with. */
+static bm_status_t settings_as_used(const bm_experiment_t *experiment,
+                                    const bm_deck_case_t *reference,
+                                    bm_sampler_settings_t *settings)
+{
+  const bm_context_t *context = experiment->context;
+  double used[3] = {0.0, 0.0, 0.0};
+  bm_status_t status = BM_OK;
+  if (bm_context_is_root(context)) {
+    bm_results_t *results = NULL;
+    status = bm_results_create(&results);
+    if (status == BM_OK) {
+      status = bm_stage_read_record(experiment, &bm_stage_sample, reference, results);
+    }
+    if (status == BM_OK) {
+      used[0] = bm_results_value(results, "step_size");
+      used[1] = bm_results_value(results, "burn_in");
+      used[2] = bm_results_value(results, "thinning");
+    }
+    bm_results_destroy(&results);
+  }
+  BM_TRY_AGREE(context, status);
+  BM_TRY(bm_broadcast(context, used, sizeof used));
+  settings->step_size = used[0];
+  settings->adapt = 0;
+  settings->burn_in = (int64_t)used[1];
+  settings->thinning = (int64_t)used[2];
+  return BM_OK;
+}
+
+/* A new reference of n rows on every rank. */
+static bm_status_t sample_set(const bm_experiment_t *experiment, const bm_potential_t *potential,
+                              const bm_sampler_settings_t *plan, uint64_t seed, size_t n,
+                              double **rows)
+{
+  const bm_context_t *context = experiment->context;
+  bm_sampler_settings_t settings = *plan;
+  bm_sampler_report_t report;
+  bm_samples_t *samples = NULL;
+  double *all = NULL;
+  settings.samples = (n + settings.walkers - 1) / settings.walkers * settings.walkers;
+  BM_TRY(bm_sampler_run(context, potential, &settings, seed, NULL, &samples, &report));
+  bm_status_t status = bm_samples_replicate(context, samples, &all);
+  if (status == BM_OK) {
+    status = bm_agree(context, BM_ALLOC(n * samples->d, rows));
+  }
+  if (status == BM_OK) {
+    bm_floors_spread(samples->n, samples->d, all, n, *rows);
+  }
+  bm_free(all);
+  bm_samples_destroy(&samples);
+  return status;
+}
+
+static bm_status_t sample_sets(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
+                               const bm_potential_t *potential, sets_t *sets)
+{
+  bm_sampler_settings_t settings;
+  BM_TRY(bm_sampler_settings(reference, &settings));
+  BM_TRY(settings_as_used(experiment, reference, &settings));
+  for (size_t i = 0; i < 2 * sets->pairs; i++) {
+    uint64_t seed = bm_random_derive_seed(experiment->seed, 1 + i);
+    BM_TRY(sample_set(experiment, potential, &settings, seed, sets->n[i % 2], &sets->rows[i]));
+    bm_log_progress(experiment->log, (double)(i + 1) / 2.0, NULL);
+  }
+  return BM_OK;
+}
+
+/* The rows of half of the blocks in this order, then `count` of them evenly spread. */
+static bm_status_t take_half(const bm_cloud_t *file, int blocks, const uint32_t *order, size_t count,
+                             double **rows)
+{
+  double *half = NULL;
+  size_t n = 0;
+  BM_TRY(BM_ALLOC(file->n * file->d, &half));
+  for (int k = 0; k < blocks / 2; k++) {
+    bm_range_t block = bm_partition(file->n, blocks, (int)order[k]);
+    memcpy(half + n * file->d, file->x + block.first * file->d,
+           block.count * file->d * sizeof *half);
+    n += block.count;
+  }
+  bm_status_t status = BM_ALLOC(count * file->d, rows);
+  if (status == BM_OK) {
+    bm_floors_spread(n, file->d, half, count, *rows);
+  }
+  bm_free(half);
+  return status;
+}
+
+static bm_status_t split_sets(const bm_experiment_t *experiment, const bm_cloud_t *file,
+                              size_t walkers, sets_t *sets)
+{
+  int blocks = (int)blocks_of(walkers);
+  uint32_t *order = NULL;
+  bm_random_t random = bm_random(experiment->seed, BM_PURPOSE_BOOTSTRAP);
+  bm_status_t status = BM_ALLOC((size_t)blocks, &order);
+  for (size_t p = 0; status == BM_OK && p < sets->pairs; p++) {
+    bm_random_permutation(random, (uint32_t)p, (size_t)blocks, order);
+    status = take_half(file, blocks, order, sets->n[0], &sets->rows[2 * p]);
+    if (status == BM_OK) {
+      status = take_half(file, blocks, order + blocks / 2, sets->n[1], &sets->rows[2 * p + 1]);
+    }
+  }
+  bm_free(order);
+  return bm_agree(experiment->context, status);
+}
+
+static bm_status_t make_sets(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
+                             const bm_potential_t *potential, sets_t *sets)
+{
+  if (!is_file(reference)) {
+    return sample_sets(experiment, reference, potential, sets);
+  }
+  bm_cloud_t file;
+  double *rows = NULL;
+  size_t walkers;
+  BM_TRY(bm_stage_load_samples(experiment, reference, "reference.h5md", &file, &rows, &walkers));
+  bm_status_t status = split_sets(experiment, &file, walkers, sets);
+  bm_free(rows);
+  return status;
+}
+
+static bm_status_t compare_sets(const bm_experiment_t *experiment, const bm_potential_t *potential,
+                                const bm_comparison_settings_t *settings, const sets_t *sets,
+                                bm_comparison_row_t *rows)
+{
+  bm_cloud_t *clouds = NULL;
+  BM_TRY_AGREE(experiment->context, BM_ALLOC(2 * sets->pairs, &clouds));
+  for (size_t p = 0; p < sets->pairs; p++) {
+    clouds[p] = (bm_cloud_t){sets->n[0], sets->d, sets->rows[2 * p]};
+    clouds[sets->pairs + p] = (bm_cloud_t){sets->n[1], sets->d, sets->rows[2 * p + 1]};
+  }
+  bm_status_t status = bm_comparison_floor(experiment->context, potential, settings, sets->pairs,
+                                           clouds, clouds + sets->pairs, rows);
+  bm_free(clouds);
+  return status;
+}
+
+static bm_status_t work_out(bm_experiment_t *experiment, const bm_deck_case_t *reference,
+                            const bm_potential_t *potential, const bm_evaluate_settings_t *settings,
+                            sets_t *sets, bm_comparison_row_t *rows)
+{
+  BM_TRY_AGREE(experiment->context, BM_ALLOC(2 * sets->pairs, &sets->rows));
+  bm_log_progress_start(experiment->log, "floors", (double)sets->pairs, "pairs");
+  bm_status_t status = make_sets(experiment, reference, potential, sets);
+  if (status == BM_OK) {
+    status = compare_sets(experiment, potential, &settings->comparison, sets, rows);
+  }
+  bm_log_progress_end(experiment->log);
+  for (size_t i = 0; i < 2 * sets->pairs; i++) {
+    bm_free(sets->rows[i]);
+  }
+  bm_free(sets->rows);
+  return status;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+  return (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
+}
+
+static uint64_t key_of(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
+                       const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b)
+{
+  const bm_comparison_settings_t *comparison = &settings->comparison;
+  const uint64_t parts[] = {n_a,
+                            n_b,
+                            settings->floor_pairs,
+                            comparison->projections,
+                            comparison->exact_points,
+                            comparison->exact_repeats,
+                            comparison->seed};
+  uint64_t key = bm_stage_fingerprint(experiment, &bm_stage_sample, reference);
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    key = mix(key, parts[i]);
+  }
+  return key;
+}
+
+bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
+                         const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
+                         bm_comparison_row_t *rows)
+{
+  uint64_t key = key_of(experiment, reference, settings, n_a, n_b);
+  bm_potential_t *potential = NULL;
+  BM_TRY_AGREE(experiment->context, bm_potential_create(reference, &potential));
+  size_t count = bm_comparison_count(potential, &settings->comparison);
+  assert(count <= BM_FLOOR_ROWS);
+  for (size_t i = 0; i < experiment->floor_count; i++) {
+    if (experiment->floors[i].key == key) {
+      memcpy(rows, experiment->floors[i].rows, count * sizeof *rows);
+      bm_potential_destroy(&potential);
+      return BM_OK;
+    }
+  }
+  sets_t sets = {settings->floor_pairs, {n_a, n_b}, bm_potential_dimension(potential), NULL};
+  bm_status_t status = work_out(experiment, reference, potential, settings, &sets, rows);
+  bm_potential_destroy(&potential);
+  BM_TRY(status);
+  size_t known = experiment->floor_count;
+  BM_TRY_AGREE(experiment->context, bm_resize(known, known + 1, sizeof *experiment->floors,
+                                              (void **)&experiment->floors));
+  experiment->floors[known].key = key;
+  memcpy(experiment->floors[known].rows, rows, count * sizeof *rows);
+  experiment->floor_count = known + 1;
+  return BM_OK;
+}

@@ -1,0 +1,352 @@
+#include "boltzmap/app/output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "boltzmap/app/stage.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/base/version.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/parallel/agree.h"
+
+#define BM_DECK_MARK "# boltzmap output; deck "
+#define BM_LOCK ".lock"
+
+/* One hash over everything that decides the results of the run. */
+static uint64_t fingerprint_of(const bm_experiment_t *experiment)
+{
+  uint64_t hash = 0;
+  for (size_t i = 0; i < bm_deck_case_count(experiment->deck); i++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(experiment->deck, i);
+    for (const char *c = bm_deck_case_name(deck_case); *c != '\0'; c++) {
+      hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    }
+    hash ^= bm_stage_fingerprint(experiment, &bm_stage_evaluate, deck_case) + (hash << 6);
+  }
+  return hash;
+}
+
+/* Does the folder hold anything but hidden files? */
+static int has_entries(const char *folder)
+{
+  int found = 0;
+  DIR *entries = opendir(folder);
+  for (struct dirent *entry = entries == NULL ? NULL : readdir(entries); entry != NULL;
+       entry = readdir(entries)) {
+    found = found || entry->d_name[0] != '.';
+  }
+  if (entries != NULL) {
+    closedir(entries);
+  }
+  return found;
+}
+
+/* Whose folder is it? Nothing is touched. */
+static bm_status_t check_owner(const bm_experiment_t *experiment, const char *deck_path,
+                               uint64_t fingerprint, int force)
+{
+  char *text = NULL;
+  size_t size;
+  if (force || !has_entries(experiment->folder)) {
+    return BM_OK;
+  }
+  if (!bm_file_exists(deck_path)) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "%s: is not empty and not the output of a run; choose another folder with --out",
+                   experiment->folder);
+  }
+  BM_TRY(bm_file_read(deck_path, &text, &size));
+  int ours = strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0 &&
+             strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
+  bm_free(text);
+  if (!ours) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "%s: holds the output of another deck or other settings; choose another folder "
+                   "with --out, or --force to start over in this one",
+                   experiment->folder);
+  }
+  return BM_OK;
+}
+
+static bm_status_t take_lock(bm_experiment_t *experiment)
+{
+  char *path = NULL;
+  BM_TRY(bm_path_join(experiment->folder, BM_LOCK, &path));
+  experiment->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+  bm_status_t status = BM_OK;
+  if (experiment->lock < 0) {
+    status = BM_FAIL(BM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+  } else if (flock(experiment->lock, LOCK_EX | LOCK_NB) != 0) {
+    status = errno == EWOULDBLOCK
+                 ? BM_FAIL(BM_ERR_IO, "%s: in use by another run", experiment->folder)
+                 : BM_FAIL(BM_ERR_IO, "%s: cannot lock: %s", path, strerror(errno));
+  }
+  bm_free(path);
+  return status;
+}
+
+static bm_status_t write_deck(const bm_experiment_t *experiment, const char *path,
+                              uint64_t fingerprint)
+{
+  const char *echo = bm_deck_echo(experiment->deck);
+  size_t size = strlen(echo) + 64;
+  char *text = NULL;
+  BM_TRY(BM_ALLOC(size, &text));
+  int used = snprintf(text, size, BM_DECK_MARK "%016llx\n%s", (unsigned long long)fingerprint, echo);
+  bm_status_t status = bm_file_write(path, text, (size_t)used);
+  bm_free(text);
+  return status;
+}
+
+static bm_status_t forget_all(const bm_experiment_t *experiment)
+{
+  for (size_t i = 0; i < bm_deck_case_count(experiment->deck); i++) {
+    BM_TRY(bm_stage_forget(experiment, bm_deck_case(experiment->deck, i)));
+  }
+  return bm_stage_forget(experiment, bm_deck_base(experiment->deck));
+}
+
+/* Rank 0's part. */
+static bm_status_t open_folder(bm_experiment_t *experiment, bm_output_mode_t mode, int force)
+{
+  char *deck_path = NULL;
+  uint64_t fingerprint = fingerprint_of(experiment);
+  BM_TRY(bm_path_join(experiment->folder, "deck.cfg", &deck_path));
+  bm_status_t status = check_owner(experiment, deck_path, fingerprint, force);
+  if (status == BM_OK) {
+    status = bm_folder_create(experiment->folder);
+  }
+  if (status == BM_OK) {
+    status = take_lock(experiment);
+  }
+  if (status == BM_OK && (mode == BM_OUTPUT_ANEW || force)) {
+    status = forget_all(experiment);
+  }
+  if (status == BM_OK) {
+    status = write_deck(experiment, deck_path, fingerprint);
+  }
+  bm_free(deck_path);
+  return status;
+}
+
+static bm_status_t open_log(bm_experiment_t *experiment)
+{
+  char *path = NULL;
+  BM_TRY(bm_path_join(experiment->folder, "log.txt", &path));
+  bm_status_t status = bm_log_create(experiment->context, path, 0, &experiment->log);
+  bm_free(path);
+  return status;
+}
+
+bm_status_t bm_output_open(bm_experiment_t *experiment, bm_output_mode_t mode, int force)
+{
+  const bm_context_t *context = experiment->context;
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, mode, force) : BM_OK);
+  return bm_agree(context, open_log(experiment));
+}
+
+/* A value of the deck as JSON. */
+static bm_status_t add_value(bm_json_t *object, const bm_deck_case_t *deck_case,
+                             const bm_deck_key_t *key, const char *name)
+{
+  switch (key->type) {
+  case BM_DECK_INT:
+    return bm_json_add_number(object, name, (double)bm_deck_int(deck_case, key->path));
+  case BM_DECK_REAL:
+    return bm_json_add_number(object, name, bm_deck_real(deck_case, key->path));
+  case BM_DECK_BOOL:
+    return bm_json_add_number(object, name, bm_deck_bool(deck_case, key->path));
+  case BM_DECK_STRING:
+  case BM_DECK_PATH:
+    return bm_json_add_string(object, name, bm_deck_string(deck_case, key->path));
+  case BM_DECK_INT_LIST:
+    break;
+  }
+  bm_json_t *list;
+  const int64_t *items;
+  size_t count = bm_deck_int_list(deck_case, key->path, &items);
+  BM_TRY(bm_json_add_array(object, name, &list));
+  for (size_t i = 0; i < count; i++) {
+    BM_TRY(bm_json_add_number(list, NULL, (double)items[i]));
+  }
+  return BM_OK;
+}
+
+/* The `system` group as it applies to the case. */
+static bm_status_t add_system(bm_json_t *entry, const bm_deck_case_t *deck_case)
+{
+  const char prefix[] = "system.";
+  bm_json_t *system;
+  BM_TRY(bm_json_add_object(entry, "system", &system));
+  for (const bm_deck_key_t *const *table = bm_experiment_tables(); *table != NULL; table++) {
+    for (const bm_deck_key_t *key = *table; key->path != NULL; key++) {
+      const char *name = key->path + strlen(prefix);
+      if (strncmp(key->path, prefix, strlen(prefix)) == 0 && bm_deck_has(deck_case, key->path) &&
+          bm_json_get(system, name) == NULL) {
+        BM_TRY(add_value(system, deck_case, key, name));
+      }
+    }
+  }
+  return BM_OK;
+}
+
+/* Everything that the stages of a case recorded. */
+static bm_status_t read_case(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                             bm_results_t *results)
+{
+  for (size_t s = 0; bm_stage_table[s] != NULL; s++) {
+    BM_TRY(bm_stage_read_record(experiment, bm_stage_table[s], deck_case, results));
+  }
+  return BM_OK;
+}
+
+static bm_status_t add_case(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                            bm_json_t *cases)
+{
+  bm_results_t *results = NULL;
+  bm_json_t *entry;
+  BM_TRY(bm_results_create(&results));
+  bm_status_t status = read_case(experiment, deck_case, results);
+  if (status == BM_OK) {
+    status = bm_json_add_object(cases, NULL, &entry);
+  }
+  if (status == BM_OK) {
+    status = bm_json_add_string(entry, "name", bm_deck_case_name(deck_case));
+  }
+  if (status == BM_OK) {
+    status = add_system(entry, deck_case);
+  }
+  if (status == BM_OK) {
+    status = bm_json_add(entry, "metrics", bm_json_copy(bm_results_metrics(results)));
+  }
+  if (status == BM_OK) {
+    status = bm_json_add(entry, "timings", bm_json_copy(bm_results_timings(results)));
+  }
+  bm_results_destroy(&results);
+  return status;
+}
+
+static bm_status_t fill_document(const bm_experiment_t *experiment, bm_json_t *document)
+{
+  bm_json_t *overrides;
+  bm_json_t *cases;
+  BM_TRY(bm_json_add_string(document, "program", "boltzmap"));
+  BM_TRY(bm_json_add_string(document, "version", bm_version()));
+  BM_TRY(bm_json_add_string(document, "revision", bm_revision()));
+  BM_TRY(bm_json_add_string(document, "deck", experiment->provenance[0].text));
+  BM_TRY(bm_json_add_string(document, "seed", experiment->seed_text));
+  BM_TRY(bm_json_add_number(document, "ranks", experiment->context->size));
+  BM_TRY(bm_json_add_string(document, "host_type", experiment->host));
+  BM_TRY(bm_json_add_string(document, "libraries", bm_library_versions()));
+  BM_TRY(bm_json_add_array(document, "overrides", &overrides));
+  for (size_t i = 0; i < bm_deck_override_count(experiment->deck); i++) {
+    BM_TRY(bm_json_add_string(overrides, NULL, bm_deck_override(experiment->deck, i)));
+  }
+  BM_TRY(bm_json_add_array(document, "cases", &cases));
+  for (size_t i = 0; i < bm_deck_case_count(experiment->deck); i++) {
+    BM_TRY(add_case(experiment, bm_deck_case(experiment->deck, i), cases));
+  }
+  return BM_OK;
+}
+
+static bm_status_t write_text(const bm_experiment_t *experiment, const char *name, const char *text)
+{
+  char *path = NULL;
+  BM_TRY(bm_path_join(experiment->folder, name, &path));
+  bm_status_t status = bm_file_write(path, text, strlen(text));
+  bm_free(path);
+  return status;
+}
+
+/* A growing text. */
+typedef struct {
+  char *text;
+  size_t used, room;
+} text_t;
+
+static bm_status_t append(text_t *out, const char *text)
+{
+  size_t length = strlen(text);
+  if (out->used + length + 1 > out->room) {
+    size_t room = 2 * (out->used + length) + 4096;
+    BM_TRY(bm_resize(out->room, room, 1, (void **)&out->text));
+    out->room = room;
+  }
+  memcpy(out->text + out->used, text, length + 1);
+  out->used += length;
+  return BM_OK;
+}
+
+/* One line a number: case,group,name,value,error,unit,n. */
+static bm_status_t append_rows(text_t *out, const char *name, const char *group,
+                               const bm_json_t *entries)
+{
+  for (const bm_json_t *entry = bm_json_first(entries); entry != NULL; entry = bm_json_next(entry)) {
+    const char *const numbers[] = {"value", "error", "n"};
+    char cells[3][40];
+    char line[512];
+    for (int k = 0; k < 3; k++) {
+      double number = bm_json_number(bm_json_get(entry, numbers[k]));
+      cells[k][0] = '\0';
+      if (number - number == 0.0) { /* finite */
+        snprintf(cells[k], sizeof cells[k], "%.17g", number);
+      }
+    }
+    snprintf(line, sizeof line, "%s,%s,%s,%s,%s,%s,%s\n", name, group, bm_json_name(entry), cells[0],
+             cells[1], bm_json_string(bm_json_get(entry, "unit")), cells[2]);
+    BM_TRY(append(out, line));
+  }
+  return BM_OK;
+}
+
+static bm_status_t append_cases(text_t *out, const bm_json_t *document)
+{
+  BM_TRY(append(out, "case,group,name,value,error,unit,n\n"));
+  const bm_json_t *cases = bm_json_get(document, "cases");
+  for (size_t i = 0; i < bm_json_count(cases); i++) {
+    const bm_json_t *entry = bm_json_item(cases, i);
+    const char *name = bm_json_string(bm_json_get(entry, "name"));
+    BM_TRY(append_rows(out, name, "metric", bm_json_get(entry, "metrics")));
+    BM_TRY(append_rows(out, name, "timing", bm_json_get(entry, "timings")));
+  }
+  return BM_OK;
+}
+
+static bm_status_t write_results(const bm_experiment_t *experiment)
+{
+  char *json = NULL;
+  text_t csv = {NULL, 0, 0};
+  bm_json_t *document = bm_json_object();
+  if (document == NULL) {
+    return BM_FAIL(BM_ERR_MEMORY, "out of memory: results");
+  }
+  bm_status_t status = fill_document(experiment, document);
+  if (status == BM_OK) {
+    status = bm_json_print(document, 0, &json);
+  }
+  if (status == BM_OK) {
+    status = append_cases(&csv, document);
+  }
+  if (status == BM_OK) {
+    status = write_text(experiment, "results.csv", csv.text);
+  }
+  if (status == BM_OK) {
+    status = write_text(experiment, "results.json", json);
+  }
+  bm_free(csv.text);
+  bm_free(json);
+  bm_json_destroy(&document);
+  return status;
+}
+
+bm_status_t bm_output_write_results(const bm_experiment_t *experiment)
+{
+  const bm_context_t *context = experiment->context;
+  return bm_agree(context, bm_context_is_root(context) ? write_results(experiment) : BM_OK);
+}

@@ -1,0 +1,335 @@
+/* Stage evaluate: averages, importance weights, distances with their floors, Lipschitz constants, and a
+ * real trajectory to look at. */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boltzmap/analyse/averages.h"
+#include "boltzmap/analyse/comparison.h"
+#include "boltzmap/analyse/lipschitz.h"
+#include "boltzmap/app/floors.h"
+#include "boltzmap/app/stage.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/sample/sampler.h"
+
+#define BM_LIPSCHITZ_DIMENSION_MAX 256
+
+static const char *const files[] = {NULL};
+
+/* What the parts of the evaluation share. */
+typedef struct {
+  bm_experiment_t *experiment;
+  const bm_deck_case_t *deck_case;
+  bm_evaluate_settings_t settings;
+  bm_potential_t *own, *target;
+  bm_map_t *map;
+  bm_cloud_t reference, generated;
+  double *rows[2];
+  size_t walkers; /* of the reference */
+  bm_results_t *results;
+} evaluation_t;
+
+static int is_root(const evaluation_t *self)
+{
+  return bm_context_is_root(self->experiment->context);
+}
+
+/* Smallest value of each observable in a set. */
+static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *cloud,
+                            double *least /* [observable_count] */)
+{
+  const size_t count = bm_potential_ops(potential)->observable_count;
+  double *values = NULL;
+  BM_TRY(BM_ALLOC(count * cloud->n, &values));
+  bm_potential_observe(potential, cloud->n, cloud->x, values);
+  for (size_t k = 0; k < count; k++) {
+    least[k] = INFINITY;
+    for (size_t i = 0; i < cloud->n; i++) {
+      least[k] = fmin(least[k], values[k * cloud->n + i]);
+    }
+  }
+  bm_free(values);
+  return BM_OK;
+}
+
+static bm_status_t put_smallest_generated(const evaluation_t *self)
+{
+  const bm_potential_ops_t *ops = bm_potential_ops(self->own);
+  double least[BM_FLOOR_ROWS];
+  BM_TRY(smallest(self->own, &self->generated, least));
+  for (size_t k = 0; k < ops->observable_count; k++) {
+    char name[160];
+    snprintf(name, sizeof name, "min_%s_generated", ops->observables[k].name);
+    BM_TRY(bm_results_metric(self->results, name, least[k], NAN, ops->observables[k].unit,
+                             self->generated.n));
+  }
+  return BM_OK;
+}
+
+static bm_status_t averages(const evaluation_t *self)
+{
+  const bm_context_t *context = self->experiment->context;
+  double least[BM_FLOOR_ROWS];
+  bm_status_t status = smallest(self->own, &self->reference, least);
+  if (status == BM_OK && is_root(self)) {
+    status = put_smallest_generated(self);
+  }
+  BM_TRY_AGREE(context, status);
+  if (self->settings.average_samples < 2) {
+    return BM_OK;
+  }
+  bm_map_averages_t what = {.potential = self->own,
+                            .target = self->settings.weights ? self->target : NULL,
+                            .least = least,
+                            .seed = self->experiment->seed,
+                            .n = self->settings.average_samples};
+  return bm_averages_of_map(context, self->map, &what, self->experiment->log, self->results);
+}
+
+/* Sizes at which two sets are compared, equal for the distance and its floor. */
+static size_t size_of(const evaluation_t *self, size_t n, size_t most)
+{
+  size_t limit = self->settings.distance_samples > 0 ? self->settings.distance_samples : n;
+  limit = limit < most ? limit : most;
+  return n < limit ? n : limit;
+}
+
+/* The comparison's settings where the sets are smaller than the exact distance's subsamples. */
+static bm_evaluate_settings_t settings_for(const evaluation_t *self, size_t n_a, size_t n_b)
+{
+  bm_evaluate_settings_t settings = self->settings;
+  size_t smaller = n_a < n_b ? n_a : n_b;
+  if (settings.comparison.exact_points > smaller) {
+    bm_log_info(self->experiment->log, "  exact W2 on %zu points: the sets have no more", smaller);
+    settings.comparison.exact_points = smaller;
+  }
+  return settings;
+}
+
+/* On rank 0, under each of the names. */
+static bm_status_t put_rows(const evaluation_t *self, const bm_comparison_row_t *rows, size_t count,
+                            int are_floors, const char *const *suffixes)
+{
+  for (; is_root(self) && *suffixes != NULL; suffixes++) {
+    BM_TRY(are_floors ? bm_comparison_put_floor(rows, count, *suffixes, self->results)
+                      : bm_comparison_put(rows, count, *suffixes, self->results));
+  }
+  return BM_OK;
+}
+
+/* Distances of the generated samples from a reference, and the floor of that reference. */
+static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t *where,
+                                  const bm_cloud_t *a, const bm_cloud_t *b,
+                                  const char *const *suffixes)
+{
+  bm_experiment_t *experiment = self->experiment;
+  const bm_context_t *context = experiment->context;
+  bm_evaluate_settings_t settings = settings_for(self, a->n, b->n);
+  const size_t count = bm_comparison_count(self->own, &settings.comparison);
+  bm_comparison_row_t rows[BM_FLOOR_ROWS];
+  BM_TRY(bm_comparison_measure(context, self->own, &settings.comparison, a, b, experiment->log,
+                               rows));
+  BM_TRY_AGREE(context, put_rows(self, rows, count, 0, suffixes));
+  if (settings.floor_pairs < 2) {
+    return BM_OK;
+  }
+  BM_TRY(bm_floors_of(experiment, where, &settings, a->n, b->n, rows));
+  return put_rows(self, rows, count, 1, suffixes);
+}
+
+static bm_status_t compare(const evaluation_t *self, const bm_deck_case_t *where,
+                           const bm_cloud_t *reference, size_t walkers,
+                           const char *const *suffixes)
+{
+  const bm_context_t *context = self->experiment->context;
+  const size_t d = reference->d;
+  size_t most = bm_floors_most(where, reference->n, walkers);
+  size_t n[2] = {size_of(self, self->generated.n, most), size_of(self, reference->n, most)};
+  double *rows = NULL;
+  BM_TRY_AGREE(context, BM_ALLOC((n[0] + n[1]) * d, &rows));
+  bm_floors_spread(self->generated.n, d, self->generated.x, n[0], rows);
+  bm_floors_spread(reference->n, d, reference->x, n[1], rows + n[0] * d);
+  bm_cloud_t a = {n[0], d, rows};
+  bm_cloud_t b = {n[1], d, rows + n[0] * d};
+  bm_status_t status = bm_agree(context, compare_spread(self, where, &a, &b, suffixes));
+  bm_free(rows);
+  return status;
+}
+
+/* To the reference of the deck's own system, which another case may have made. */
+static bm_status_t compare_with_target(const evaluation_t *self)
+{
+  static const char *const suffixes[] = {"_singular", NULL};
+  bm_experiment_t *experiment = self->experiment;
+  const bm_deck_case_t *target;
+  bm_cloud_t reference;
+  double *rows = NULL;
+  size_t walkers;
+  BM_TRY(bm_stage_target(experiment, &target));
+  bm_status_t status =
+      bm_stage_load_samples(experiment, target, "reference.h5md", &reference, &rows, &walkers);
+  if (status == BM_OK) {
+    status = compare(self, target, &reference, walkers, suffixes);
+  }
+  bm_free(rows);
+  return status;
+}
+
+/* To the case's own reference and, where the deck has several cases, to that of the deck's own system
+ * (in the paper the singular one), which may be the same. */
+static bm_status_t distances(const evaluation_t *self)
+{
+  static const char *const suffixes[] = {"", "_singular", NULL};
+  static const char *const no_suffix[] = {"", NULL};
+  const bm_experiment_t *experiment = self->experiment;
+  const bm_deck_case_t *target = bm_stage_target_of(experiment, self->deck_case);
+  int has_target = bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case;
+  int is_target = has_target &&
+                  bm_stage_fingerprint(experiment, &bm_stage_sample, target) ==
+                      bm_stage_fingerprint(experiment, &bm_stage_sample, self->deck_case);
+  double started = bm_log_clock();
+  BM_TRY(compare(self, self->deck_case, &self->reference, self->walkers,
+                 is_target ? suffixes : no_suffix));
+  if (has_target && !is_target) {
+    BM_TRY(compare_with_target(self));
+  }
+  return is_root(self) ? bm_results_timing(self->results, "distances_s", bm_log_clock() - started,
+                                           "s")
+                       : BM_OK;
+}
+
+static bm_status_t lipschitz(const evaluation_t *self)
+{
+  const size_t n = self->settings.lipschitz_points;
+  bm_lipschitz_t found;
+  if (n == 0) {
+    return BM_OK;
+  }
+  if (bm_map_dimension(self->map) > BM_LIPSCHITZ_DIMENSION_MAX) {
+    bm_log_warn(self->experiment->log, "Lipschitz constants are measured up to dimension %d only",
+                BM_LIPSCHITZ_DIMENSION_MAX);
+    return BM_OK;
+  }
+  double started = bm_log_clock();
+  BM_TRY(bm_lipschitz(self->experiment->context, self->map, self->experiment->seed, n,
+                      self->experiment->log, &found));
+  if (!is_root(self)) {
+    return BM_OK;
+  }
+  const struct {
+    const char *name;
+    double value;
+  } rows[] = {{"lipschitz_max", found.max},
+              {"lipschitz_max_sampled", found.max_sampled},
+              {"lipschitz_p99", found.p99},
+              {"inverse_lipschitz_max", found.inverse_max},
+              {"inverse_lipschitz_max_sampled", found.inverse_max_sampled}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    BM_TRY(bm_results_metric(self->results, rows[i].name, rows[i].value, NAN, "1", n));
+  }
+  return bm_results_timing(self->results, "lipschitz_s", bm_log_clock() - started, "s");
+}
+
+/* Every rank follows the whole walker, which needs no exchange, and writes its own frames. */
+static bm_status_t write_trajectory(const evaluation_t *self, const char *path, double *x)
+{
+  const bm_experiment_t *experiment = self->experiment;
+  const bm_evaluate_settings_t *settings = &self->settings;
+  const bm_layout_t *layout = bm_potential_layout(self->own);
+  const size_t d = bm_potential_dimension(self->own);
+  const size_t frames = settings->trajectory_frames;
+  bm_samples_t *samples = NULL;
+  bm_status_t status =
+      bm_sampler_trajectory(self->own, experiment->seed, settings->trajectory_time_step, frames,
+                            settings->trajectory_stride, x);
+  if (status == BM_OK) {
+    status = bm_samples_create(experiment->context, frames, d, 1, &samples);
+  }
+  status = bm_agree(experiment->context, status);
+  if (status == BM_OK) {
+    memcpy(samples->x, x + samples->rows.first * d, samples->rows.count * d * sizeof *x);
+    bm_samples_content_t content = {
+        .particles = layout->particles,
+        .dimensions = layout->dimensions,
+        .length_unit = "nm",
+        .step_stride = settings->trajectory_stride,
+        .time_stride_ps =
+            settings->trajectory_time_step * (double)settings->trajectory_stride,
+        .single_precision = d > 8,
+        .provenance = experiment->provenance,
+        .provenance_count = experiment->provenance_count,
+        .fingerprint = bm_stage_fingerprint(experiment, &bm_stage_evaluate, self->deck_case)};
+    status = bm_samples_write(experiment->context, path, samples, &content);
+  }
+  bm_samples_destroy(&samples);
+  return status;
+}
+
+static bm_status_t trajectory(const evaluation_t *self)
+{
+  const size_t items = self->settings.trajectory_frames * bm_potential_dimension(self->own);
+  double *x = NULL;
+  char *path = NULL;
+  if (items == 0) {
+    return BM_OK;
+  }
+  bm_status_t status = BM_ALLOC(items, &x);
+  if (status == BM_OK) {
+    status = bm_stage_path(self->experiment, self->deck_case, "trajectory.h5md", &path);
+  }
+  status = bm_agree(self->experiment->context, status);
+  if (status == BM_OK) {
+    status = write_trajectory(self, path, x);
+  }
+  bm_free(path);
+  bm_free(x);
+  return status;
+}
+
+static bm_status_t load(evaluation_t *self)
+{
+  const bm_experiment_t *experiment = self->experiment;
+  const bm_deck_case_t *deck_case = self->deck_case;
+  size_t one;
+  bm_status_t status = bm_potential_create(deck_case, &self->own);
+  if (status == BM_OK) {
+    status = bm_potential_create(bm_stage_target_of(experiment, deck_case), &self->target);
+  }
+  BM_TRY_AGREE(experiment->context, status);
+  BM_TRY(bm_stage_load_map(experiment, deck_case, &self->map));
+  BM_TRY(bm_stage_load_samples(experiment, deck_case, "reference.h5md", &self->reference,
+                               &self->rows[0], &self->walkers));
+  return bm_stage_load_samples(experiment, deck_case, "generated.h5md", &self->generated,
+                               &self->rows[1], &one);
+}
+
+static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                       bm_results_t *results)
+{
+  evaluation_t self = {.experiment = experiment,
+                       .deck_case = deck_case,
+                       .settings = bm_experiment_evaluate(deck_case),
+                       .results = results};
+  bm_status_t (*const parts[])(const evaluation_t *) = {averages, distances, lipschitz, trajectory};
+  bm_status_t status = load(&self);
+  for (size_t i = 0; status == BM_OK && i < sizeof parts / sizeof parts[0]; i++) {
+    status = bm_agree(experiment->context, parts[i](&self));
+  }
+  bm_free(self.rows[1]);
+  bm_free(self.rows[0]);
+  bm_map_destroy(&self.map);
+  bm_potential_destroy(&self.target);
+  bm_potential_destroy(&self.own);
+  return status;
+}
+
+const bm_stage_t bm_stage_evaluate = {
+    .name = "evaluate",
+    .description = "evaluation",
+    .groups = "system,reference,flow,training,generate,evaluate,run.seed",
+    .uses_target = 1,
+    .files = files,
+    .run = run,
+};

@@ -1,0 +1,111 @@
+/* Stage generate: generated.h5md from model.h5. */
+
+#include <math.h>
+#include <string.h>
+
+#include "boltzmap/app/stage.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/generate/generator.h"
+#include "boltzmap/parallel/agree.h"
+
+static const char *const files[] = {"generated.h5md", NULL};
+
+/* What is written beside each sample. */
+typedef struct {
+  const bm_potential_t *own;    /* of the case: observables and energy */
+  const bm_potential_t *target; /* of the deck: weights */
+} observed_t;
+
+/* Observables, energy, log weight towards the deck's own system. */
+static void observe(const void *self, size_t n, const double *x, const double *log_density,
+                    double *values)
+{
+  const observed_t *observed = self;
+  const size_t count = bm_potential_ops(observed->own)->observable_count;
+  double *energy = values + count * n;
+  double *log_weight = energy + n;
+  const double beta = bm_potential_beta(observed->target);
+  bm_potential_observe(observed->own, n, x, values);
+  bm_potential_energy(observed->own, n, x, energy, NULL);
+  bm_potential_energy(observed->target, n, x, log_weight, NULL);
+  for (size_t i = 0; i < n; i++) {
+    log_weight[i] = -beta * log_weight[i] - log_density[i];
+  }
+}
+
+static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                                 bm_map_t *map, const observed_t *observed)
+{
+  const bm_potential_ops_t *ops = bm_potential_ops(observed->own);
+  const bm_context_t *context = experiment->context;
+  const size_t count = ops->observable_count + 2;
+  bm_observable_t *names = NULL;
+  char *path = NULL;
+  bm_status_t status = BM_ALLOC(count, &names);
+  if (status == BM_OK) {
+    status = bm_stage_path(experiment, deck_case, "generated.h5md", &path);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    for (size_t k = 0; k < ops->observable_count; k++) {
+      names[k] = (bm_observable_t){ops->observables[k].name, ops->observables[k].unit, NULL};
+    }
+    names[count - 2] =
+        (bm_observable_t){"energy", bm_potential_layout(observed->own)->energy_unit, NULL};
+    names[count - 1] = (bm_observable_t){"log_weight", "1", NULL};
+    bm_generate_observer_t observer = {names, count, observe, observed};
+    status = bm_generate_file(context, map, experiment->seed,
+                              (size_t)bm_deck_int(deck_case, "generate.samples"), &observer, path,
+                              experiment->provenance, experiment->provenance_count,
+                              bm_stage_fingerprint(experiment, &bm_stage_generate, deck_case),
+                              experiment->log);
+  }
+  bm_free(path);
+  bm_free(names);
+  return status;
+}
+
+static bm_status_t put_timings(size_t n, double seconds, bm_results_t *results)
+{
+  BM_TRY(bm_results_timing(results, "generation_s", seconds, "s"));
+  return bm_results_timing(results, "generation_samples_per_s", (double)n / seconds, "1/s");
+}
+
+static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                       bm_results_t *results)
+{
+  const bm_context_t *context = experiment->context;
+  bm_potential_t *own = NULL;
+  bm_potential_t *target = NULL;
+  bm_map_t *map = NULL;
+  bm_status_t status = bm_potential_create(deck_case, &own);
+  if (status == BM_OK) {
+    status = bm_potential_create(bm_stage_target_of(experiment, deck_case), &target);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = bm_stage_load_map(experiment, deck_case, &map);
+  }
+  double started = bm_log_clock();
+  if (status == BM_OK) {
+    observed_t observed = {own, target};
+    status = write_samples(experiment, deck_case, map, &observed);
+  }
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = put_timings((size_t)bm_deck_int(deck_case, "generate.samples"),
+                         bm_log_clock() - started, results);
+  }
+  bm_map_destroy(&map);
+  bm_potential_destroy(&target);
+  bm_potential_destroy(&own);
+  return bm_agree(context, status);
+}
+
+const bm_stage_t bm_stage_generate = {
+    .name = "generate",
+    .description = "generated samples",
+    .groups = "system,reference,flow,training,generate,run.seed",
+    .uses_target = 1,
+    .files = files,
+    .run = run,
+};

@@ -1,0 +1,275 @@
+/* Stage train: model.h5 and history.csv from reference.h5md, with checkpoints on the way. */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boltzmap/app/checkpoint.h"
+#include "boltzmap/app/stage.h"
+#include "boltzmap/base/memory.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
+#include "boltzmap/sample/diagnostics.h"
+#include "boltzmap/train/flop_rate.h"
+#include "boltzmap/train/trainer.h"
+
+static const char *const files[] = {"model.h5", "history.csv", NULL};
+
+/* A training under way. */
+typedef struct {
+  bm_experiment_t *experiment;
+  const bm_deck_case_t *deck_case;
+  uint64_t fingerprint;
+  bm_trainer_t *trainer;
+  double before_s; /* spent in earlier runs */
+  double started;
+  double checkpoint_due; /* on rank 0's clock */
+} training_t;
+
+static double spent(const training_t *training)
+{
+  return training->before_s + bm_log_clock() - training->started;
+}
+
+/* After every step: is there a reason to write a checkpoint, on any rank? */
+static bm_status_t after_step(bm_trainer_t *trainer, void *data)
+{
+  training_t *training = data;
+  const bm_context_t *context = training->experiment->context;
+  int due = bm_context_is_root(context) && bm_log_clock() >= training->checkpoint_due;
+  if (!bm_agree_any(context, due || bm_stop_pending())) {
+    return BM_OK;
+  }
+  bm_status_t stop = bm_stop_check(context);
+  char message[BM_MESSAGE_MAX];
+  snprintf(message, sizeof message, "%s", bm_status_message());
+  BM_TRY(bm_checkpoint_write(training->experiment, training->deck_case, training->fingerprint,
+                             trainer, spent(training)));
+  training->checkpoint_due = bm_log_clock() + training->experiment->checkpoint_every_s;
+  bm_status_set_message(message);
+  return stop;
+}
+
+static bm_status_t write_history(const training_t *training)
+{
+  size_t count;
+  const bm_history_row_t *rows = bm_trainer_history(training->trainer, &count);
+  const size_t width = 160;
+  char *text = NULL;
+  char *path = NULL;
+  BM_TRY(BM_ALLOC((count + 1) * width, &text));
+  size_t used = (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm\n");
+  for (size_t i = 0; i < count; i++) {
+    const bm_history_row_t *row = &rows[i];
+    char validation[40] = "";
+    if (isfinite(row->nll_validation)) {
+      snprintf(validation, sizeof validation, "%.10g", row->nll_validation);
+    }
+    used += (size_t)snprintf(text + used, width, "%.0f,%.10g,%s,%.6g,%.6g\n", row->epoch,
+                             row->nll_train, validation, row->learning_rate, row->gradient_norm);
+  }
+  bm_status_t status =
+      bm_stage_path(training->experiment, training->deck_case, "history.csv", &path);
+  if (status == BM_OK) {
+    status = bm_file_write(path, text, used);
+  }
+  bm_free(path);
+  bm_free(text);
+  return status;
+}
+
+static bm_status_t fill_model(const training_t *training, bm_map_t *map, bm_state_t *state)
+{
+  const bm_experiment_t *experiment = training->experiment;
+  char fingerprint[17];
+  snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)training->fingerprint);
+  BM_TRY(bm_map_save(map, state));
+  BM_TRY(bm_state_put_string(state, "fingerprint", fingerprint));
+  BM_TRY(bm_state_put_string(state, "case", bm_deck_case_name(training->deck_case)));
+  for (size_t i = 0; i < experiment->provenance_count; i++) {
+    char name[96];
+    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
+    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
+  }
+  return BM_OK;
+}
+
+static bm_status_t write_model(const training_t *training, bm_map_t *map)
+{
+  bm_state_t *state = NULL;
+  char *path = NULL;
+  bm_status_t status = bm_state_create("model", &state);
+  if (status == BM_OK) {
+    status = fill_model(training, map, state);
+  }
+  if (status == BM_OK) {
+    status = bm_stage_path(training->experiment, training->deck_case, "model.h5", &path);
+  }
+  if (status == BM_OK) {
+    status = bm_state_write(state, path);
+  }
+  bm_free(path);
+  bm_state_destroy(&state);
+  return status;
+}
+
+/* Negative log-likelihood of the held-out rows under the model that is kept, with the standard error
+ * of the walkers' means. */
+static bm_status_t put_validation(bm_map_t *map, const bm_training_data_t *data, size_t held_out,
+                                  bm_results_t *results)
+{
+  double *loss = NULL;
+  double mean;
+  double error;
+  size_t frames = data->walkers > 1 ? data->n / data->walkers : held_out;
+  BM_TRY(BM_ALLOC(held_out, &loss));
+  bm_map_pull(map, held_out, data->x + (data->n - held_out) * data->d, NULL, loss);
+  for (size_t i = 0; i < held_out; i++) {
+    loss[i] = -loss[i];
+  }
+  bm_chain_mean(held_out / frames, frames, loss, &mean, &error);
+  bm_free(loss);
+  return bm_results_metric(results, "nll_validation", mean, error, "nat", held_out);
+}
+
+static bm_status_t put_results(const training_t *training, bm_map_t *map,
+                               const bm_training_data_t *data, double seconds,
+                               double sgemm_fraction, bm_results_t *results)
+{
+  bm_training_report_t report;
+  bm_flow_t *flow = bm_map_flow(map);
+  bm_trainer_report(training->trainer, &report);
+  const struct {
+    const char *name;
+    double value;
+  } metrics[] = {
+      {"parameters", (double)bm_flow_parameter_count(flow)},
+      {"parameters_masked_equivalent", (double)bm_flow_masked_equivalent(bm_flow_shape(flow))},
+      {"epochs", (double)report.epochs},
+      {"steps", (double)report.steps},
+      {"skipped_steps", (double)report.skipped_steps},
+      {"best_epoch", (double)report.best_epoch},
+  };
+  for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+    BM_TRY(bm_results_metric(results, metrics[i].name, metrics[i].value, NAN, "1", 1));
+  }
+  BM_TRY(put_validation(map, data, bm_trainer_held_out(training->trainer), results));
+  BM_TRY(bm_results_timing(results, "training_s", seconds, "s"));
+  BM_TRY(bm_results_timing(results, "training_fraction_of_sgemm", sgemm_fraction, "1"));
+  return bm_results_timing(results, "training_samples_per_s", report.samples_per_s, "1/s");
+}
+
+/* Speed of the optimiser steps over that of the matrix products alone, measured here and now. */
+static bm_status_t fraction_of_sgemm(const training_t *training, const bm_flow_shape_t *shape,
+                                     const bm_trainer_settings_t *settings, double *fraction)
+{
+  const bm_context_t *context = training->experiment->context;
+  bm_training_report_t report;
+  double rate;
+  size_t rows = (size_t)(settings->batch / settings->shards);
+  bm_trainer_report(training->trainer, &report);
+  BM_TRY(bm_flop_sgemm_rate(context, shape, rows > 0 ? rows : 1, &rate));
+  *fraction = report.samples_per_s * bm_flop_training_per_sample(shape) / rate;
+  return BM_OK;
+}
+
+static bm_status_t run_trainer(training_t *training, bm_map_t *map,
+                               const bm_trainer_settings_t *settings,
+                               const bm_training_data_t *data, bm_results_t *results)
+{
+  bm_experiment_t *experiment = training->experiment;
+  const bm_context_t *context = experiment->context;
+  const bm_flow_shape_t *shape = bm_flow_shape(bm_map_flow(map));
+  double fraction;
+  BM_TRY(bm_checkpoint_restore(experiment, training->deck_case, training->fingerprint,
+                               experiment->restart_file, training->trainer, &training->before_s));
+  training->started = bm_log_clock();
+  training->checkpoint_due = training->started + experiment->checkpoint_every_s;
+  BM_TRY(bm_trainer_run(training->trainer, experiment->log, after_step, training));
+  double seconds = spent(training);
+  BM_TRY(fraction_of_sgemm(training, shape, settings, &fraction));
+  bm_status_t status = BM_OK;
+  if (bm_context_is_root(context)) {
+    status = write_model(training, map);
+    if (status == BM_OK) {
+      status = write_history(training);
+    }
+    if (status == BM_OK) {
+      status = put_results(training, map, data, seconds, fraction, results);
+    }
+    if (status == BM_OK) {
+      status = bm_checkpoint_remove(experiment, training->deck_case);
+    }
+  }
+  return bm_agree(context, status);
+}
+
+/* An untrained map for these data: standardised by them. */
+static bm_status_t create_map(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
+                              bm_map_t **map)
+{
+  bm_potential_t *potential = NULL;
+  bm_standardisation_t *standardisation = NULL;
+  bm_flow_shape_t shape;
+  BM_TRY(bm_experiment_flow_shape(deck_case, data->d, &shape));
+  bm_status_t status = bm_potential_create(deck_case, &potential);
+  if (status == BM_OK) {
+    status = bm_standardisation_fit(data->n, data->d, data->x, &standardisation);
+  }
+  if (status == BM_OK) {
+    status = bm_map_create(&shape, bm_potential_layout(potential), standardisation, map);
+  }
+  if (status != BM_OK) {
+    bm_standardisation_destroy(&standardisation);
+  }
+  bm_potential_destroy(&potential);
+  return status;
+}
+
+static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                         const bm_training_data_t *data, bm_results_t *results)
+{
+  const bm_context_t *context = experiment->context;
+  training_t training = {
+      .experiment = experiment,
+      .deck_case = deck_case,
+      .fingerprint = bm_stage_fingerprint(experiment, &bm_stage_train, deck_case)};
+  bm_trainer_settings_t settings;
+  bm_map_t *map = NULL;
+  BM_TRY(bm_trainer_settings(deck_case, &settings));
+  bm_status_t status = bm_agree(context, create_map(deck_case, data, &map));
+  if (status == BM_OK) {
+    status = bm_trainer_create(context, map, &settings, data, experiment->seed, &training.trainer);
+  }
+  if (status == BM_OK) {
+    status = run_trainer(&training, map, &settings, data, results);
+  }
+  bm_trainer_destroy(&training.trainer);
+  bm_map_destroy(&map);
+  return status;
+}
+
+static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                       bm_results_t *results)
+{
+  bm_cloud_t cloud;
+  double *rows = NULL;
+  size_t walkers;
+  bm_status_t status =
+      bm_stage_load_samples(experiment, deck_case, "reference.h5md", &cloud, &rows, &walkers);
+  if (status == BM_OK) {
+    bm_training_data_t data = {cloud.n, cloud.d, walkers, rows};
+    status = train(experiment, deck_case, &data, results);
+  }
+  bm_free(rows);
+  return status;
+}
+
+const bm_stage_t bm_stage_train = {
+    .name = "train",
+    .description = "training",
+    .groups = "system,reference,flow,training,run.seed",
+    .files = files,
+    .run = run,
+};

@@ -1,0 +1,53 @@
+#include "deck_pool.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "boltzmap/base/memory.h"
+
+struct bm_deck_block {
+  bm_deck_block_t *before;
+  _Alignas(max_align_t) char bytes[];
+};
+
+bm_status_t bm_deck_pool_take(bm_deck_pool_t *pool, size_t count, size_t size, void **out)
+{
+  bm_deck_block_t *block = NULL;
+  *out = NULL;
+  if (count > (SIZE_MAX - sizeof *block) / size) {
+    return BM_FAIL(BM_ERR_MEMORY, "cannot allocate %zu items of %zu bytes: too large", count, size);
+  }
+  BM_TRY(bm_alloc(sizeof *block + count * size, 1, (void **)&block));
+  block->before = pool->last;
+  pool->last = block;
+  *out = block->bytes;
+  return BM_OK;
+}
+
+bm_status_t bm_deck_pool_text(bm_deck_pool_t *pool, const char **out, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(NULL, 0, format, args);
+  va_end(args);
+  if (length < 0) {
+    return BM_FAIL(BM_ERR_INTERNAL, "cannot format a text");
+  }
+  char *text = NULL;
+  BM_TRY(BM_DECK_TAKE(pool, (size_t)length + 1, &text));
+  va_start(args, format);
+  vsnprintf(text, (size_t)length + 1, format, args);
+  va_end(args);
+  *out = text;
+  return BM_OK;
+}
+
+void bm_deck_pool_clear(bm_deck_pool_t *pool)
+{
+  while (pool->last != NULL) {
+    bm_deck_block_t *before = pool->last->before;
+    bm_free(pool->last);
+    pool->last = before;
+  }
+}
