@@ -281,6 +281,9 @@ def method_notes(own, singular):
          "by less than this interval and pass."),
         ("Error bars", "One standard error, from independent walkers, blocks or resampling; frames of one "
          "walker are not counted as independent."),
+        ("Replicas", "The independent reference sets that the floors are made of, all taken together: the "
+         "same sampler with other seeds, and many more samples than the one reference, so that a wrong "
+         "population would show."),
         ("Truth", f"Deterministic quadrature, made by {escape(two_particle_truth.source())}; no sampling "
          f"in it. A number agrees with it when it lies within {AGREES} standard errors."),
         ("Lipschitz constant", "Largest singular value of the exact Jacobian of the map from the base "

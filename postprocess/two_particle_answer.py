@@ -109,11 +109,12 @@ def truth_deviations(cases, labels):
         truth = two_particle_truth.lookup(case.system)
         if truth is None:
             continue
-        for metric, name, attribute in TRUTH_CHECKS:
-            measured = case.metric(f"{metric}_reference")
-            if measured is not None:
-                rows.append((label, name, measured, getattr(truth, attribute),
-                             deviation(measured, getattr(truth, attribute))))
+        for source, note in (("reference", ""), ("replicas", " (replicas)")):
+            for metric, name, attribute in TRUTH_CHECKS:
+                measured = case.metric(f"{metric}_{source}")
+                if measured is not None:
+                    rows.append((label, name + note, measured, getattr(truth, attribute),
+                                 deviation(measured, getattr(truth, attribute))))
     return rows
 
 

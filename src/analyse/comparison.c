@@ -10,6 +10,8 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/partition.h"
 
+#define BM_ERROR_PROJECTIONS 200
+
 /* What one row computes: a distance between clouds that are the sets themselves or one column made of
  * an observable. */
 typedef struct {
@@ -80,13 +82,16 @@ static bm_cloud_t without_group(const bm_cloud_t *cloud, int group, double *rows
   return (bm_cloud_t){cloud->n - out.count, cloud->d, rows};
 }
 
-/* Delete-a-group jackknife. `room` holds the rows of both clouds. */
+/* Delete-a-group jackknife. `room` holds the rows of both clouds. Fewer directions do for an error: the
+ * left-out rows move the distance along all of them together. */
 static bm_status_t jackknife(const bm_context_t *context, const measure_t *measure,
                              const bm_cloud_t *a, const bm_cloud_t *b, double *room, double *error)
 {
   double values[BM_COMPARISON_GROUPS];
   double squares[BM_COMPARISON_GROUPS];
   bm_distance_settings_t settings = measure->settings;
+  settings.projections = settings.projections < BM_ERROR_PROJECTIONS ? settings.projections
+                                                                     : BM_ERROR_PROJECTIONS;
   for (int group = 0; group < BM_COMPARISON_GROUPS; group++) {
     bm_distance_result_t result;
     bm_cloud_t less_a = without_group(a, group, room);

@@ -7,6 +7,7 @@
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/random.h"
+#include "boltzmap/base/tree.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/sample/sampler.h"
@@ -22,6 +23,11 @@ typedef struct {
 static int is_file(const bm_deck_case_t *reference)
 {
   return strcmp(bm_deck_string(reference, "reference.sampler"), "file") == 0;
+}
+
+int bm_floors_are_independent(const bm_deck_case_t *reference)
+{
+  return !is_file(reference);
 }
 
 /* An even number of blocks of rows that a file is cut into. */
@@ -183,15 +189,47 @@ static bm_status_t compare_sets(const bm_experiment_t *experiment, const bm_pote
   return status;
 }
 
+/* Averages of the potential's functions over the sets, which are independent of each other. */
+static bm_status_t average_sets(const bm_potential_t *potential, const sets_t *sets,
+                                bm_floor_t *floor)
+{
+  const size_t count = bm_potential_ops(potential)->average_count;
+  const size_t most = sets->n[0] > sets->n[1] ? sets->n[0] : sets->n[1];
+  const double number = 2.0 * (double)sets->pairs;
+  double *values = NULL;
+  double squares[BM_FLOOR_AVERAGES] = {0};
+  assert(count <= BM_FLOOR_AVERAGES);
+  BM_TRY(BM_ALLOC(count * most, &values));
+  for (size_t i = 0; i < 2 * sets->pairs; i++) {
+    size_t n = sets->n[i % 2];
+    bm_potential_average(potential, n, sets->rows[i], values);
+    for (size_t k = 0; k < count; k++) {
+      double mean = bm_tree_sum(n, values + k * n) / (double)n;
+      floor->means[k] += mean / number;
+      squares[k] += mean * mean / number;
+    }
+  }
+  for (size_t k = 0; k < count; k++) {
+    double variance = squares[k] - floor->means[k] * floor->means[k];
+    floor->errors[k] = sqrt(fmax(variance, 0.0) / (number - 1.0));
+  }
+  floor->configurations = sets->pairs * (sets->n[0] + sets->n[1]);
+  bm_free(values);
+  return BM_OK;
+}
+
 static bm_status_t work_out(bm_experiment_t *experiment, const bm_deck_case_t *reference,
                             const bm_potential_t *potential, const bm_evaluate_settings_t *settings,
-                            sets_t *sets, bm_comparison_row_t *rows)
+                            sets_t *sets, bm_floor_t *floor)
 {
   BM_TRY_AGREE(experiment->context, BM_ALLOC(2 * sets->pairs, &sets->rows));
   bm_log_progress_start(experiment->log, "floors", (double)sets->pairs, "pairs");
   bm_status_t status = make_sets(experiment, reference, potential, sets);
   if (status == BM_OK) {
-    status = compare_sets(experiment, potential, &settings->comparison, sets, rows);
+    status = compare_sets(experiment, potential, &settings->comparison, sets, floor->rows);
+  }
+  if (status == BM_OK) {
+    status = bm_agree(experiment->context, average_sets(potential, sets, floor));
   }
   bm_log_progress_end(experiment->log);
   for (size_t i = 0; i < 2 * sets->pairs; i++) {
@@ -226,29 +264,28 @@ static uint64_t key_of(const bm_experiment_t *experiment, const bm_deck_case_t *
 
 bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
                          const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
-                         bm_comparison_row_t *rows)
+                         const bm_floor_t **floor)
 {
   uint64_t key = key_of(experiment, reference, settings, n_a, n_b);
-  bm_potential_t *potential = NULL;
-  BM_TRY_AGREE(experiment->context, bm_potential_create(reference, &potential));
-  size_t count = bm_comparison_count(potential, &settings->comparison);
-  assert(count <= BM_FLOOR_ROWS);
   for (size_t i = 0; i < experiment->floor_count; i++) {
-    if (experiment->floors[i].key == key) {
-      memcpy(rows, experiment->floors[i].rows, count * sizeof *rows);
-      bm_potential_destroy(&potential);
+    *floor = &experiment->floors[i];
+    if ((*floor)->key == key) {
       return BM_OK;
     }
   }
+  bm_potential_t *potential = NULL;
+  bm_floor_t made = {.key = key};
+  BM_TRY_AGREE(experiment->context, bm_potential_create(reference, &potential));
+  assert(bm_comparison_count(potential, &settings->comparison) <= BM_FLOOR_ROWS);
   sets_t sets = {settings->floor_pairs, {n_a, n_b}, bm_potential_dimension(potential), NULL};
-  bm_status_t status = work_out(experiment, reference, potential, settings, &sets, rows);
+  bm_status_t status = work_out(experiment, reference, potential, settings, &sets, &made);
   bm_potential_destroy(&potential);
   BM_TRY(status);
   size_t known = experiment->floor_count;
   BM_TRY_AGREE(experiment->context, bm_resize(known, known + 1, sizeof *experiment->floors,
                                               (void **)&experiment->floors));
-  experiment->floors[known].key = key;
-  memcpy(experiment->floors[known].rows, rows, count * sizeof *rows);
+  experiment->floors[known] = made;
   experiment->floor_count = known + 1;
+  *floor = &experiment->floors[known];
   return BM_OK;
 }

@@ -119,6 +119,23 @@ static bm_status_t put_rows(const evaluation_t *self, const bm_comparison_row_t 
   return BM_OK;
 }
 
+/* Averages over the independent references that the floor of the case's own reference was made of: with
+ * so many configurations a check of the sampler that the one reference is too small for. */
+static bm_status_t put_replicas(const evaluation_t *self, const bm_floor_t *floor)
+{
+  const bm_potential_ops_t *ops = bm_potential_ops(self->own);
+  if (!is_root(self) || !bm_floors_are_independent(self->deck_case)) {
+    return BM_OK;
+  }
+  for (size_t k = 0; k < ops->average_count; k++) {
+    char name[160];
+    snprintf(name, sizeof name, "%s_replicas", ops->averages[k].name);
+    BM_TRY(bm_results_metric(self->results, name, floor->means[k], floor->errors[k],
+                             ops->averages[k].unit, floor->configurations));
+  }
+  return BM_OK;
+}
+
 /* Distances of the generated samples from a reference, and the floor of that reference. */
 static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t *where,
                                   const bm_cloud_t *a, const bm_cloud_t *b,
@@ -135,8 +152,13 @@ static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t
   if (settings.floor_pairs < 2) {
     return BM_OK;
   }
-  BM_TRY(bm_floors_of(experiment, where, &settings, a->n, b->n, rows));
-  return put_rows(self, rows, count, 1, suffixes);
+  const bm_floor_t *floor;
+  BM_TRY(bm_floors_of(experiment, where, &settings, a->n, b->n, &floor));
+  bm_status_t status = put_rows(self, floor->rows, count, 1, suffixes);
+  if (status == BM_OK && suffixes[0][0] == '\0') {
+    status = put_replicas(self, floor);
+  }
+  return status;
 }
 
 static bm_status_t compare(const evaluation_t *self, const bm_deck_case_t *where,

@@ -209,21 +209,15 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
 static bm_status_t create_map(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
                               bm_map_t **map)
 {
-  bm_potential_t *potential = NULL;
   bm_standardisation_t *standardisation = NULL;
   bm_flow_shape_t shape;
   BM_TRY(bm_experiment_flow_shape(deck_case, data->d, &shape));
-  bm_status_t status = bm_potential_create(deck_case, &potential);
-  if (status == BM_OK) {
-    status = bm_standardisation_fit(data->n, data->d, data->x, &standardisation);
-  }
-  if (status == BM_OK) {
-    status = bm_map_create(&shape, bm_potential_layout(potential), standardisation, map);
-  }
+  BM_TRY(bm_standardisation_fit(data->n, data->d, data->x, &standardisation));
+  bm_status_t status =
+      bm_map_create(&shape, bm_potential_layout(data->potential), standardisation, map);
   if (status != BM_OK) {
     bm_standardisation_destroy(&standardisation);
   }
-  bm_potential_destroy(&potential);
   return status;
 }
 
@@ -256,13 +250,16 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
   bm_cloud_t cloud;
   double *rows = NULL;
   size_t walkers;
+  bm_potential_t *potential = NULL;
+  BM_TRY_AGREE(experiment->context, bm_potential_create(deck_case, &potential));
   bm_status_t status =
       bm_stage_load_samples(experiment, deck_case, "reference.h5md", &cloud, &rows, &walkers);
   if (status == BM_OK) {
-    bm_training_data_t data = {cloud.n, cloud.d, walkers, rows};
+    bm_training_data_t data = {cloud.n, cloud.d, walkers, rows, potential};
     status = train(experiment, deck_case, &data, results);
   }
   bm_free(rows);
+  bm_potential_destroy(&potential);
   return status;
 }
 

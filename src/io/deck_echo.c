@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "deck_names.h"
@@ -99,20 +98,8 @@ static void put_deck(FILE *out, const bm_deck_t *deck)
 
 bm_status_t bm_deck_echo_write(bm_deck_t *deck)
 {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *stream = open_memstream(&text, &size);
-  if (stream == NULL) {
-    return BM_FAIL(BM_ERR_MEMORY, "out of memory: text of the deck");
-  }
-  put_deck(stream, deck);
-  int failed = ferror(stream);
-  bm_status_t status = BM_OK;
-  if (fclose(stream) != 0 || failed) {
-    status = BM_FAIL(BM_ERR_MEMORY, "out of memory: text of the deck");
-  } else {
-    status = bm_deck_pool_text(&deck->pool, &deck->echo, "%s", text);
-  }
-  free(text);
-  return status;
+  bm_deck_writer_t writer;
+  BM_TRY(bm_deck_writer_open(&writer));
+  put_deck(writer.stream, deck);
+  return bm_deck_writer_keep(&writer, &deck->pool, &deck->echo);
 }

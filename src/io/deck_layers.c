@@ -6,6 +6,7 @@
 #include "deck_state.h"
 
 #define BM_CASE_NAME "name"
+#define BM_CASES_MAX 1000
 #define BM_RUN "run"
 
 /* Reading of one layer. */
@@ -191,6 +192,9 @@ static bm_status_t read_cases(reader_t *reader, const config_setting_t *list)
   if (!config_setting_is_list(list) || config_setting_length(list) == 0) {
     return FAIL_AT(reader, list, "%s: expected a list of at least one case, as %s", BM_DECK_CASES,
                    "( { name = \"...\"; ... }, ... )");
+  }
+  if (config_setting_length(list) > BM_CASES_MAX) {
+    return FAIL_AT(reader, list, "%s: expected at most %d", BM_DECK_CASES, BM_CASES_MAX);
   }
   deck->has_cases = 1;
   deck->case_count = (size_t)config_setting_length(list);

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,7 +7,8 @@
 #include "deck_names.h"
 #include "deck_state.h"
 
-#define BM_RUN_NAME "run.name"
+#define BM_RUN_GROUP "run."
+#define BM_RUN_NAME BM_RUN_GROUP "name"
 
 /* Rank 0's text, or an empty one elsewhere that the broadcast fills. */
 static bm_status_t share(const bm_context_t *context, const char *mine, char **out)
@@ -34,10 +36,23 @@ static bm_status_t share_source(const bm_context_t *context, const char *path,
   return bm_broadcast_string(context, &source->working_folder);
 }
 
+/* What the tables' writers owe: a group in each path, a range, and keys of the run that depend
+ * on the run alone, since no case has any. */
+static void check_row(const bm_deck_key_t *key)
+{
+  size_t run = sizeof BM_RUN_GROUP - 1;
+  int is_of_run = strncmp(key->path, BM_RUN_GROUP, run) == 0;
+  assert(key->path[bm_deck_group_length(key->path)] == '.');
+  assert(key->low <= key->high);
+  assert(!is_of_run || key->when == NULL || strncmp(key->when, BM_RUN_GROUP, run) == 0);
+  (void)is_of_run;
+}
+
 static bm_status_t take_rows(bm_deck_t *deck, const bm_deck_key_t *const *tables)
 {
   for (size_t t = 0; tables[t] != NULL; t++) {
     for (const bm_deck_key_t *key = tables[t]; key->path != NULL; key++) {
+      check_row(key);
       deck->row_count++;
     }
   }
@@ -97,8 +112,12 @@ static bm_status_t add_single_case(bm_deck_t *deck)
   return BM_DECK_TAKE(&deck->pool, deck->case_count, &deck->cases);
 }
 
+/* The same without overrides, where there are any. */
 static bm_status_t prepare_plain(bm_deck_t *deck)
 {
+  if (deck->overrides == NULL) {
+    return BM_OK;
+  }
   BM_TRY(BM_DECK_TAKE(&deck->pool, deck->case_count, &deck->plain_cases));
   deck->plain_base.is_plain = 1;
   BM_TRY(bm_deck_case_prepare(deck, &deck->plain_base));

@@ -19,7 +19,8 @@ bm_deck_shown_t bm_deck_shown(const char *text);
 /* The entry of `names` (ended by NULL) nearest to `word`; NULL where none is near. */
 const char *bm_deck_nearest(const char *word, const char *const *names);
 
-/* The path of a row nearest to "group.key": a key spelt alike in the group, or the same key in another. */
+/* The path of a row nearest to "group.key": a key spelt alike in the group, or the same key in
+ * another. */
 const char *bm_deck_nearest_path(const bm_deck_key_t *const *rows, size_t count, const char *group,
                                  const char *key);
 

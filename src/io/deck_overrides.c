@@ -85,8 +85,8 @@ bm_status_t bm_deck_overrides_read(bm_deck_t *deck, char *const *texts, size_t c
   return BM_OK;
 }
 
-/* The value of a path as text; NULL where it does not apply. A deck that only the overrides make whole
- * may have none yet. */
+/* The value of a path as text; NULL where it does not apply. A deck that only the overrides make
+ * whole may have none yet. */
 static const char *text_in(bm_deck_case_t *deck_case, size_t first)
 {
   size_t row;
@@ -124,7 +124,8 @@ static bm_status_t add_change(bm_deck_t *deck, size_t first, change_t change, co
   return bm_deck_pool_text(&deck->pool, out, "%s: %s -> %s (case \"%s\")", path, old, new, name);
 }
 
-/* Is the path given an override, or by the deck in a place where overrides make it apply no more? */
+/* Is the path given an override, or by the deck in a place where overrides make it apply no
+ * more? */
 static int is_touched(const bm_deck_t *deck, const bm_deck_case_t *deck_case, size_t first,
                       change_t change)
 {

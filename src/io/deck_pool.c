@@ -2,7 +2,7 @@
 
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "boltzmap/base/memory.h"
 
@@ -41,6 +41,40 @@ bm_status_t bm_deck_pool_text(bm_deck_pool_t *pool, const char **out, const char
   va_end(args);
   *out = text;
   return BM_OK;
+}
+
+bm_status_t bm_deck_writer_open(bm_deck_writer_t *writer)
+{
+  *writer = (bm_deck_writer_t){0};
+  writer->stream = open_memstream(&writer->text, &writer->size);
+  if (writer->stream == NULL) {
+    return BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a deck");
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_deck_writer_take(bm_deck_writer_t *writer, bm_status_t status, char **out)
+{
+  int failed = ferror(writer->stream);
+  *out = NULL;
+  if (fclose(writer->stream) != 0 || failed) {
+    status = status != BM_OK ? status : BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a deck");
+  }
+  if (status != BM_OK) {
+    free(writer->text);
+    return status;
+  }
+  *out = writer->text;
+  return BM_OK;
+}
+
+bm_status_t bm_deck_writer_keep(bm_deck_writer_t *writer, bm_deck_pool_t *pool, const char **out)
+{
+  char *text = NULL;
+  BM_TRY(bm_deck_writer_take(writer, BM_OK, &text));
+  bm_status_t status = bm_deck_pool_text(pool, out, "%s", text);
+  free(text);
+  return status;
 }
 
 void bm_deck_pool_clear(bm_deck_pool_t *pool)

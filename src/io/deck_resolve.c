@@ -100,19 +100,18 @@ static int is_listed(const char *text, const char *values)
   }
 }
 
-/* First row of the path that `when` looks at. */
+/* First row of the path that `when` names, which is in a table. */
 static size_t row_of_when(const bm_deck_t *deck, const char *when)
 {
   size_t length = strcspn(when, "=");
+  size_t row = 0;
   assert(when[length] == '=');
-  for (size_t row = 0; row < deck->row_count; row++) {
-    const char *path = deck->rows[row]->path;
-    if (strlen(path) == length && strncmp(path, when, length) == 0) {
-      return row;
-    }
+  while (row < deck->row_count && (strncmp(deck->rows[row]->path, when, length) != 0 ||
+                                   deck->rows[row]->path[length] != '\0')) {
+    row++;
   }
-  assert(!"the key that `when` names is in no table");
-  return deck->row_count;
+  assert(row < deck->row_count);
+  return row;
 }
 
 static const char *plain_text(const bm_deck_value_t *value)
@@ -172,7 +171,8 @@ bm_status_t bm_deck_case_resolve(bm_deck_case_t *deck_case)
   return BM_OK;
 }
 
-/* Does the path apply? A path that cannot be resolved (a mistake that an override mends) does not. */
+/* Does the path apply? A path that cannot be resolved (a mistake that an override mends) does
+ * not. */
 static int applies(bm_deck_case_t *deck_case, size_t first)
 {
   size_t row;
@@ -214,18 +214,19 @@ static bm_status_t fail_inapplicable(bm_deck_case_t *deck_case, size_t first,
 
 static bm_status_t check_path(bm_deck_t *deck, size_t first)
 {
+  int has_overrides = deck->overrides != NULL;
   int anywhere = applies_anywhere(deck, &deck->base, deck->cases, first);
-  if (deck->overrides != NULL && deck->overrides[first] != NULL && !anywhere) {
+  if (has_overrides && deck->overrides[first] != NULL && !anywhere) {
     return fail_inapplicable(&deck->base, first, deck->overrides[first]);
   }
   if (deck->layer[first] != NULL && !anywhere &&
-      !applies_anywhere(deck, &deck->plain_base, deck->plain_cases, first)) {
+      !(has_overrides && applies_anywhere(deck, &deck->plain_base, deck->plain_cases, first))) {
     return fail_inapplicable(&deck->base, first, deck->layer[first]);
   }
   for (size_t i = 0; i < deck->case_count; i++) {
     bm_deck_layer_t layer = deck->cases[i].layer;
     if (layer != NULL && layer[first] != NULL && !applies(&deck->cases[i], first) &&
-        !applies(&deck->plain_cases[i], first)) {
+        !(has_overrides && applies(&deck->plain_cases[i], first))) {
       return fail_inapplicable(&deck->cases[i], first, layer[first]);
     }
   }

@@ -12,6 +12,7 @@
 
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
+#include "deck_pool.h"
 
 #define BM_DECK_BYTES_MAX ((size_t)1 << 20) /* of a deck with all it includes */
 #define BM_INCLUDE_DEPTH_MAX 8
@@ -195,7 +196,9 @@ static bm_status_t put_integer(scan_t *scan, const char *text)
 static bm_status_t copy_real(scan_t *scan, const char *text, size_t length)
 {
   int shown = length > 40 ? 40 : (int)length;
-  if (strcspn(text, "0123456789") >= length || strchr("eE", text[strspn(text, "+-.")]) != NULL) {
+  size_t start = strspn(text, "+-.");
+  int is_value = scan->last != '\0' && strchr("=:[(,", scan->last) != NULL;
+  if (is_value && (start >= length || !isdigit((unsigned char)text[start]))) {
     return FAIL_AT(scan, scan->line, "%.*s: a number without digits", shown, text);
   }
   if (!isfinite(strtod(text, NULL))) {
@@ -307,6 +310,7 @@ static bm_status_t include(scan_t *scan)
   }
   BM_TRY(include_file(scan, quoted, length));
   scan->at += keyword + blanks + length;
+  scan->last = '\0';
   put_marker(scan);
   return BM_OK;
 }
@@ -377,33 +381,17 @@ static bm_status_t scan_file(sink_t *sink, const char *path, const char *bytes, 
   return scan_all(&scan);
 }
 
-/* End a stream in memory. */
-static bm_status_t close_text(FILE *stream, char **text, bm_status_t status)
-{
-  int failed = ferror(stream);
-  if (fclose(stream) != 0 || failed) {
-    status = status != BM_OK ? status : BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a deck");
-  }
-  if (status != BM_OK) {
-    free(*text);
-    *text = NULL;
-  }
-  return status;
-}
-
 static bm_status_t read_text(const char *path, const char *folder, char **out)
 {
   char *bytes = NULL;
   size_t count = 0;
-  size_t size = 0;
+  bm_deck_writer_t writer;
   sink_t sink = {.folder = folder};
   BM_TRY(read_file(&sink, path, &bytes, &count));
-  sink.out = open_memstream(out, &size);
-  bm_status_t status;
-  if (sink.out == NULL) {
-    status = BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a deck");
-  } else {
-    status = close_text(sink.out, out, scan_file(&sink, path, bytes, count, 0));
+  bm_status_t status = bm_deck_writer_open(&writer);
+  if (status == BM_OK) {
+    sink.out = writer.stream;
+    status = bm_deck_writer_take(&writer, scan_file(&sink, path, bytes, count, 0), out);
   }
   bm_free(bytes);
   return status;
@@ -451,16 +439,14 @@ void bm_deck_source_clear(bm_deck_source_t *source)
 
 bm_status_t bm_deck_source_of_value(const char *text, char **out)
 {
-  size_t size = 0;
-  sink_t sink = {.out = open_memstream(out, &size)};
-  if (sink.out == NULL) {
-    return BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a value");
-  }
+  bm_deck_writer_t writer;
+  BM_TRY(bm_deck_writer_open(&writer));
+  sink_t sink = {.out = writer.stream};
   scan_t scan = {.sink = &sink, .bytes = text, .count = strlen(text), .depth = -1, .last = '='};
   fputs("value = ", sink.out);
   bm_status_t status = scan_all(&scan);
   fputc(';', sink.out);
-  return close_text(sink.out, out, status);
+  return bm_deck_writer_take(&writer, status, out);
 }
 
 /* Take one more line. */

@@ -70,8 +70,8 @@ bm_status_t bm_deck_case_prepare(bm_deck_t *deck, bm_deck_case_t *deck_case);
 bm_status_t bm_deck_case_resolve(bm_deck_case_t *deck_case);
 bm_status_t bm_deck_check_given(bm_deck_t *deck);
 
-/* The row of a path that applies, its value found; row_count where none does. `first` is the path's first
- * row. */
+/* The row of a path that applies, its value found; row_count where none does. `first` is the
+ * path's first row. */
 bm_status_t bm_deck_resolve_path(bm_deck_case_t *deck_case, size_t first, size_t *row);
 
 /* "place: case: key = value: " before the message. */

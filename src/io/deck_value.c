@@ -160,30 +160,12 @@ static void put_expected(FILE *out, const bm_deck_key_t *key)
   }
 }
 
-/* The stream's text moves to the pool. */
-static bm_status_t pool_stream(bm_deck_pool_t *pool, FILE *stream, char **text, const char **out)
-{
-  int failed = ferror(stream);
-  bm_status_t status = BM_OK;
-  if (fclose(stream) != 0 || failed) {
-    status = BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a value");
-  } else {
-    status = bm_deck_pool_text(pool, out, "%s", *text);
-  }
-  free(*text);
-  return status;
-}
-
 bm_status_t bm_deck_value_expected(bm_deck_pool_t *pool, const bm_deck_key_t *key, const char **out)
 {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *stream = open_memstream(&text, &size);
-  if (stream == NULL) {
-    return BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a value");
-  }
-  put_expected(stream, key);
-  return pool_stream(pool, stream, &text, out);
+  bm_deck_writer_t writer;
+  BM_TRY(bm_deck_writer_open(&writer));
+  put_expected(writer.stream, key);
+  return bm_deck_writer_keep(&writer, pool, out);
 }
 
 static bm_status_t refuse(bm_deck_pool_t *pool, const bm_deck_key_t *key, const char *why)
@@ -409,14 +391,10 @@ static void put_value(FILE *out, const bm_deck_value_t *value)
 
 static bm_status_t print(bm_deck_pool_t *pool, bm_deck_value_t *value)
 {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *stream = open_memstream(&text, &size);
-  if (stream == NULL) {
-    return BM_FAIL(BM_ERR_MEMORY, "out of memory: text of a value");
-  }
-  put_value(stream, value);
-  return pool_stream(pool, stream, &text, &value->text);
+  bm_deck_writer_t writer;
+  BM_TRY(bm_deck_writer_open(&writer));
+  put_value(writer.stream, value);
+  return bm_deck_writer_keep(&writer, pool, &value->text);
 }
 
 static bm_status_t take(bm_deck_pool_t *pool, const bm_deck_key_t *key, const bm_deck_raw_t *raw,

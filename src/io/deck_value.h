@@ -60,8 +60,8 @@ bm_status_t bm_deck_raw_parse(bm_deck_pool_t *pool, const char *text, bm_deck_ra
 /* What the value is, for "found …": its text, or its kind, cut where it is long. */
 bm_deck_shown_t bm_deck_raw_shown(const bm_deck_raw_t *raw);
 
-/* Make `raw` a value of the key's type. `folder` is what paths are relative to. BM_ERR_DATA with what was
- * expected, without place and key. */
+/* Make `raw` a value of the key's type. `folder` is what paths are relative to. BM_ERR_DATA with
+ * what was expected, without place and key. */
 bm_status_t bm_deck_value_of(bm_deck_pool_t *pool, const bm_deck_key_t *key,
                              const bm_deck_raw_t *raw, const char *folder, bm_deck_value_t *out);
 

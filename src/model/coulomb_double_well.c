@@ -135,6 +135,15 @@ static void average(const void *self, size_t n, const double *x /* [n][4] */, do
   }
 }
 
+static void exchange(double *x /* [4] */)
+{
+  for (size_t i = 0; i < 2; i++) {
+    double first = x[i];
+    x[i] = x[i + 2];
+    x[i + 2] = first;
+  }
+}
+
 /* Jumps between the four pairs of wells. Local moves hardly ever take a particle over the barrier
  * of height 1 at beta = 5, so:
  *   0, 1  one particle to the other well at the same height: apart <-> both in one well. From the
@@ -148,11 +157,7 @@ static void involution(const void *self, size_t k, double *x /* [4] */)
 {
   (void)self;
   if (k == 3) {
-    for (size_t i = 0; i < 2; i++) {
-      double first = x[i];
-      x[i] = x[i + 2];
-      x[i + 2] = first;
-    }
+    exchange(x);
     return;
   }
   if (k != 1) {
@@ -161,6 +166,18 @@ static void involution(const void *self, size_t k, double *x /* [4] */)
   if (k != 0) {
     x[2] = -x[2];
   }
+}
+
+/* 0, 1  both particles mirrored along an axis; 2  the particles change places. */
+static void symmetry(const void *self, size_t k, double *x /* [4] */)
+{
+  (void)self;
+  if (k == 2) {
+    exchange(x);
+    return;
+  }
+  x[k] = -x[k];
+  x[k + 2] = -x[k + 2];
 }
 
 const bm_potential_ops_t bm_potential_coulomb_double_well = {
@@ -179,4 +196,6 @@ const bm_potential_ops_t bm_potential_coulomb_double_well = {
     .average = average,
     .involution_count = 4,
     .involution = involution,
+    .symmetry_count = 3,
+    .symmetry = symmetry,
 };

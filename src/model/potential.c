@@ -151,3 +151,12 @@ void bm_potential_involution(const bm_potential_t *potential, size_t k, double *
   assert(k < potential->ops->involution_count);
   potential->ops->involution(potential->self, k, x);
 }
+
+void bm_potential_symmetry(const bm_potential_t *potential, unsigned which, double *x /* [d] */)
+{
+  for (size_t k = 0; k < potential->ops->symmetry_count; k++) {
+    if ((which >> k & 1u) != 0) {
+      potential->ops->symmetry(potential->self, k, x);
+    }
+  }
+}

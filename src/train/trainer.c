@@ -17,6 +17,7 @@
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
 static const char *const nonfinite_names[] = {"stop", "skip", NULL};
+static const char *const augment_names[] = {"none", "symmetries", NULL};
 
 const bm_deck_key_t bm_trainer_keys[] = {
     {"training.loss", BM_DECK_STRING, "\"nll\"", 0, 0, bm_loss_names, NULL, "loss to minimise"},
@@ -34,6 +35,8 @@ const bm_deck_key_t bm_trainer_keys[] = {
      "steps of linear warm-up"},
     {"training.clip_norm", BM_DECK_REAL, "10", 0, 1e30, NULL, NULL,
      "largest gradient norm; 0: no clipping"},
+    {"training.augment", BM_DECK_STRING, "\"none\"", 0, 0, augment_names, NULL,
+     "symmetries: each epoch sees each row through random symmetries of the potential"},
     {"training.validation_fraction", BM_DECK_REAL, "0.1", 0.001, 0.9, NULL, NULL,
      "share of the walkers held out, whole ones"},
     {"training.validate_every", BM_DECK_INT, "0", 0, 1e9, NULL, NULL,
@@ -49,10 +52,12 @@ struct bm_trainer {
   const bm_context_t *context;
   bm_map_t *map;
   bm_flow_t *flow;
+  const bm_training_data_t *data;
   bm_trainer_settings_t settings;
   uint64_t seed;
   size_t d, train_rows, validation_rows, steps_per_epoch;
   bm_real_t *train;      /* [train_rows][d], standardised */
+  double *image;         /* [d], of one row */
   bm_real_t *validation; /* [validation_rows][d] */
   uint32_t *order;       /* [train_rows], rows in the order of this epoch */
   int64_t order_epoch;   /* epoch that order belongs to; -1: none */
@@ -100,6 +105,7 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
       .validation_fraction = bm_deck_real(deck_case, "training.validation_fraction"),
       .validate_every = bm_deck_int(deck_case, "training.validate_every"),
       .keep_best = strcmp(bm_deck_string(deck_case, "training.keep"), "best") == 0,
+      .augment = strcmp(bm_deck_string(deck_case, "training.augment"), "symmetries") == 0,
       .skip_nonfinite = strcmp(bm_deck_string(deck_case, "training.nonfinite"), "skip") == 0,
   };
   if (settings->shards > settings->batch) {
@@ -144,6 +150,7 @@ static bm_status_t allocate(bm_trainer_t *trainer)
   size_t rows = batch > BM_VALIDATION_CHUNK ? batch : BM_VALIDATION_CHUNK;
   BM_TRY(bm_flow_workspace_create(trainer->flow, rows, shards, &trainer->workspace));
   BM_TRY(BM_ALLOC(trainer->train_rows * trainer->d, &trainer->train));
+  BM_TRY(BM_ALLOC(trainer->d, &trainer->image));
   BM_TRY(BM_ALLOC(trainer->validation_rows * trainer->d, &trainer->validation));
   BM_TRY(BM_ALLOC(trainer->train_rows, &trainer->order));
   BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->rows));
@@ -173,6 +180,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->context = context;
   trainer->map = map;
   trainer->flow = bm_map_flow(map);
+  trainer->data = data;
   trainer->settings = *settings;
   trainer->seed = seed;
   trainer->d = data->d;
@@ -209,7 +217,7 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
   if (self != NULL) {
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
-    void *blocks[] = {self->train,        self->validation, self->order,      self->rows,
+    void *blocks[] = {self->image,        self->train,      self->validation, self->order, self->rows,
                       self->rows_work,    self->log_det,    self->shard_sums, self->shard_losses,
                       self->chunk_sums,   self->moments[0], self->moments[1], self->best,
                       self->history,      self->epoch_rates};
@@ -221,12 +229,30 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
   *trainer = NULL;
 }
 
-/* The order of the rows in an epoch is a function of seed and epoch. */
+/* The training rows, each as one of its images under the potential's symmetries, drawn anew for each
+ * epoch. */
+static void draw_images(bm_trainer_t *trainer)
+{
+  const size_t d = trainer->d;
+  const bm_random_t random = bm_random(trainer->seed, BM_PURPOSE_SYMMETRY);
+  for (size_t row = 0; row < trainer->train_rows; row++) {
+    uint32_t words[4];
+    bm_random_words(random, (uint32_t)row, (uint64_t)trainer->epoch, 0, words);
+    memcpy(trainer->image, trainer->data->x + row * d, d * sizeof *trainer->image);
+    bm_potential_symmetry(trainer->data->potential, words[0], trainer->image);
+    standardise(bm_map_standardisation(trainer->map), 1, trainer->image, trainer->train + row * d);
+  }
+}
+
+/* The order of the rows in an epoch, and their images, are a function of seed and epoch. */
 static void prepare_epoch(bm_trainer_t *trainer)
 {
   if (trainer->order_epoch != trainer->epoch) {
     bm_random_permutation(bm_random(trainer->seed, BM_PURPOSE_SHUFFLE), (uint32_t)trainer->epoch,
                           trainer->train_rows, trainer->order);
+    if (trainer->settings.augment && trainer->data->potential != NULL) {
+      draw_images(trainer);
+    }
     trainer->order_epoch = trainer->epoch;
   }
 }

@@ -19,9 +19,14 @@
 
 /* Floors that were worked out in this process, for cases that share them. */
 #define BM_FLOOR_ROWS 8
+#define BM_FLOOR_AVERAGES 8
 typedef struct {
   uint64_t key;
   bm_comparison_row_t rows[BM_FLOOR_ROWS];
+  /* averages of the potential's functions over all sets of the floor: mean and standard error from the
+   * spread over the sets */
+  double means[BM_FLOOR_AVERAGES], errors[BM_FLOOR_AVERAGES];
+  size_t configurations; /* of all sets */
 } bm_floor_t;
 
 typedef struct {

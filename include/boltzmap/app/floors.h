@@ -12,14 +12,18 @@
 
 #include "boltzmap/app/experiment.h"
 
+/* Are the pairs new runs of a sampler? */
+int bm_floors_are_independent(const bm_deck_case_t *reference);
+
 /* Largest set that floors can be made for with this reference of n rows: about n/2 for a file. */
 size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers);
 
 /* Floors of the comparison's rows for sets of n_a and n_b configurations from the reference of this
- * case (or base). Worked out once a process for equal questions. Collective. */
+ * case (or base). Worked out once a process for equal questions; owned by the experiment, valid until
+ * the next call. Collective. */
 bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
                          const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
-                         bm_comparison_row_t *rows /* [bm_comparison_count] */);
+                         const bm_floor_t **floor);
 
 /* `count` of n rows, evenly spread: [count][d], from x [n][d]. */
 void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows);

@@ -29,6 +29,7 @@
   X(BM_PURPOSE_ASCENT, 11)                                                                         \
   X(BM_PURPOSE_OBSERVE, 12)                                                                        \
   X(BM_PURPOSE_REPLICA, 13)                                                                        \
+  X(BM_PURPOSE_SYMMETRY, 14)                                                                       \
   X(BM_PURPOSE_TEST, 255)
 
 typedef enum {

@@ -1,13 +1,15 @@
 #ifndef BOLTZMAP_FLOW_DENSE_H
 #define BOLTZMAP_FLOW_DENSE_H
 
-/* Dense layers y = act(x·W + b) on batches cut into shards. Every product is computed shard by shard
- * with the same shapes on whatever rank, and sums over shards follow the fixed tree (base/tree.h), so
- * that results do not depend on how shards are dealt out. Pure arithmetic: no allocation. */
+/* Dense layers y = act(x·W + b) on batches cut into shards. A row's numbers do not depend on other rows,
+ * and sums over rows are made shard by shard, then over shards in the order of the fixed tree
+ * (base/tree.h), so that results do not depend on how shards are dealt out. Pure arithmetic: no
+ * allocation. */
 
 #include <stddef.h>
 
 #include "boltzmap/base/real.h"
+#include "boltzmap/flow/product.h"
 
 typedef enum { BM_LINEAR, BM_RELU, BM_TANH } bm_activation_t;
 
@@ -15,12 +17,6 @@ typedef enum { BM_LINEAR, BM_RELU, BM_TANH } bm_activation_t;
 extern const char *const bm_activation_names[];
 bm_activation_t bm_activation_from_name(const char *name);
 const char *bm_activation_name(bm_activation_t activation);
-
-/* Consecutive shards of a batch: shard s holds rows [offset[s], offset[s + 1]). A shard may be empty. */
-typedef struct {
-  size_t count;
-  const size_t *offset; /* [count + 1], offset[0] = 0 */
-} bm_shards_t;
 
 typedef struct {
   size_t in, out;
@@ -46,8 +42,8 @@ void bm_dense_backward_activation(const bm_dense_t *dense, size_t rows,
 
 /* Gradient with respect to x; dy is that of the pre-activation. */
 void bm_dense_backward_input(const bm_dense_t *dense, const bm_shards_t *shards,
-                             const bm_real_t *dy /* [rows][out] */,
-                             bm_real_t *dx /* [rows][in] */, bm_real_t *scratch);
+                             const bm_real_t *dy /* [rows][out] */, bm_real_t *dx /* [rows][in] */,
+                             bm_real_t *scratch);
 
 /* Gradient with respect to the parameters, weights then bias, summed over rows and shards; written, not
  * added. */

@@ -43,6 +43,9 @@ size_t bm_flow_parameter_count(const bm_flow_t *flow);
 /* The paper's count: networks of full width d in and out with a mask, most of whose weights are dead. */
 size_t bm_flow_masked_equivalent(const bm_flow_shape_t *shape);
 
+/* Shape of the two networks of coupling layer k. */
+bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k);
+
 /* The flat buffer, owned by the flow. */
 bm_real_t *bm_flow_parameters(bm_flow_t *flow);
 

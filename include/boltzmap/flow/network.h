@@ -19,6 +19,10 @@ typedef struct {
   bm_activation_t activation;   /* of hidden layers */
 } bm_network_shape_t;
 
+/* Width of what goes into dense layer l and of what comes out; layers 0…hidden_count. */
+size_t bm_network_width_in(const bm_network_shape_t *shape, size_t l);
+size_t bm_network_width_out(const bm_network_shape_t *shape, size_t l);
+
 /* Parameters of a network of this shape. */
 size_t bm_network_parameter_count(const bm_network_shape_t *shape);
 

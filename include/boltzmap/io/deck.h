@@ -54,7 +54,8 @@ typedef struct {
   /* Default as deck text ("8", "1e-3", "[256, 256]", "\"relu\""); NULL: the key must be given
    * wherever it applies. */
   const char *fallback;
-  /* Inclusive range of numbers (of list items; length of a list is ≥ 1); ignored for other types. */
+  /* Inclusive range of numbers (of list items; length of a list is ≥ 1); ignored for other
+   * types. */
   double low, high;
   const char *const *choices; /* allowed strings, ended by NULL; NULL: any string */
   /* "group.key=value|value…": the key applies only there, and giving it elsewhere is an error;
@@ -66,12 +67,12 @@ typedef struct {
 typedef struct bm_deck bm_deck_t;           /* a loaded deck; opaque */
 typedef struct bm_deck_case bm_deck_case_t; /* one resolved case of it; opaque, owned by the deck */
 
-/* Load, check and resolve the deck at `path`, read by rank 0, and give every rank the same result.
- * `overrides` are "group.key=value" texts (from --set; rank 0's count) that go over the base and all
- * cases. The tables have run.name among them and outlive the deck. Collective. BM_ERR_DATA with
- * file:line (or "--set group.key=value"), case, key, what was found and expected and the nearest known
- * key; BM_ERR_IO where the deck or a file it includes cannot be read; BM_ERR_USAGE for a malformed
- * override. The caller ends the deck with bm_deck_destroy. */
+/* Load, check and resolve the deck at `path`, read by rank 0, and give every rank the same
+ * result. `overrides` are "group.key=value" texts (from --set; rank 0's count) that go over the
+ * base and all cases. The tables have run.name among them and outlive the deck. Collective.
+ * BM_ERR_DATA with file:line (or "--set group.key=value"), case, key, what was found and
+ * expected and the nearest known key; BM_ERR_IO where the deck or a file it includes cannot be
+ * read; BM_ERR_USAGE for a malformed override. The caller ends the deck with bm_deck_destroy. */
 bm_status_t bm_deck_load(const bm_context_t *context, const char *path,
                          const char *const *overrides, size_t override_count,
                          const bm_deck_key_t *const *tables /* ended by NULL */, bm_deck_t **out);
@@ -103,14 +104,14 @@ bm_status_t bm_deck_fail(const bm_deck_case_t *deck_case, const char *path, cons
     __attribute__((format(printf, 3, 4)));
 
 /* The whole deck as it runs, defaults included, as libconfig text that loads to the same deck
- * (reals with as many of 17 digits as it takes, integers beyond 32 bits with L, paths absolute). Where
- * a value comes from (file:line, --set, default) stands in a comment. A case has what differs from
- * the deck's own groups. Owned by the deck. */
+ * (reals with as many of 17 digits as it takes, integers beyond 32 bits with L, paths absolute).
+ * Where a value comes from (file:line, --set, default) stands in a comment. A case has what
+ * differs from the deck's own groups. Owned by the deck. */
 const char *bm_deck_echo(const bm_deck_t *deck);
 
-/* What overrides changed, for the report: "group.key: old -> new", with ` (case "name")` behind where it
- * is not so in the base; "(none)" for an old value that the deck lacks, "(does not apply)" where there
- * is no value. Owned by the deck. */
+/* What overrides changed, for the report: "group.key: old -> new", with ` (case "name")` behind
+ * where it is not so in the base; "(none)" for an old value that the deck lacks, "(does not
+ * apply)" where there is no value. Owned by the deck. */
 size_t bm_deck_override_count(const bm_deck_t *deck);
 const char *bm_deck_override(const bm_deck_t *deck, size_t index);
 

@@ -56,6 +56,11 @@ typedef struct {
    * by Metropolis samplers as jumps between wells; they need not be symmetries of U */
   size_t involution_count;
   void (*involution)(const void *self, size_t k, double *x /* [d], in place */);
+
+  /* optional: maps x -> S_k(x) that leave U as it is, preserve volume, undo themselves and commute:
+   * any set of them makes a configuration that is as probable as the first */
+  size_t symmetry_count; /* ≤ 16 */
+  void (*symmetry)(const void *self, size_t k, double *x /* [d], in place */);
 } bm_potential_ops_t;
 
 typedef struct bm_potential bm_potential_t;
@@ -106,5 +111,8 @@ void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uin
                         double *x /* [d] */);
 size_t bm_potential_involution_count(const bm_potential_t *potential);
 void bm_potential_involution(const bm_potential_t *potential, size_t k, double *x /* [d] */);
+
+/* Apply the symmetries whose bits are set in `which`; bits beyond symmetry_count have no effect. */
+void bm_potential_symmetry(const bm_potential_t *potential, unsigned which, double *x /* [d] */);
 
 #endif

@@ -28,6 +28,7 @@ typedef struct {
   double validation_fraction; /* of the walkers (whole ones) */
   int64_t validate_every;     /* epochs; 0: about a hundred times a run */
   int keep_best;              /* keep the parameters of the best validation loss, else the last */
+  int augment;                /* each epoch sees each row through random symmetries of the potential */
   int skip_nonfinite;         /* skip and count a step with a non-finite loss or gradient, else stop */
 } bm_trainer_settings_t;
 
@@ -38,7 +39,8 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
 /* What training data are: all rows on every rank, walker-major. */
 typedef struct {
   size_t n, d, walkers;
-  const double *x; /* [n][d], physical units, not owned */
+  const double *x;                 /* [n][d], physical units, not owned */
+  const bm_potential_t *potential; /* for its symmetries, not owned; NULL: none */
 } bm_training_data_t;
 
 /* One line of the history; losses in nats per configuration, physical units. */
@@ -57,7 +59,7 @@ typedef struct bm_trainer bm_trainer_t;
 
 /* A trainer for `map`, whose flow it initialises from the seed. The data are standardised with the
  * map's own standardisation and held-out walkers (the last ones) set aside; with one walker, the
- * last rows. Map and data must outlive the trainer. Collective. */
+ * last rows. Map and data, the struct itself too, must outlive the trainer. Collective. */
 bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
                               const bm_trainer_settings_t *settings,
                               const bm_training_data_t *data, uint64_t seed, bm_trainer_t **out);
