@@ -169,6 +169,37 @@ static bm_status_t run_cases(const selection_t *selection)
   return BM_OK;
 }
 
+/* Files that the user brings are read before the output folder is touched. */
+static bm_status_t check_file(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+{
+  bm_potential_t *potential = NULL;
+  bm_samples_t *samples = NULL;
+  if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0 ||
+      bm_stage_is_done(experiment, &bm_stage_sample, deck_case)) {
+    return BM_OK;
+  }
+  BM_TRY_AGREE(experiment->context, bm_potential_create(deck_case, &potential));
+  bm_status_t status = bm_stage_read_file(experiment->context, deck_case,
+                                          bm_potential_dimension(potential), &samples);
+  if (status == BM_OK && samples->n < 2) {
+    status = bm_deck_fail(deck_case, "reference.file", "holds fewer than 2 samples");
+  }
+  bm_samples_destroy(&samples);
+  bm_potential_destroy(&potential);
+  return bm_agree(experiment->context, status);
+}
+
+static bm_status_t check_files(const selection_t *selection)
+{
+  const bm_deck_t *deck = selection->experiment->deck;
+  for (size_t c = 0; c < bm_deck_case_count(deck); c++) {
+    if (is_selected(selection, bm_deck_case(deck, c))) {
+      BM_TRY(check_file(selection->experiment, bm_deck_case(deck, c)));
+    }
+  }
+  return BM_OK;
+}
+
 static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *selection)
 {
   bm_experiment_t *experiment = selection->experiment;
@@ -176,6 +207,7 @@ static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *
   selection->name_count = bm_arguments_values(arguments, "--case", &selection->names);
   BM_TRY(check_names(selection));
   BM_TRY(read_restart(arguments, selection, &mode));
+  BM_TRY(check_files(selection));
   BM_TRY(bm_output_open(experiment, mode, bm_arguments_has(arguments, "--force")));
   bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
               experiment->context->size, experiment->context->size == 1 ? "" : "s",

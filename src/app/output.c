@@ -47,13 +47,28 @@ static int has_entries(const char *folder)
   return found;
 }
 
-/* Whose folder is it? Nothing is touched. */
-static bm_status_t check_owner(const bm_experiment_t *experiment, const char *deck_path,
-                               uint64_t fingerprint, int force)
+/* Does deck.cfg say that the folder is this deck's? Nothing is touched. */
+static bm_status_t read_owner(const char *deck_path, uint64_t fingerprint, int *ours)
 {
   char *text = NULL;
   size_t size;
-  if (force || !has_entries(experiment->folder)) {
+  *ours = 0;
+  if (!bm_file_exists(deck_path)) {
+    return BM_OK;
+  }
+  BM_TRY(bm_file_read(deck_path, &text, &size));
+  *ours = strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0 &&
+          strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
+  bm_free(text);
+  return BM_OK;
+}
+
+/* Whose folder is it, and may we use it? */
+static bm_status_t check_owner(const bm_experiment_t *experiment, const char *deck_path,
+                               uint64_t fingerprint, int force, int *ours)
+{
+  BM_TRY(read_owner(deck_path, fingerprint, ours));
+  if (*ours || force || !has_entries(experiment->folder)) {
     return BM_OK;
   }
   if (!bm_file_exists(deck_path)) {
@@ -61,17 +76,10 @@ static bm_status_t check_owner(const bm_experiment_t *experiment, const char *de
                    "%s: is not empty and not the output of a run; choose another folder with --out",
                    experiment->folder);
   }
-  BM_TRY(bm_file_read(deck_path, &text, &size));
-  int ours = strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0 &&
-             strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
-  bm_free(text);
-  if (!ours) {
-    return BM_FAIL(BM_ERR_DATA,
-                   "%s: holds the output of another deck or other settings; choose another folder "
-                   "with --out, or --force to start over in this one",
-                   experiment->folder);
-  }
-  return BM_OK;
+  return BM_FAIL(BM_ERR_DATA,
+                 "%s: holds the output of another deck or other settings; choose another folder "
+                 "with --out, or --force to start over in this one",
+                 experiment->folder);
 }
 
 static bm_status_t take_lock(bm_experiment_t *experiment)
@@ -118,7 +126,8 @@ static bm_status_t open_folder(bm_experiment_t *experiment, bm_output_mode_t mod
   char *deck_path = NULL;
   uint64_t fingerprint = fingerprint_of(experiment);
   BM_TRY(bm_path_join(experiment->folder, "deck.cfg", &deck_path));
-  bm_status_t status = check_owner(experiment, deck_path, fingerprint, force);
+  int ours;
+  bm_status_t status = check_owner(experiment, deck_path, fingerprint, force, &ours);
   if (status == BM_OK) {
     status = bm_folder_create(experiment->folder);
   }
@@ -128,7 +137,7 @@ static bm_status_t open_folder(bm_experiment_t *experiment, bm_output_mode_t mod
   if (status == BM_OK && (mode == BM_OUTPUT_ANEW || force)) {
     status = forget_all(experiment);
   }
-  if (status == BM_OK) {
+  if (status == BM_OK && !ours) {
     status = write_deck(experiment, deck_path, fingerprint);
   }
   bm_free(deck_path);

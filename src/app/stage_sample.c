@@ -135,6 +135,20 @@ static bm_status_t put_report(const bm_sampler_report_t *report, size_t n, bm_re
   return BM_OK;
 }
 
+bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t *deck_case,
+                               size_t dimension, bm_samples_t **samples)
+{
+  BM_TRY(bm_samples_read(context, bm_deck_string(deck_case, "reference.file"), NULL, samples));
+  if ((*samples)->d == dimension) {
+    return BM_OK;
+  }
+  bm_status_t status =
+      bm_deck_fail(deck_case, "reference.file", "has %zu columns, the system has %zu",
+                   (*samples)->d, dimension);
+  bm_samples_destroy(samples);
+  return status;
+}
+
 static bm_status_t make_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                                 const bm_potential_t *potential, bm_results_t *results,
                                 bm_samples_t **samples, size_t *stride)
@@ -142,13 +156,7 @@ static bm_status_t make_samples(bm_experiment_t *experiment, const bm_deck_case_
   const bm_context_t *context = experiment->context;
   *stride = 1;
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") == 0) {
-    const char *file = bm_deck_string(deck_case, "reference.file");
-    BM_TRY(bm_samples_read(context, file, NULL, samples));
-    if ((*samples)->d != bm_potential_dimension(potential)) {
-      return bm_deck_fail(deck_case, "reference.file", "has %zu columns, the system has %zu",
-                          (*samples)->d, bm_potential_dimension(potential));
-    }
-    return BM_OK;
+    return bm_stage_read_file(context, deck_case, bm_potential_dimension(potential), samples);
   }
   bm_sampler_settings_t settings;
   bm_sampler_report_t report;

@@ -65,6 +65,11 @@ bm_status_t bm_stage_run(bm_experiment_t *experiment, const bm_stage_t *stage,
 /* Forget what was done: records, checkpoints. Rank 0's own. */
 bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case);
 
+/* The samples that the user brings for a case (reference.sampler = "file"), checked against its system.
+ * BM_ERR_DATA, BM_ERR_IO. Collective; owned by the caller. */
+bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t *deck_case,
+                               size_t dimension, bm_samples_t **samples);
+
 /* The map that the training of this case left. Collective; owned by the caller. */
 bm_status_t bm_stage_load_map(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                               bm_map_t **map);
