@@ -40,7 +40,7 @@ struct bm_flow_workspace {
   bm_real_t *da;      /* [rows][d] */
   bm_real_t *adjoint; /* [rows][d], for Jacobians */
   bm_real_t *scratch;
-  bm_real_t *zeros;   /* [rows] */
+  bm_real_t *zeros; /* [rows] */
 };
 
 static coupling_t make_coupling(const bm_flow_shape_t *shape, size_t k)
@@ -122,6 +122,11 @@ size_t bm_flow_masked_equivalent(const bm_flow_shape_t *shape)
   return 2 * shape->layers * bm_network_parameter_count(&full);
 }
 
+bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k)
+{
+  return make_coupling(shape, k).network;
+}
+
 bm_real_t *bm_flow_parameters(bm_flow_t *flow)
 {
   return flow->parameters;
@@ -166,7 +171,8 @@ void bm_flow_initialise(bm_flow_t *flow, uint64_t seed)
 /* Items a coupling layer keeps a row. */
 static size_t cache_items(const coupling_t *coupling)
 {
-  return coupling->kept_count + 2 * coupling->moved_count + 2 * bm_network_cache(&coupling->network);
+  return coupling->kept_count + 2 * coupling->moved_count +
+         2 * bm_network_cache(&coupling->network);
 }
 
 static void place_caches(const bm_flow_t *flow, bm_flow_workspace_t *workspace)

@@ -2,13 +2,12 @@
 
 #include <assert.h>
 
-/* Width of what goes into layer l and comes out of it; layers 0…hidden_count. */
-static size_t width_in(const bm_network_shape_t *shape, size_t l)
+size_t bm_network_width_in(const bm_network_shape_t *shape, size_t l)
 {
   return l == 0 ? shape->in : shape->hidden[l - 1];
 }
 
-static size_t width_out(const bm_network_shape_t *shape, size_t l)
+size_t bm_network_width_out(const bm_network_shape_t *shape, size_t l)
 {
   return l == shape->hidden_count ? shape->out : shape->hidden[l];
 }
@@ -17,10 +16,11 @@ static bm_dense_t layer(const bm_network_shape_t *shape, const bm_real_t *parame
 {
   const bm_real_t *weights = parameters;
   for (size_t i = 0; i < l; i++) {
-    weights += bm_dense_parameter_count(width_in(shape, i), width_out(shape, i));
+    weights +=
+        bm_dense_parameter_count(bm_network_width_in(shape, i), bm_network_width_out(shape, i));
   }
-  size_t in = width_in(shape, l);
-  size_t out = width_out(shape, l);
+  size_t in = bm_network_width_in(shape, l);
+  size_t out = bm_network_width_out(shape, l);
   return (bm_dense_t){in, out, weights, weights + in * out,
                       l == shape->hidden_count ? BM_LINEAR : shape->activation};
 }
@@ -38,7 +38,8 @@ size_t bm_network_parameter_count(const bm_network_shape_t *shape)
 {
   size_t count = 0;
   for (size_t l = 0; l <= shape->hidden_count; l++) {
-    count += bm_dense_parameter_count(width_in(shape, l), width_out(shape, l));
+    count +=
+        bm_dense_parameter_count(bm_network_width_in(shape, l), bm_network_width_out(shape, l));
   }
   return count;
 }
@@ -56,7 +57,8 @@ static size_t dense_scratch(const bm_network_shape_t *shape, size_t shards)
 {
   size_t most = 0;
   for (size_t l = 0; l <= shape->hidden_count; l++) {
-    size_t count = bm_dense_scratch(width_in(shape, l), width_out(shape, l), shards);
+    size_t count =
+        bm_dense_scratch(bm_network_width_in(shape, l), bm_network_width_out(shape, l), shards);
     most = count > most ? count : most;
   }
   return most;

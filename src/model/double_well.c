@@ -83,6 +83,14 @@ static void involution(const void *self, size_t k, double *x /* [2] */)
   x[0] = -x[0];
 }
 
+/* Mirrored across the line through the wells. */
+static void symmetry(const void *self, size_t k, double *x /* [2] */)
+{
+  (void)self;
+  (void)k;
+  x[1] = -x[1];
+}
+
 const bm_potential_ops_t bm_potential_double_well = {
     .name = "double-well",
     .description = "one particle in a 2-D double well",
@@ -96,4 +104,6 @@ const bm_potential_ops_t bm_potential_double_well = {
     .average = average,
     .involution_count = 1,
     .involution = involution,
+    .symmetry_count = 1,
+    .symmetry = symmetry,
 };

@@ -52,7 +52,7 @@ struct bm_trainer {
   const bm_context_t *context;
   bm_map_t *map;
   bm_flow_t *flow;
-  const bm_training_data_t *data;
+  bm_training_data_t data; /* rows and potential not owned */
   bm_trainer_settings_t settings;
   uint64_t seed;
   size_t d, train_rows, validation_rows, steps_per_epoch;
@@ -180,7 +180,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->context = context;
   trainer->map = map;
   trainer->flow = bm_map_flow(map);
-  trainer->data = data;
+  trainer->data = *data;
   trainer->settings = *settings;
   trainer->seed = seed;
   trainer->d = data->d;
@@ -238,8 +238,8 @@ static void draw_images(bm_trainer_t *trainer)
   for (size_t row = 0; row < trainer->train_rows; row++) {
     uint32_t words[4];
     bm_random_words(random, (uint32_t)row, (uint64_t)trainer->epoch, 0, words);
-    memcpy(trainer->image, trainer->data->x + row * d, d * sizeof *trainer->image);
-    bm_potential_symmetry(trainer->data->potential, words[0], trainer->image);
+    memcpy(trainer->image, trainer->data.x + row * d, d * sizeof *trainer->image);
+    bm_potential_symmetry(trainer->data.potential, words[0], trainer->image);
     standardise(bm_map_standardisation(trainer->map), 1, trainer->image, trainer->train + row * d);
   }
 }
@@ -250,7 +250,7 @@ static void prepare_epoch(bm_trainer_t *trainer)
   if (trainer->order_epoch != trainer->epoch) {
     bm_random_permutation(bm_random(trainer->seed, BM_PURPOSE_SHUFFLE), (uint32_t)trainer->epoch,
                           trainer->train_rows, trainer->order);
-    if (trainer->settings.augment && trainer->data->potential != NULL) {
+    if (trainer->settings.augment && trainer->data.potential != NULL) {
       draw_images(trainer);
     }
     trainer->order_epoch = trainer->epoch;

@@ -37,7 +37,7 @@ static const double *rows; /* [ROWS][TINY_D] */
 static bm_trainer_t *made_trainer(const bm_context_t *context, bm_map_t *map,
                                   const bm_trainer_settings_t *settings)
 {
-  const bm_training_data_t data = {ROWS, TINY_D, 10, rows};
+  const bm_training_data_t data = {ROWS, TINY_D, 10, rows, NULL};
   bm_trainer_t *trainer;
   REQUIRE(bm_trainer_create(context, map, settings, &data, 3, &trainer) == BM_OK);
   return trainer;
@@ -175,7 +175,7 @@ static void a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(const bm_conte
 {
   bm_trainer_settings_t settings = settings_of_test(8);
   double *bad = tiny_data(ROWS);
-  const bm_training_data_t data = {ROWS, TINY_D, 10, bad};
+  const bm_training_data_t data = {ROWS, TINY_D, 10, bad, NULL};
   bad[40 * TINY_D] = NAN;
   for (int skip = 0; skip < 2; skip++) {
     settings.skip_nonfinite = skip;

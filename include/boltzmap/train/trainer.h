@@ -59,7 +59,7 @@ typedef struct bm_trainer bm_trainer_t;
 
 /* A trainer for `map`, whose flow it initialises from the seed. The data are standardised with the
  * map's own standardisation and held-out walkers (the last ones) set aside; with one walker, the
- * last rows. Map and data, the struct itself too, must outlive the trainer. Collective. */
+ * last rows. Map and data must outlive the trainer. Collective. */
 bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
                               const bm_trainer_settings_t *settings,
                               const bm_training_data_t *data, uint64_t seed, bm_trainer_t **out);

@@ -304,6 +304,37 @@ static void involutions_undo_themselves_and_keep_volume(void **state)
   assert_true(checked >= 5 * POINTS);
 }
 
+/* Images by all sets of symmetries, taken in any order. */
+static void symmetries_leave_the_energy_and_commute(void **state)
+{
+  (void)state;
+  bm_random_t random = bm_random(4, BM_PURPOSE_TEST);
+  size_t checked = 0;
+  for (size_t s = 0; s < sizeof systems / sizeof systems[0]; s++) {
+    bm_potential_t *potential = potential_of(systems[s]);
+    const size_t d = bm_potential_dimension(potential);
+    const unsigned all = (1u << bm_potential_ops(potential)->symmetry_count) - 1u;
+    for (uint32_t i = 0; i < POINTS; i++) {
+      double x[D_MAX];
+      double image[D_MAX];
+      bm_potential_start(potential, random, i, x);
+      for (unsigned which = 1; which <= all; which++) {
+        memcpy(image, x, d * sizeof *image);
+        bm_potential_symmetry(potential, which, image);
+        assert_memory_not_equal(image, x, d * sizeof *image);
+        assert_true(fabs(energy_of(potential, image) - energy_of(potential, x)) <
+                    1e-13 * (1.0 + fabs(energy_of(potential, x))));
+        bm_potential_symmetry(potential, all ^ which, image);
+        bm_potential_symmetry(potential, all, image);
+        assert_memory_equal(image, x, d * sizeof *image);
+        checked++;
+      }
+    }
+    bm_potential_destroy(&potential);
+  }
+  assert_true(checked >= 29 * POINTS);
+}
+
 static void distance_is_observed_without_softening(void **state)
 {
   (void)state;
@@ -327,6 +358,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(unsoftened_collision_is_infinite_with_no_gradient),
       cmocka_unit_test(batch_is_the_same_bits_as_one_by_one),
       cmocka_unit_test(involutions_undo_themselves_and_keep_volume),
+      cmocka_unit_test(symmetries_leave_the_energy_and_commute),
       cmocka_unit_test(distance_is_observed_without_softening),
   };
   MPI_Init(&argc, &argv);

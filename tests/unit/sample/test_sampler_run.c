@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
+#include "../golden.h"
 #include "../model/case_of_text.h"
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/diagnostics.h"
 #include "boltzmap/sample/sampler.h"
-#include "golden.h"
 
 #define ERRORS 5.5 /* standard errors: a false alarm in ten million checks */
 #define SEED 3

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "../flow/made_flow.h"
+#include "../model/case_of_text.h"
 #include "boltzmap/train/trainer.h"
 
 #define D 2
 #define SEED 3
 
 static bm_context_t *context;
+static const bm_potential_t *symmetric; /* of the next problems */
 
 static const bm_trainer_settings_t plain = {.epochs = 4,
                                             .batch = 50,
@@ -68,7 +70,7 @@ static problem_t make_problem(const bm_trainer_settings_t *settings, size_t n, s
   if (poison < n) {
     problem.x[D * poison] = DBL_MAX;
   }
-  problem.data = (bm_training_data_t){n, D, walkers, problem.x};
+  problem.data = (bm_training_data_t){n, D, walkers, problem.x, symmetric};
   assert_int_equal(bm_map_create(&shape, &layout, units, &problem.map), BM_OK);
   assert_int_equal(
       bm_trainer_create(context, problem.map, &used, &problem.data, SEED, &problem.trainer), BM_OK);
@@ -409,6 +411,45 @@ static void going_on_after_a_save_gives_the_same_bits(void **state)
   free_problem(&whole);
 }
 
+/* A flow that sees every row's mirror image as well learns a density with that symmetry. */
+static void symmetries_of_the_potential_are_learned(void **state)
+{
+  (void)state;
+  bm_potential_t *potential = potential_of("kind = \"double-well\";");
+  bm_trainer_settings_t settings = plain;
+  symmetric = potential;
+  settings.augment = 1;
+  settings.epochs = 6;
+  problem_t whole = make_problem(&settings, 200, 10, 8, SIZE_MAX);
+  run(&whole);
+  /* all rows have y near -100, half of what is seen has 100 */
+  settings.augment = 0;
+  problem_t plain_one = make_problem(&settings, 200, 10, 8, SIZE_MAX);
+  run(&plain_one);
+  size_t count;
+  assert_true(bm_trainer_history(whole.trainer, &count)[5].nll_train >
+              bm_trainer_history(plain_one.trainer, &count)[5].nll_train + 0.3);
+  settings.augment = 1;
+  for (int64_t last = 3; last < 24; last += 7) {
+    problem_t first = make_problem(&settings, 200, 10, 8, SIZE_MAX);
+    bm_state_t *stored;
+    assert_int_equal(bm_trainer_run(first.trainer, NULL, stop_at, &last), BM_STOPPED);
+    assert_int_equal(bm_state_create("checkpoint", &stored), BM_OK);
+    assert_int_equal(bm_trainer_save(first.trainer, stored), BM_OK);
+    free_problem(&first);
+    problem_t second = make_problem(&settings, 200, 10, 8, SIZE_MAX);
+    assert_int_equal(bm_trainer_restore(second.trainer, stored), BM_OK);
+    bm_state_destroy(&stored);
+    run(&second);
+    assert_same_outcome(&whole, &second);
+    free_problem(&second);
+  }
+  symmetric = NULL;
+  free_problem(&plain_one);
+  free_problem(&whole);
+  bm_potential_destroy(&potential);
+}
+
 static void a_checkpoint_of_another_run_is_refused(void **state)
 {
   (void)state;
@@ -472,6 +513,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(a_loss_that_is_not_finite_stops_by_step_and_shard),
       cmocka_unit_test(a_step_that_is_not_finite_is_skipped_and_counted),
       cmocka_unit_test(going_on_after_a_save_gives_the_same_bits),
+      cmocka_unit_test(symmetries_of_the_potential_are_learned),
       cmocka_unit_test(a_checkpoint_of_another_run_is_refused),
       cmocka_unit_test(short_batches_and_empty_shards_train),
       cmocka_unit_test(too_few_rows_are_refused),
