@@ -24,7 +24,8 @@ typedef bm_real_t anywhere_t
     __attribute__((vector_size(BM_VECTOR_BYTES), aligned(sizeof(bm_real_t)), may_alias));
 
 /* A tile is held in 12 of the 16 vector registers that AVX2 has: enough chains to hide the latency of
- * a multiply-add. */
+ * a multiply-add. Loops over its BM_HEIGHT rows are unrolled by pragma (which takes a literal only), or
+ * the sums would live in memory. */
 #define BM_LANES (BM_VECTOR_BYTES / sizeof(bm_real_t))
 #define BM_WIDTH (2 * BM_LANES)
 #define BM_HEIGHT 6

@@ -161,7 +161,7 @@ static result_t measure(const bm_context_t *context, const case_t *now, double s
   size_t walker_rows = now->steps * BATCH / (WALKERS - 1);
   size_t n = walker_rows * WALKERS;
   double *x = made_rows(n, now->shape.d);
-  const bm_training_data_t data = {n, now->shape.d, WALKERS, x};
+  const bm_training_data_t data = {.n = n, .d = now->shape.d, .walkers = WALKERS, .x = x};
   bm_map_t *map = made_map(now, n, x);
   result_t best = {0};
   double started = bm_log_clock();
