@@ -5,12 +5,23 @@
 # in the folder where build/ shall be.
 
 TOP := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+ifneq ($(words $(TOP)),1)
+$(error GNU make cannot work in a folder with blanks in its name: $(CURDIR))
+endif
+
 BUILD ?= build
 SETUP ?= yes#        install missing Debian packages before configuring; no: leave the system alone
 ARCH ?= native#      instruction set: native, x86-64-v3, x86-64-v4, …
+WERROR ?=#           WERROR=1 makes warnings errors
 V ?=#                V=1 shows the commands in full
-NP ?= $(shell nproc)# ranks of `run`, `paper` and `bench`
+CORES := $(shell nproc)
+NP ?= $(CORES)#      ranks of `run`, `paper` and `bench`
 OUT ?= out
+
+# As many compilations at a time as there are cores, unless -j says otherwise.
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(CORES)
+endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 CFLAGS ?= -O3 -g
@@ -20,14 +31,15 @@ KERNEL_FLAGS := -march=$(strip $(ARCH)) -fno-math-errno -fno-trapping-math -fope
 
 MAIN := $(TOP)/src/app/main.c
 SOURCES := $(filter-out $(MAIN),$(sort $(wildcard $(TOP)/src/*/*.c)))
-HEADERS := $(sort $(wildcard $(TOP)/include/boltzmap/*/*.h))
+HEADERS := $(sort $(wildcard $(TOP)/include/boltzmap/*/*.h $(TOP)/src/*/*.h))
 UNIT_TESTS := $(sort $(wildcard $(TOP)/tests/unit/*/test_*.c))
 # Layers whose arithmetic is bm_real_t are tested in float32 and in float64.
 REAL_TESTS := $(filter $(foreach layer,flow train generate analyse transport,$(TOP)/tests/unit/$(layer)/%),\
   $(UNIT_TESTS))
 MPI_TESTS := $(sort $(wildcard $(TOP)/tests/mpi/test_*.c))
 BENCHES := $(sort $(wildcard $(TOP)/tests/bench/bench_*.c))
-C_FILES := $(MAIN) $(SOURCES) $(HEADERS) $(UNIT_TESTS) $(MPI_TESTS) $(BENCHES)
+TEST_HEADERS := $(sort $(wildcard $(TOP)/tests/*/*.h $(TOP)/tests/unit/*/*.h))
+C_FILES := $(MAIN) $(SOURCES) $(HEADERS) $(UNIT_TESTS) $(MPI_TESTS) $(BENCHES) $(TEST_HEADERS)
 
 say = $(if $(V),,@echo '  $(1) $(patsubst $(BUILD)/%,%,$@)';)
 
@@ -37,7 +49,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench format check-format \
+.PHONY: all run paper check check-unit check-mpi check-system check-asan bench format check-format \
   layers tidy install dist clean help setup FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -45,6 +57,8 @@ export OMPI_MCA_btl_vader_single_copy_mechanism := none
 GOALS_WITHOUT_CONFIG := help clean setup format check-format layers dist print-%
 ifneq ($(filter-out $(GOALS_WITHOUT_CONFIG),$(or $(MAKECMDGOALS),all)),)
 include $(BUILD)/config.mk
+else ifneq ($(filter print-%,$(MAKECMDGOALS)),)
+-include $(wildcard $(BUILD)/config.mk)
 endif
 
 all: $(BUILD)/boltzmap
@@ -52,74 +66,88 @@ all: $(BUILD)/boltzmap
 help:
 	@echo "make            build $(BUILD)/boltzmap"
 	@echo "make run        set up, build and run the two-particle experiment in minutes; ends with a report"
-	@echo "make paper      the same at full size (about an hour on two cores)"
+	@echo "make paper      the same at full size (about half an hour on two cores)"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
 	@echo "make bench      training speed beside OpenBLAS's sgemm"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
-	@echo "make install    to \$$(DESTDIR)\$$(prefix); make dist: a source archive; make clean"
-	@echo "variables       NP=$(NP) ranks, ARCH=$(strip $(ARCH)), SETUP=yes|no, BUILD=$(BUILD), OUT=$(OUT)"
+	@echo "make setup      install what is missing (Debian, Ubuntu); all of the above but the checks do it too"
+	@echo "make install    to \$$(DESTDIR)\$$(prefix); make dist: a source archive of HEAD; make clean"
+	@echo "make print-VAR  show a variable"
+	@echo "variables       NP=$(strip $(NP)) ranks, ARCH=$(strip $(ARCH)), SETUP=yes|no, BUILD=$(BUILD), OUT=$(OUT),"
+	@echo "                CFLAGS, LDFLAGS, WERROR=1, V=1, CONFIGURE_ARGS (see $(BUILD)/configure --help);"
+	@echo "                another MPI compiler: MPICC; another C compiler under it: OMPI_CC or MPICH_CC"
 
 # --- set-up -------------------------------------------------------------------------------------
 
 setup:
-ifneq ($(strip $(SETUP)),no)
-	@$(TOP)/build-aux/setup.sh
-endif
+	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh)
 
+# The log and the cache of autoconf stay in $(BUILD), so that the source tree may be read-only.
 $(BUILD)/config.mk: $(TOP)/configure.ac $(TOP)/build-aux/config.mk.in $(TOP)/build-aux/config.h.in \
     $(TOP)/build-aux/setup.sh
 	@$(MAKE) --no-print-directory -f $(TOP)/Makefile setup
-	@mkdir -p $(BUILD)
 	@command -v autoconf >/dev/null || \
 	  { echo "autoconf is missing: apt-get install autoconf | spack install autoconf" >&2; exit 1; }
-	@cd $(TOP) && autoconf -o $(abspath $(BUILD))/configure configure.ac
-	@rm -rf $(BUILD)/autom4te.cache $(TOP)/autom4te.cache
+	@mkdir -p $(BUILD)
+	@cd $(BUILD) && autoconf -o configure $(TOP)/configure.ac && rm -rf autom4te.cache
 	@cd $(BUILD) && ./configure --quiet --srcdir=$(TOP) $(CONFIGURE_ARGS)
 	@touch $@
 
 # --- build --------------------------------------------------------------------------------------
 
 CPPFLAGS_ALL = -I$(TOP)/include -I$(BUILD) $(LIB_CPPFLAGS) $(CPPFLAGS)
-CFLAGS_ALL = -std=gnu11 $(WARNINGS) $(CFLAGS) $(KERNEL_FLAGS) $(SANITIZE) -MMD -MP
+CFLAGS_ALL = -std=gnu11 $(WARNINGS) $(if $(strip $(WERROR)),-Werror) $(CFLAGS) $(KERNEL_FLAGS) $(SANITIZE)
+COMPILE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 
 objects = $(patsubst $(TOP)/src/%.c,$(BUILD)/$(1)/%.o,$(SOURCES))
 
 # $(1): f32 or f64, $(2): its definitions, $(3): suffix of library and program
 define build_rules
-$(BUILD)/$(1)/%.o: $(TOP)/src/%.c | $(BUILD)/revision.h
+$(BUILD)/$(1)/%.o: $(TOP)/src/%.c $(BUILD)/flags | $(BUILD)/revision.h
 	@mkdir -p $$(@D)
-	$$(call say,CC)$$(CC) $$(CPPFLAGS_ALL) $(2) $$(CFLAGS_ALL) -c $$< -o $$@
+	$$(call say,CC)$$(COMPILE) $(2) -c $$< -o $$@
 
-$(BUILD)/libboltzmap$(3).a: $$(call objects,$(1))
+$(BUILD)/libboltzmap$(3).a: $$(call objects,$(1)) $(BUILD)/sources
 	@rm -f $$@
-	$$(call say,AR)ar rcs $$@ $$^
+	$$(call say,AR)ar rcs $$@ $$(filter %.o,$$^)
 
 $(BUILD)/boltzmap$(3): $(BUILD)/$(1)/app/main.o $(BUILD)/libboltzmap$(3).a
 	$$(call say,LD)$$(CC) $$(CFLAGS_ALL) $$^ $$(LDFLAGS) $$(LIBS) -lm -o $$@
 
 $(BUILD)/$(1)/tests/%: $(TOP)/tests/%.c $(BUILD)/libboltzmap$(3).a
 	@mkdir -p $$(@D)
-	$$(call say,CC)$$(CC) $$(CPPFLAGS_ALL) $$(CMOCKA_CPPFLAGS) $(2) $$(CFLAGS_ALL) -MF $$@.d $$< \
+	$$(call say,CC)$$(COMPILE) $$(CMOCKA_CPPFLAGS) $(2) -MF $$@.d -MT $$@ $$< \
 	  $(BUILD)/libboltzmap$(3).a $$(LDFLAGS) $$(LIBS) $$(CMOCKA_LIBS) -lm -o $$@
 endef
 $(eval $(call build_rules,f32,,))
 $(eval $(call build_rules,f64,-DBM_REAL_IS_DOUBLE,-f64))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-$(BUILD)/f32/base/version.o $(BUILD)/f64/base/version.o: $(BUILD)/revision.h $(BUILD)/config.mk
+$(BUILD)/f32/base/version.o $(BUILD)/f64/base/version.o: $(BUILD)/revision.h
 
-# Rewritten only when the revision is another one.
+# Files that are rewritten only when their one line is another one, so that what depends on them is
+# made anew when flags change, a source file comes or goes, or another revision is checked out.
+write_if_other = [ "$$line" = "$$(cat $@ 2>/dev/null)" ] || echo "$$line" >$@
+
+$(BUILD)/flags: FORCE | $(BUILD)/config.mk
+	@line='$(subst ','\'',$(COMPILE) $(LDFLAGS) $(LIBS) $(OMPI_CC) $(MPICH_CC))'; $(write_if_other)
+
+$(BUILD)/sources: FORCE | $(BUILD)/config.mk
+	@line='$(SOURCES)'; $(write_if_other)
+
+# In an archive of `make dist`, git has left the revision in build-aux/revision.
 $(BUILD)/revision.h: FORCE | $(BUILD)/config.mk
-	@revision=$$(git -C $(TOP) describe --always --dirty=+ --abbrev=12 2>/dev/null || echo unknown); \
-	line="#define BM_REVISION \"$$revision\""; \
-	[ "$$line" = "$$(cat $@ 2>/dev/null)" ] || echo "$$line" >$@
+	@if [ -e $(TOP)/.git ]; then revision=$$(git -C $(TOP) describe --always --dirty=+ --abbrev=12 2>/dev/null); \
+	else revision=$$(sed '/Format/d' $(TOP)/build-aux/revision); fi; \
+	line="#define BM_REVISION \"$${revision:-unknown}\""; $(write_if_other)
 
 # --- experiments --------------------------------------------------------------------------------
 
 # What `run` makes smaller than input/two-particle.cfg; the report says so.
-QUICK := training.epochs=40 flow.layers=6 flow.hidden=[128,128] evaluate.exact_subsample=1000
+QUICK := training.epochs=40 evaluate.exact_subsample=1000 evaluate.exact_repeats=2 evaluate.average_samples=200000 \
+  evaluate.lipschitz_points=2000
 
 run: $(BUILD)/boltzmap
 	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/two-particle.cfg \
@@ -138,13 +166,13 @@ MPI_PROGRAMS = $(call tests_of,f32,$(MPI_TESTS))
 RUN_TESTS = BM_TOP=$(TOP) BM_BUILD=$(abspath $(BUILD)) MPIRUN=$(MPIRUN) $(PYTHON) $(TOP)/tests/run.py
 
 check: $(UNIT_PROGRAMS) $(MPI_PROGRAMS) $(BUILD)/boltzmap
-	@$(RUN_TESTS) --unit $(UNIT_PROGRAMS) --mpi $(MPI_PROGRAMS) --system
+	@$(RUN_TESTS) --unit $(abspath $(UNIT_PROGRAMS)) --mpi $(abspath $(MPI_PROGRAMS)) --system
 
 check-unit: $(UNIT_PROGRAMS)
-	@$(RUN_TESTS) --unit $^
+	@$(RUN_TESTS) --unit $(abspath $^)
 
 check-mpi: $(MPI_PROGRAMS)
-	@$(RUN_TESTS) --mpi $^
+	@$(RUN_TESTS) --mpi $(abspath $^)
 
 check-system: $(BUILD)/boltzmap
 	@$(RUN_TESTS) --system
@@ -156,7 +184,7 @@ check-asan:
 	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check-unit
 
 bench: $(call tests_of,f32,$(BENCHES))
-	@for program in $^; do $(MPIRUN) -n $(NP) $$program || exit 1; done
+	@for program in $(abspath $^); do $(MPIRUN) -n $(NP) $$program || exit 1; done
 
 # --- care ---------------------------------------------------------------------------------------
 
@@ -169,13 +197,23 @@ check-format:
 layers:
 	@$(TOP)/build-aux/layers.py $(TOP)
 
-tidy: $(BUILD)/config.mk
+tidy: $(BUILD)/revision.h
 	@clang-tidy --quiet $(MAIN) $(SOURCES) -- -std=gnu11 $(CPPFLAGS_ALL) $(shell $(CC) --showme:compile)
 
+# An installed tree is like the source tree: input, jobs and postprocess find each other in share.
+SHARE = $(DESTDIR)$(prefix)/share/boltzmap
+DOC = $(DESTDIR)$(prefix)/share/doc/boltzmap
+
 install: $(BUILD)/boltzmap
-	install -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/share/boltzmap
+	install -d $(DESTDIR)$(prefix)/bin $(DOC)
 	install -m 755 $(BUILD)/boltzmap $(DESTDIR)$(prefix)/bin/
-	cp -r $(TOP)/input $(TOP)/jobs $(TOP)/postprocess $(DESTDIR)$(prefix)/share/boltzmap/
+	@cd $(TOP) && find input jobs postprocess -name __pycache__ -prune -o -type f -print | \
+	  while read -r file; do \
+	    mode=644; [ ! -x "$$file" ] || mode=755; \
+	    echo "install -m $$mode $$file $(SHARE)/$$file"; \
+	    install -D -m $$mode "$$file" "$(SHARE)/$$file" || exit 1; \
+	  done
+	cd $(TOP) && install -m 644 README.md CHANGELOG.md CITATION.cff LICENSE $(DOC)/
 
 dist:
 	@version=$$(sed -n 's/^AC_INIT(\[boltzmap\], \[\(.*\)\], \[\], .*/\1/p' $(TOP)/configure.ac); \

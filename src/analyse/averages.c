@@ -49,8 +49,8 @@ static bm_status_t put_walker_averages(const bm_potential_t *potential, const bm
   for (size_t k = 0; k < ops->observable_count; k++) {
     char stem[96];
     snprintf(stem, sizeof stem, "min_%s", ops->observables[k].name);
-    BM_TRY(bm_results_metric(results, metric_name(name, stem, set),
-                             smallest_of(n, values + k * n), NAN, ops->observables[k].unit, n));
+    BM_TRY(bm_results_metric(results, metric_name(name, stem, set), smallest_of(n, values + k * n),
+                             NAN, ops->observables[k].unit, n));
   }
   return BM_OK;
 }
@@ -103,8 +103,8 @@ static bm_status_t diagnose_own(const bm_context_t *context, const bm_potential_
     for (size_t i = 0; i < n; i++) {
       column[i] = q < d ? all[i * d + q] : observed[(q - d) * n + i];
     }
-    status = diagnose_chains(samples->walkers, n / samples->walkers, column,
-                             verdicts + q * VERDICTS);
+    status =
+        diagnose_chains(samples->walkers, n / samples->walkers, column, verdicts + q * VERDICTS);
   }
   bm_free(column);
   return status;
@@ -176,10 +176,10 @@ static bm_status_t fill_columns(bm_map_t *map, const bm_map_averages_t *what, si
 {
   const size_t d = bm_map_dimension(map);
   const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
-  double *x = work;                        /* [rows][d] */
-  double *density = x + BM_PIECE * d;      /* [rows] */
-  double *energy = density + BM_PIECE;     /* [rows] */
-  double *functions = energy + BM_PIECE;   /* [averages or observables][rows] */
+  double *x = work;                      /* [rows][d] */
+  double *density = x + BM_PIECE * d;    /* [rows] */
+  double *energy = density + BM_PIECE;   /* [rows] */
+  double *functions = energy + BM_PIECE; /* [averages or observables][rows] */
   BM_TRY(bm_generate_rows(map, what->seed, columns->own.first + done, rows, x, density));
   bm_potential_average(what->potential, rows, x, functions);
   for (size_t k = 0; k < columns->averages; k++) {
@@ -207,8 +207,8 @@ static bm_status_t fill_all(const bm_context_t *context, bm_map_t *map,
                             const bm_map_averages_t *what, bm_log_t *log, columns_t *columns)
 {
   const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
-  size_t widest = ops->average_count > ops->observable_count ? ops->average_count
-                                                             : ops->observable_count;
+  size_t widest =
+      ops->average_count > ops->observable_count ? ops->average_count : ops->observable_count;
   size_t most = bm_map_partition(what->n, context->size, 0).count;
   double *work = NULL;
   BM_TRY_AGREE(context, BM_ALLOC(BM_PIECE * (bm_map_dimension(map) + 2 + widest), &work));
@@ -217,7 +217,8 @@ static bm_status_t fill_all(const bm_context_t *context, bm_map_t *map,
     size_t skip = done < columns->own.count ? done : columns->own.count;
     size_t left = columns->own.count - skip;
     size_t rows = left < BM_PIECE ? left : BM_PIECE;
-    status = bm_agree(context, rows == 0 ? BM_OK : fill_columns(map, what, skip, rows, work, columns));
+    status =
+        bm_agree(context, rows == 0 ? BM_OK : fill_columns(map, what, skip, rows, work, columns));
     if (status == BM_OK) {
       status = bm_stop_check(context);
     }
@@ -262,7 +263,8 @@ static bm_status_t put_weights(size_t n, const double *log_weight, bm_results_t 
   bm_weights_summary(n, log_weight, &summary);
   BM_TRY(bm_results_metric(results, "importance_ess", summary.ess, NAN, "1", n));
   BM_TRY(bm_results_metric(results, "importance_ess_clipped", summary.ess_clipped, NAN, "1", n));
-  BM_TRY(bm_results_metric(results, "importance_clipped_share", summary.clipped_share, NAN, "1", n));
+  BM_TRY(
+      bm_results_metric(results, "importance_clipped_share", summary.clipped_share, NAN, "1", n));
   return bm_results_metric(results, "log_z_weights", summary.log_z, summary.log_z_error, "1", n);
 }
 
@@ -328,8 +330,7 @@ static bm_status_t put_below(const bm_context_t *context, const bm_map_averages_
 }
 
 bm_status_t bm_averages_of_map(const bm_context_t *context, bm_map_t *map,
-                               const bm_map_averages_t *what, bm_log_t *log,
-                               bm_results_t *results)
+                               const bm_map_averages_t *what, bm_log_t *log, bm_results_t *results)
 {
   const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
   columns_t columns = {.averages = ops->average_count,

@@ -21,7 +21,8 @@ typedef struct {
   int observable; /* -1: the configurations */
 } measure_t;
 
-size_t bm_comparison_count(const bm_potential_t *potential, const bm_comparison_settings_t *settings)
+size_t bm_comparison_count(const bm_potential_t *potential,
+                           const bm_comparison_settings_t *settings)
 {
   return bm_potential_ops(potential)->observable_count + (settings->projections > 0) +
          (settings->exact_points > 0);
@@ -90,8 +91,8 @@ static bm_status_t jackknife(const bm_context_t *context, const measure_t *measu
   double values[BM_COMPARISON_GROUPS];
   double squares[BM_COMPARISON_GROUPS];
   bm_distance_settings_t settings = measure->settings;
-  settings.projections = settings.projections < BM_ERROR_PROJECTIONS ? settings.projections
-                                                                     : BM_ERROR_PROJECTIONS;
+  settings.projections =
+      settings.projections < BM_ERROR_PROJECTIONS ? settings.projections : BM_ERROR_PROJECTIONS;
   for (int group = 0; group < BM_COMPARISON_GROUPS; group++) {
     bm_distance_result_t result;
     bm_cloud_t less_a = without_group(a, group, room);

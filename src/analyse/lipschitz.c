@@ -10,11 +10,11 @@
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/parallel/agree.h"
 
-#define BM_STARTS BM_MAP_CHUNK  /* points that ascend together: one chunk */
-#define BM_ASCENT_STEPS 100     /* proposals of each */
-#define BM_FIRST_STRIDE 0.05    /* standard deviation of the first proposals, base units */
-#define BM_STRIDE_GROWTH 1.6    /* after a success */
-#define BM_STRIDE_SHRINK 0.88   /* after a failure: balanced at about one success in five */
+#define BM_STARTS BM_MAP_CHUNK /* points that ascend together: one chunk */
+#define BM_ASCENT_STEPS 100    /* proposals of each */
+#define BM_FIRST_STRIDE 0.05   /* standard deviation of the first proposals, base units */
+#define BM_STRIDE_GROWTH 1.6   /* after a success */
+#define BM_STRIDE_SHRINK 0.88  /* after a failure: balanced at about one success in five */
 
 bm_status_t bm_singular_range(size_t d, double *matrix, double *largest, double *smallest)
 {
@@ -224,9 +224,9 @@ bm_status_t bm_lipschitz(const bm_context_t *context, bm_map_t *map, uint64_t se
   bm_status_t status = bm_agree(context, measure_own(context, map, seed, n, values, values + n));
   /* Every point has one owner and zeros elsewhere: this sum has no rounding. */
   if (status == BM_OK) {
-    status = bm_context_mpi_status(MPI_Allreduce(MPI_IN_PLACE, values, (int)(2 * n), MPI_DOUBLE,
-                                                 MPI_SUM, context->comm),
-                                   "MPI_Allreduce");
+    status = bm_context_mpi_status(
+        MPI_Allreduce(MPI_IN_PLACE, values, (int)(2 * n), MPI_DOUBLE, MPI_SUM, context->comm),
+        "MPI_Allreduce");
   }
   if (status == BM_OK) {
     status = summarise(context, map, seed, n, values, values + n, result);

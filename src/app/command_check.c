@@ -60,10 +60,9 @@ static bm_status_t estimate(const bm_context_t *context, const bm_deck_case_t *d
   double flops = bm_flop_training_per_sample(&shape);
   double train_rows = rows * (1.0 - trainer.validation_fraction);
   double generated = (double)bm_deck_int(deck_case, "generate.samples");
-  needs->training_s =
-      train_rows * (double)trainer.epochs * flops / (BM_TRAINING_SHARE * rate);
-  needs->generation_s = (generated + (double)evaluate.average_samples) * flops / 3.0 /
-                        (BM_TRAINING_SHARE * rate);
+  needs->training_s = train_rows * (double)trainer.epochs * flops / (BM_TRAINING_SHARE * rate);
+  needs->generation_s =
+      (generated + (double)evaluate.average_samples) * flops / 3.0 / (BM_TRAINING_SHARE * rate);
   /* parameters, their best, moments, gradients of the nodes; the rows and the evaluation's columns */
   double d = (double)shape.d;
   double sets = 2.0 * (double)evaluate.floor_pairs + 4.0;
@@ -123,7 +122,8 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   const char *const *overrides;
   bm_deck_t *deck = NULL;
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
-  BM_TRY(bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));
+  BM_TRY(
+      bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));
   bm_status_t status = check_deck(context, deck);
   bm_deck_destroy(&deck);
   return status;
@@ -133,8 +133,9 @@ const bm_command_t bm_command_check = {
     .name = "check",
     .positional = {"DECK"},
     .summary = "validate a deck; print it as it would run, with an estimate of time and memory",
-    .details = "The estimate multiplies the work of training and generation by the speed of matrix\n"
-               "products measured here; sampling and distances are not in it.",
+    .details =
+        "The estimate multiplies the work of training and generation by the speed of matrix\n"
+        "products measured here; sampling and distances are not in it.",
     .options = options,
     .run = run,
 };

@@ -15,8 +15,9 @@
 static const bm_option_t options[] = {
     {"--in", "FILE", "configurations: HDF5 (H5MD or rows) or .npy; needed"},
     {"--dataset", "NAME", "data set in an HDF5 file"},
-    {"--out", "FILE", "sample set to write (.h5md) with the densities as /observables/log_density; "
-                      "without it they are printed, one a line"},
+    {"--out", "FILE",
+     "sample set to write (.h5md) with the densities as /observables/log_density; "
+     "without it they are printed, one a line"},
     {NULL, NULL, NULL},
 };
 

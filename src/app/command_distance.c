@@ -74,7 +74,8 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
   BM_TRY(bm_arguments_int(arguments, "--seed", 0, INT64_MAX, 1, &seed));
   BM_TRY(bm_arguments_real(arguments, "--period", 1e-300, 1e300, 0.0, &request->settings.period));
   if (repeats > 1 && subsample == 0) {
-    return BM_FAIL(BM_ERR_USAGE, "--repeats needs --subsample: the same points give the same result");
+    return BM_FAIL(BM_ERR_USAGE,
+                   "--repeats needs --subsample: the same points give the same result");
   }
   if (bm_arguments_has(arguments, "--projections") &&
       strcmp(request->distance->name, "sliced") != 0) {
@@ -190,10 +191,11 @@ const bm_command_t bm_command_distance = {
     .name = "distance",
     .positional = {"A", "B"},
     .summary = "Wasserstein-2 distance of two sample sets, in the unit of the data",
-    .details = "A and B are HDF5 files (H5MD, or a data set of rows) or .npy arrays. The exact distance\n"
-               "pairs equal numbers of points, 20000 at most, and proves its optimality by a dual gap;\n"
-               "sliced and marginal take sets of any sizes. marginal compares one column. Work is\n"
-               "shared over the ranks of mpirun; alone it uses one thread.",
+    .details =
+        "A and B are HDF5 files (H5MD, or a data set of rows) or .npy arrays. The exact distance\n"
+        "pairs equal numbers of points, 20000 at most, and proves its optimality by a dual gap;\n"
+        "sliced and marginal take sets of any sizes. marginal compares one column. Work is\n"
+        "shared over the ranks of mpirun; alone it uses one thread.",
     .options = options,
     .run = run,
 };

@@ -126,7 +126,8 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
     return BM_FAIL(BM_ERR_USAGE, "energy: --in FILE is needed");
   }
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
-  BM_TRY(bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));
+  BM_TRY(
+      bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));
   bm_status_t status = use_deck(context, arguments, deck);
   bm_deck_destroy(&deck);
   return status;

@@ -48,8 +48,9 @@ const bm_command_t bm_command_generate = {
     .name = "generate",
     .positional = {"MODEL"},
     .summary = "draw any number of samples from a trained model",
-    .details = "Sample i depends on the model, the seed and i alone, not on how many are drawn or on the\n"
-               "number of ranks. The file has the log-density of each sample beside it.",
+    .details =
+        "Sample i depends on the model, the seed and i alone, not on how many are drawn or on the\n"
+        "number of ranks. The file has the log-density of each sample beside it.",
     .options = options,
     .run = run,
 };

@@ -52,7 +52,8 @@ static void print_state(const char *path, const bm_state_t *state)
     if (strcmp(bm_state_block_type(state, i), "text") == 0) {
       print_text(state, name);
     } else {
-      printf("  %-28s %s [%zu]\n", name, bm_state_block_type(state, i), bm_state_count(state, name));
+      printf("  %-28s %s [%zu]\n", name, bm_state_block_type(state, i),
+             bm_state_count(state, name));
     }
   }
 }

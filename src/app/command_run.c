@@ -17,8 +17,9 @@ static const bm_option_t options[] = {
     {"--out", "DIR", "output folder, in place of run.output_dir"},
     {"--stage", "LIST", "only these of sample,train,generate,evaluate"},
     {"--case", "NAME", "only this case; may be repeated"},
-    {"--restart", "WHAT", "auto (default): go on where a checkpoint is; never: start over; FILE: from "
-                          "this checkpoint"},
+    {"--restart", "WHAT",
+     "auto (default): go on where a checkpoint is; never: start over; FILE: from "
+     "this checkpoint"},
     {"--force", NULL, "start over, also in the output folder of another deck"},
     {NULL, NULL, NULL},
 };
@@ -247,9 +248,10 @@ const bm_command_t bm_command_run = {
     .name = "run",
     .positional = {"DECK"},
     .summary = "run an experiment: reference samples, training, generation, evaluation",
-    .details = "A run that was interrupted goes on when the same command is given again, on any number\n"
-               "of ranks. A finished run is left alone. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint\n"
-               "and stop with exit code 75.",
+    .details =
+        "A run that was interrupted goes on when the same command is given again, on any number\n"
+        "of ranks. A finished run is left alone. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint\n"
+        "and stop with exit code 75.",
     .options = options,
     .run = run,
 };

@@ -81,7 +81,8 @@ bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *c
     return BM_OK;
   }
   bm_arguments_t *arguments = NULL;
-  bm_status_t status = bm_agree(context, bm_arguments_parse(command, count - 1, texts + 1, &arguments));
+  bm_status_t status =
+      bm_agree(context, bm_arguments_parse(command, count - 1, texts + 1, &arguments));
   if (status == BM_OK) {
     status = command->run(context, arguments);
   }

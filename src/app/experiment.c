@@ -233,8 +233,9 @@ static bm_status_t choose_folder(bm_experiment_t *experiment, const char *out)
   return bm_path_join("out", bm_deck_string(base, "run.name"), &experiment->folder);
 }
 
-bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck, const char *deck_path,
-                                 const char *out, bm_experiment_t **experiment)
+bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck,
+                                 const char *deck_path, const char *out,
+                                 bm_experiment_t **experiment)
 {
   const bm_deck_case_t *base = bm_deck_base(deck);
   bm_status_t status = BM_ALLOC(1, experiment);

@@ -120,8 +120,8 @@ static bm_status_t sample_sets(const bm_experiment_t *experiment, const bm_deck_
 }
 
 /* The rows of half of the blocks in this order, then `count` of them evenly spread. */
-static bm_status_t take_half(const bm_cloud_t *file, int blocks, const uint32_t *order, size_t count,
-                             double **rows)
+static bm_status_t take_half(const bm_cloud_t *file, int blocks, const uint32_t *order,
+                             size_t count, double **rows)
 {
   double *half = NULL;
   size_t n = 0;

@@ -106,7 +106,8 @@ static bm_status_t write_deck(const bm_experiment_t *experiment, const char *pat
   size_t size = strlen(echo) + 64;
   char *text = NULL;
   BM_TRY(BM_ALLOC(size, &text));
-  int used = snprintf(text, size, BM_DECK_MARK "%016llx\n%s", (unsigned long long)fingerprint, echo);
+  int used =
+      snprintf(text, size, BM_DECK_MARK "%016llx\n%s", (unsigned long long)fingerprint, echo);
   bm_status_t status = bm_file_write(path, text, (size_t)used);
   bm_free(text);
   return status;
@@ -296,7 +297,8 @@ static bm_status_t append(text_t *out, const char *text)
 static bm_status_t append_rows(text_t *out, const char *name, const char *group,
                                const bm_json_t *entries)
 {
-  for (const bm_json_t *entry = bm_json_first(entries); entry != NULL; entry = bm_json_next(entry)) {
+  for (const bm_json_t *entry = bm_json_first(entries); entry != NULL;
+       entry = bm_json_next(entry)) {
     const char *const numbers[] = {"value", "error", "n"};
     char cells[3][40];
     char line[512];
@@ -307,8 +309,8 @@ static bm_status_t append_rows(text_t *out, const char *name, const char *group,
         snprintf(cells[k], sizeof cells[k], "%.17g", number);
       }
     }
-    snprintf(line, sizeof line, "%s,%s,%s,%s,%s,%s,%s\n", name, group, bm_json_name(entry), cells[0],
-             cells[1], bm_json_string(bm_json_get(entry, "unit")), cells[2]);
+    snprintf(line, sizeof line, "%s,%s,%s,%s,%s,%s,%s\n", name, group, bm_json_name(entry),
+             cells[0], cells[1], bm_json_string(bm_json_get(entry, "unit")), cells[2]);
     BM_TRY(append(out, line));
   }
   return BM_OK;

@@ -64,8 +64,7 @@ uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_
 {
   uint64_t hash = bm_deck_fingerprint(deck_case, stage->groups);
   if (stage->uses_target) {
-    uint64_t target = bm_deck_fingerprint(bm_deck_base(experiment->deck),
-                                          bm_stage_sample.groups);
+    uint64_t target = bm_deck_fingerprint(bm_deck_base(experiment->deck), bm_stage_sample.groups);
     hash ^= target + UINT64_C(0x9e3779b97f4a7c15) + (hash << 6) + (hash >> 2);
   }
   return hash;
@@ -152,8 +151,8 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
   BM_TRY(load_record(experiment, stage, deck_case, &record));
   bm_status_t status = BM_OK;
   if (record != NULL) {
-    status = bm_results_merge(results, bm_json_get(record, "metrics"),
-                              bm_json_get(record, "timings"));
+    status =
+        bm_results_merge(results, bm_json_get(record, "metrics"), bm_json_get(record, "timings"));
   }
   bm_json_destroy(&record);
   return status;

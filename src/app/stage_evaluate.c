@@ -146,8 +146,8 @@ static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t
   bm_evaluate_settings_t settings = settings_for(self, a->n, b->n);
   const size_t count = bm_comparison_count(self->own, &settings.comparison);
   bm_comparison_row_t rows[BM_FLOOR_ROWS];
-  BM_TRY(bm_comparison_measure(context, self->own, &settings.comparison, a, b, experiment->log,
-                               rows));
+  BM_TRY(
+      bm_comparison_measure(context, self->own, &settings.comparison, a, b, experiment->log, rows));
   BM_TRY_AGREE(context, put_rows(self, rows, count, 0, suffixes));
   if (settings.floor_pairs < 2) {
     return BM_OK;
@@ -162,8 +162,7 @@ static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t
 }
 
 static bm_status_t compare(const evaluation_t *self, const bm_deck_case_t *where,
-                           const bm_cloud_t *reference, size_t walkers,
-                           const char *const *suffixes)
+                           const bm_cloud_t *reference, size_t walkers, const char *const *suffixes)
 {
   const bm_context_t *context = self->experiment->context;
   const size_t d = reference->d;
@@ -208,18 +207,18 @@ static bm_status_t distances(const evaluation_t *self)
   const bm_experiment_t *experiment = self->experiment;
   const bm_deck_case_t *target = bm_stage_target_of(experiment, self->deck_case);
   int has_target = bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case;
-  int is_target = has_target &&
-                  bm_stage_fingerprint(experiment, &bm_stage_sample, target) ==
-                      bm_stage_fingerprint(experiment, &bm_stage_sample, self->deck_case);
+  int is_target =
+      has_target && bm_stage_fingerprint(experiment, &bm_stage_sample, target) ==
+                        bm_stage_fingerprint(experiment, &bm_stage_sample, self->deck_case);
   double started = bm_log_clock();
   BM_TRY(compare(self, self->deck_case, &self->reference, self->walkers,
                  is_target ? suffixes : no_suffix));
   if (has_target && !is_target) {
     BM_TRY(compare_with_target(self));
   }
-  return is_root(self) ? bm_results_timing(self->results, "distances_s", bm_log_clock() - started,
-                                           "s")
-                       : BM_OK;
+  return is_root(self)
+             ? bm_results_timing(self->results, "distances_s", bm_log_clock() - started, "s")
+             : BM_OK;
 }
 
 static bm_status_t lipschitz(const evaluation_t *self)
@@ -277,8 +276,7 @@ static bm_status_t write_trajectory(const evaluation_t *self, const char *path, 
         .dimensions = layout->dimensions,
         .length_unit = "nm",
         .step_stride = settings->trajectory_stride,
-        .time_stride_ps =
-            settings->trajectory_time_step * (double)settings->trajectory_stride,
+        .time_stride_ps = settings->trajectory_time_step * (double)settings->trajectory_stride,
         .single_precision = d > 8,
         .provenance = experiment->provenance,
         .provenance_count = experiment->provenance_count,

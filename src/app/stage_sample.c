@@ -28,8 +28,7 @@ static const bm_deck_case_t *find_shared(const bm_experiment_t *experiment,
   for (size_t i = 0; i <= count; i++) {
     const bm_deck_case_t *other =
         i < count ? bm_deck_case(experiment->deck, i) : bm_deck_base(experiment->deck);
-    if (other != deck_case &&
-        bm_stage_fingerprint(experiment, &bm_stage_sample, other) == wanted &&
+    if (other != deck_case && bm_stage_fingerprint(experiment, &bm_stage_sample, other) == wanted &&
         bm_stage_is_done(experiment, &bm_stage_sample, other)) {
       return other;
     }
@@ -70,9 +69,8 @@ static bm_status_t link_reference(const bm_experiment_t *experiment, const bm_de
 }
 
 static bm_status_t write_reference(const bm_experiment_t *experiment,
-                                   const bm_deck_case_t *deck_case,
-                                   const bm_potential_t *potential, const bm_samples_t *samples,
-                                   size_t stride)
+                                   const bm_deck_case_t *deck_case, const bm_potential_t *potential,
+                                   const bm_samples_t *samples, size_t stride)
 {
   const bm_potential_ops_t *ops = bm_potential_ops(potential);
   const bm_layout_t *layout = bm_potential_layout(potential);
@@ -142,9 +140,8 @@ bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t
   if ((*samples)->d == dimension) {
     return BM_OK;
   }
-  bm_status_t status =
-      bm_deck_fail(deck_case, "reference.file", "has %zu columns, the system has %zu",
-                   (*samples)->d, dimension);
+  bm_status_t status = bm_deck_fail(
+      deck_case, "reference.file", "has %zu columns, the system has %zu", (*samples)->d, dimension);
   bm_samples_destroy(samples);
   return status;
 }
@@ -168,9 +165,7 @@ static bm_status_t make_samples(bm_experiment_t *experiment, const bm_deck_case_
               "  %zu samples of %zu walkers; acceptance %.2f, burn-in %lld, thinning %lld steps",
               settings.samples, settings.walkers, report.acceptance, (long long)report.burn_in,
               (long long)report.thinning);
-  return bm_context_is_root(context)
-             ? put_report(&report, settings.samples, results)
-             : BM_OK;
+  return bm_context_is_root(context) ? put_report(&report, settings.samples, results) : BM_OK;
 }
 
 static bm_status_t sample(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
@@ -194,8 +189,9 @@ static bm_status_t sample(bm_experiment_t *experiment, const bm_deck_case_t *dec
     status = bm_averages_diagnose(context, potential, samples, results, &rhat);
   }
   if (status == BM_OK && rhat > BM_RHAT_CONVERGED) {
-    bm_log_warn(experiment->log, "R-hat of the reference is %.4f, above %.2f: the walkers do not agree",
-                rhat, BM_RHAT_CONVERGED);
+    bm_log_warn(experiment->log,
+                "R-hat of the reference is %.4f, above %.2f: the walkers do not agree", rhat,
+                BM_RHAT_CONVERGED);
   }
   if (status == BM_OK && bm_context_is_root(context)) {
     status = bm_results_timing(results, "sampling_s", seconds, "s");

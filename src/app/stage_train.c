@@ -59,7 +59,8 @@ static bm_status_t write_history(const training_t *training)
   char *text = NULL;
   char *path = NULL;
   BM_TRY(BM_ALLOC((count + 1) * width, &text));
-  size_t used = (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm\n");
+  size_t used =
+      (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm\n");
   for (size_t i = 0; i < count; i++) {
     const bm_history_row_t *row = &rows[i];
     char validation[40] = "";
@@ -225,10 +226,10 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
                          const bm_training_data_t *data, bm_results_t *results)
 {
   const bm_context_t *context = experiment->context;
-  training_t training = {
-      .experiment = experiment,
-      .deck_case = deck_case,
-      .fingerprint = bm_stage_fingerprint(experiment, &bm_stage_train, deck_case)};
+  training_t training = {.experiment = experiment,
+                         .deck_case = deck_case,
+                         .fingerprint =
+                             bm_stage_fingerprint(experiment, &bm_stage_train, deck_case)};
   bm_trainer_settings_t settings;
   bm_map_t *map = NULL;
   BM_TRY(bm_trainer_settings(deck_case, &settings));

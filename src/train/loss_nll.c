@@ -18,8 +18,7 @@ double bm_loss_nll_sum(size_t rows, size_t d, const bm_real_t *base, const doubl
 }
 
 static void evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace, const bm_batch_t *batch,
-                     bm_real_t *rows_work, double *log_det, double *shard_sums,
-                     bm_real_t *gradient)
+                     bm_real_t *rows_work, double *log_det, double *shard_sums, bm_real_t *gradient)
 {
   const bm_shards_t *shards = &batch->shards;
   size_t d = bm_flow_shape(flow)->d;
@@ -30,9 +29,9 @@ static void evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace, cons
   bm_flow_inverse(flow, workspace, shards, batch->y, base, log_det);
   for (size_t s = 0; s < shards->count; s++) {
     size_t first = shards->offset[s];
-    shard_sums[s] = bm_loss_nll_sum(shards->offset[s + 1] - first, d, base + first * d,
-                                    log_det + first) /
-                    (double)batch->batch_rows;
+    shard_sums[s] =
+        bm_loss_nll_sum(shards->offset[s + 1] - first, d, base + first * d, log_det + first) /
+        (double)batch->batch_rows;
   }
   for (size_t i = 0; i < rows * d; i++) {
     base[i] *= weight; /* dL/dx of ½|x|² */

@@ -27,12 +27,11 @@ const bm_deck_key_t bm_trainer_keys[] = {
      "parts of a minibatch, summed in a fixed order; ranks beyond them idle"},
     {"training.learning_rate", BM_DECK_REAL, "1e-3", 1e-12, 10, NULL, NULL,
      "Adam's step size at the top of the schedule"},
-    {"training.final_learning_rate", BM_DECK_REAL, "0.01", 0, 1, NULL,
-     "training.schedule=cosine", "fraction of learning_rate that the cosine ends at"},
+    {"training.final_learning_rate", BM_DECK_REAL, "0.01", 0, 1, NULL, "training.schedule=cosine",
+     "fraction of learning_rate that the cosine ends at"},
     {"training.schedule", BM_DECK_STRING, "\"cosine\"", 0, 0, schedule_names, NULL,
      "course of the learning rate"},
-    {"training.warmup_steps", BM_DECK_INT, "100", 0, 1e9, NULL, NULL,
-     "steps of linear warm-up"},
+    {"training.warmup_steps", BM_DECK_INT, "100", 0, 1e9, NULL, NULL, "steps of linear warm-up"},
     {"training.clip_norm", BM_DECK_REAL, "10", 0, 1e30, NULL, NULL,
      "largest gradient norm; 0: no clipping"},
     {"training.augment", BM_DECK_STRING, "\"none\"", 0, 0, augment_names, NULL,
@@ -97,8 +96,7 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
       .batch = bm_deck_int(deck_case, "training.batch"),
       .shards = bm_deck_int(deck_case, "training.shards"),
       .learning_rate = bm_deck_real(deck_case, "training.learning_rate"),
-      .final_learning_rate =
-          cosine ? bm_deck_real(deck_case, "training.final_learning_rate") : 1.0,
+      .final_learning_rate = cosine ? bm_deck_real(deck_case, "training.final_learning_rate") : 1.0,
       .cosine = cosine,
       .warmup_steps = bm_deck_int(deck_case, "training.warmup_steps"),
       .clip_norm = bm_deck_real(deck_case, "training.clip_norm"),
@@ -167,8 +165,8 @@ static bm_status_t allocate(bm_trainer_t *trainer)
 }
 
 bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
-                              const bm_trainer_settings_t *settings,
-                              const bm_training_data_t *data, uint64_t seed, bm_trainer_t **out)
+                              const bm_trainer_settings_t *settings, const bm_training_data_t *data,
+                              uint64_t seed, bm_trainer_t **out)
 {
   bm_trainer_t *trainer = NULL;
   *out = NULL;
@@ -186,14 +184,14 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->d = data->d;
   trainer->train_rows = data->n - held_out;
   trainer->validation_rows = held_out;
-  trainer->steps_per_epoch = (trainer->train_rows + (size_t)settings->batch - 1) /
-                             (size_t)settings->batch;
+  trainer->steps_per_epoch =
+      (trainer->train_rows + (size_t)settings->batch - 1) / (size_t)settings->batch;
   trainer->order_epoch = -1;
   trainer->best_validation = INFINITY;
   trainer->last_validation = NAN;
-  bm_status_t status = bm_reduction_create(context, (size_t)settings->shards,
-                                           bm_flow_parameter_count(trainer->flow),
-                                           &trainer->reduction);
+  bm_status_t status =
+      bm_reduction_create(context, (size_t)settings->shards, bm_flow_parameter_count(trainer->flow),
+                          &trainer->reduction);
   if (status == BM_OK) {
     status = bm_agree(context, allocate(trainer));
   }
@@ -217,10 +215,10 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
   if (self != NULL) {
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
-    void *blocks[] = {self->image,        self->train,      self->validation, self->order, self->rows,
-                      self->rows_work,    self->log_det,    self->shard_sums, self->shard_losses,
-                      self->chunk_sums,   self->moments[0], self->moments[1], self->best,
-                      self->history,      self->epoch_rates};
+    void *blocks[] = {self->image,        self->train,      self->validation, self->order,
+                      self->rows,         self->rows_work,  self->log_det,    self->shard_sums,
+                      self->shard_losses, self->chunk_sums, self->moments[0], self->moments[1],
+                      self->best,         self->history,    self->epoch_rates};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
       bm_free(blocks[i]);
     }
@@ -274,8 +272,8 @@ static double learning_rate(const bm_trainer_t *trainer)
 }
 
 /* Loss sums and gradient of one node's shards, into the reduction's vector. */
-static void compute_node(bm_trainer_t *trainer, size_t index, size_t batch_first,
-                         size_t batch_rows, double *shard_sums)
+static void compute_node(bm_trainer_t *trainer, size_t index, size_t batch_first, size_t batch_rows,
+                         double *shard_sums)
 {
   bm_node_t node = bm_reduction_node(trainer->reduction, index);
   int shards = (int)trainer->settings.shards;
@@ -348,8 +346,8 @@ static bm_status_t step(bm_trainer_t *trainer)
   double squares;
   BM_TRY(bm_reduction_sum(trainer->reduction, &gradient));
   BM_TRY(bm_reduction_square_sum(trainer->reduction, gradient, &squares));
-  BM_TRY(bm_reduction_gather_shards(trainer->reduction, trainer->shard_sums,
-                                    trainer->shard_losses));
+  BM_TRY(
+      bm_reduction_gather_shards(trainer->reduction, trainer->shard_sums, trainer->shard_losses));
   double loss = bm_tree_sum((size_t)trainer->settings.shards, trainer->shard_losses);
   if (!isfinite(loss) || !isfinite(squares)) {
     BM_TRY(handle_nonfinite(trainer));
@@ -378,8 +376,7 @@ static bm_status_t validate(bm_trainer_t *trainer, double *mean)
     const size_t offset[2] = {0, rows};
     bm_shards_t shards = {1, offset};
     bm_flow_inverse(trainer->flow, trainer->workspace, &shards,
-                    trainer->validation + first * trainer->d, trainer->rows_work,
-                    trainer->log_det);
+                    trainer->validation + first * trainer->d, trainer->rows_work, trainer->log_det);
     trainer->chunk_sums[c] =
         bm_loss_nll_sum(rows, trainer->d, trainer->rows_work, trainer->log_det);
   }
@@ -508,15 +505,14 @@ const bm_history_row_t *bm_trainer_history(const bm_trainer_t *trainer, size_t *
 
 static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
 {
-  const int64_t counters[BM_COUNTERS] = {trainer->epoch,   trainer->step,       trainer->updates,
-                                         trainer->skipped, trainer->best_epoch,
-                                         (int64_t)trainer->history_count};
+  const int64_t counters[BM_COUNTERS] = {trainer->epoch,      trainer->step,
+                                         trainer->updates,    trainer->skipped,
+                                         trainer->best_epoch, (int64_t)trainer->history_count};
   const double sums[BM_SUMS] = {trainer->best_validation, trainer->last_validation,
                                 trainer->epoch_loss, trainer->epoch_norm, trainer->epoch_rows};
   BM_TRY(bm_state_put_ints(state, "trainer/counters", BM_COUNTERS, counters));
   BM_TRY(bm_state_put_doubles(state, "trainer/sums", BM_SUMS, sums));
-  return bm_state_put_doubles(state, "trainer/history",
-                              trainer->history_count * BM_HISTORY_COLUMNS,
+  return bm_state_put_doubles(state, "trainer/history", trainer->history_count * BM_HISTORY_COLUMNS,
                               (const double *)trainer->history);
 }
 
@@ -529,8 +525,7 @@ bm_status_t bm_trainer_save(bm_trainer_t *trainer, bm_state_t *state)
   BM_TRY_AGREE(trainer->context, BM_ALLOC(root ? count : 0, &whole));
   bm_status_t status = BM_OK;
   for (int i = 0; i < 2; i++) {
-    bm_status_t gathered =
-        bm_reduction_gather_root(trainer->reduction, trainer->moments[i], whole);
+    bm_status_t gathered = bm_reduction_gather_root(trainer->reduction, trainer->moments[i], whole);
     if (status == BM_OK && gathered == BM_OK && root) {
       gathered = bm_state_put_reals(state, names[i], count, whole);
     }
@@ -540,8 +535,8 @@ bm_status_t bm_trainer_save(bm_trainer_t *trainer, bm_state_t *state)
   if (status == BM_OK && root) {
     status = save_counters(trainer, state);
     if (status == BM_OK) {
-      status = bm_state_put_reals(state, "trainer/parameters", count,
-                                  bm_flow_parameters(trainer->flow));
+      status =
+          bm_state_put_reals(state, "trainer/parameters", count, bm_flow_parameters(trainer->flow));
     }
     if (status == BM_OK) {
       status = bm_state_put_reals(state, "trainer/best", count, trainer->best);
@@ -570,8 +565,7 @@ static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *sta
   trainer->epoch_loss = sums[2];
   trainer->epoch_norm = sums[3];
   trainer->epoch_rows = sums[4];
-  return bm_state_get_doubles(state, "trainer/history",
-                              trainer->history_count * BM_HISTORY_COLUMNS,
+  return bm_state_get_doubles(state, "trainer/history", trainer->history_count * BM_HISTORY_COLUMNS,
                               (double *)trainer->history);
 }
 
@@ -590,8 +584,8 @@ bm_status_t bm_trainer_restore(bm_trainer_t *trainer, const bm_state_t *state)
   }
   bm_free(whole);
   if (status == BM_OK) {
-    status = bm_state_get_reals(state, "trainer/parameters", count,
-                                bm_flow_parameters(trainer->flow));
+    status =
+        bm_state_get_reals(state, "trainer/parameters", count, bm_flow_parameters(trainer->flow));
   }
   if (status == BM_OK) {
     status = bm_state_get_reals(state, "trainer/best", count, trainer->best);

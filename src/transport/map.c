@@ -12,7 +12,7 @@ struct bm_map {
   bm_standardisation_t *standardisation;
   bm_layout_t layout;
   size_t d;
-  double log_scale; /* log-determinant of the standardisation undone */
+  double log_scale;    /* log-determinant of the standardisation undone */
   bm_real_t *in, *out; /* [BM_MAP_CHUNK][d] */
   double *log_det;     /* [BM_MAP_CHUNK] */
   double *jacobian;    /* [BM_MAP_CHUNK][d][d] */
@@ -238,7 +238,8 @@ static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, b
   *layout = (bm_layout_t){(size_t)sizes[2], (size_t)sizes[3],
                           strcmp(length_unit, "nm") == 0 ? "nm" : "1", "1"};
   BM_TRY(bm_state_get_doubles(state, "flow/scale_cap", 1, &shape->scale_cap));
-  return shape->scale_cap > 0.0 ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's scale_cap is not positive");
+  return shape->scale_cap > 0.0 ? BM_OK
+                                : BM_FAIL(BM_ERR_DATA, "the model's scale_cap is not positive");
 }
 
 bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)

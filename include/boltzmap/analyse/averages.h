@@ -43,7 +43,6 @@ typedef struct {
  * importance_ess, importance_ess_clipped, importance_clipped_share and log_z_weights. Collective; the
  * same bits on any number of ranks. */
 bm_status_t bm_averages_of_map(const bm_context_t *context, bm_map_t *map,
-                               const bm_map_averages_t *what, bm_log_t *log,
-                               bm_results_t *results);
+                               const bm_map_averages_t *what, bm_log_t *log, bm_results_t *results);
 
 #endif

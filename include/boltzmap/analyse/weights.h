@@ -7,11 +7,12 @@
 #include <stddef.h>
 
 typedef struct {
-  double ess;           /* Kish's effective sample size as a fraction of n: (Σw)²/(n Σw²) */
-  double ess_clipped;   /* the same with weights cut at √n times their mean */
-  double clipped_share; /* fraction of samples so cut (Ionides, J. Comput. Graph. Stat. 17, 295, 2008) */
-  double log_z;         /* log of the mean weight: log of the partition function ∫exp(-beta·U) */
-  double log_z_error;   /* one standard error */
+  double ess;         /* Kish's effective sample size as a fraction of n: (Σw)²/(n Σw²) */
+  double ess_clipped; /* the same with weights cut at √n times their mean */
+  double
+      clipped_share; /* fraction of samples so cut (Ionides, J. Comput. Graph. Stat. 17, 295, 2008) */
+  double log_z;      /* log of the mean weight: log of the partition function ∫exp(-beta·U) */
+  double log_z_error; /* one standard error */
 } bm_weights_summary_t;
 
 /* Samples of weight zero (U = +inf) are allowed; at least one weight must be positive, else all

@@ -65,8 +65,9 @@ const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char 
 
 /* Fill an experiment for this deck, which it takes over. `out` replaces run.output_dir where not NULL.
  * No file is touched; the log stays NULL. Collective. Ended by bm_experiment_destroy. */
-bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck, const char *deck_path,
-                                 const char *out, bm_experiment_t **experiment);
+bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck,
+                                 const char *deck_path, const char *out,
+                                 bm_experiment_t **experiment);
 void bm_experiment_destroy(bm_experiment_t **experiment);
 
 /* Settings of `flow`, for configurations of d coordinates. */

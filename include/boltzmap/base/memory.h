@@ -13,7 +13,7 @@
 bm_status_t bm_alloc(size_t count, size_t size, void **out);
 
 /* Typed allocation: BM_ALLOC(n, &pointer). */
-#define BM_ALLOC(count, pointer_address)                                                           \
+#define BM_ALLOC(count, pointer_address) \
   bm_alloc((count), sizeof **(pointer_address), (void **)(pointer_address))
 
 /* Grow (or shrink) a block from bm_alloc to `count` items; new items are zero, old ones keep their

@@ -15,21 +15,21 @@
 
 /* Purposes. The values go into the key: never reuse or renumber one; equal ones do not compile
  * (random.c switches over them). */
-#define BM_PURPOSE_TABLE(X)                                                                        \
-  X(BM_PURPOSE_SAMPLER_START, 1)                                                                   \
-  X(BM_PURPOSE_SAMPLER_MOVE, 2)                                                                    \
-  X(BM_PURPOSE_SAMPLER_ACCEPT, 3)                                                                  \
-  X(BM_PURPOSE_FLOW_INIT, 4)                                                                       \
-  X(BM_PURPOSE_SHUFFLE, 5)                                                                         \
-  X(BM_PURPOSE_LOSS_BASE, 6)                                                                       \
-  X(BM_PURPOSE_GENERATE, 7)                                                                        \
-  X(BM_PURPOSE_PROJECTION, 8)                                                                      \
-  X(BM_PURPOSE_SUBSAMPLE, 9)                                                                       \
-  X(BM_PURPOSE_BOOTSTRAP, 10)                                                                      \
-  X(BM_PURPOSE_ASCENT, 11)                                                                         \
-  X(BM_PURPOSE_OBSERVE, 12)                                                                        \
-  X(BM_PURPOSE_REPLICA, 13)                                                                        \
-  X(BM_PURPOSE_SYMMETRY, 14)                                                                       \
+#define BM_PURPOSE_TABLE(X)       \
+  X(BM_PURPOSE_SAMPLER_START, 1)  \
+  X(BM_PURPOSE_SAMPLER_MOVE, 2)   \
+  X(BM_PURPOSE_SAMPLER_ACCEPT, 3) \
+  X(BM_PURPOSE_FLOW_INIT, 4)      \
+  X(BM_PURPOSE_SHUFFLE, 5)        \
+  X(BM_PURPOSE_LOSS_BASE, 6)      \
+  X(BM_PURPOSE_GENERATE, 7)       \
+  X(BM_PURPOSE_PROJECTION, 8)     \
+  X(BM_PURPOSE_SUBSAMPLE, 9)      \
+  X(BM_PURPOSE_BOOTSTRAP, 10)     \
+  X(BM_PURPOSE_ASCENT, 11)        \
+  X(BM_PURPOSE_OBSERVE, 12)       \
+  X(BM_PURPOSE_REPLICA, 13)       \
+  X(BM_PURPOSE_SYMMETRY, 14)      \
   X(BM_PURPOSE_TEST, 255)
 
 typedef enum {

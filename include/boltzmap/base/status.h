@@ -8,13 +8,13 @@
 #include <stddef.h>
 
 /* name, process exit code, one-word description */
-#define BM_STATUS_TABLE(X)                                                                         \
-  X(BM_OK, 0, "finished")                                                                          \
-  X(BM_ERR_USAGE, 64, "usage")                                                                     \
-  X(BM_ERR_DATA, 65, "bad deck or data")                                                           \
-  X(BM_ERR_INTERNAL, 70, "internal error")                                                         \
-  X(BM_ERR_MEMORY, 70, "out of memory")                                                            \
-  X(BM_ERR_IO, 74, "input/output error")                                                           \
+#define BM_STATUS_TABLE(X)                 \
+  X(BM_OK, 0, "finished")                  \
+  X(BM_ERR_USAGE, 64, "usage")             \
+  X(BM_ERR_DATA, 65, "bad deck or data")   \
+  X(BM_ERR_INTERNAL, 70, "internal error") \
+  X(BM_ERR_MEMORY, 70, "out of memory")    \
+  X(BM_ERR_IO, 74, "input/output error")   \
   X(BM_STOPPED, 75, "stopped on request")
 
 typedef enum {
@@ -48,21 +48,21 @@ bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const
 #define BM_FAIL(status, ...) bm_status_fail((status), __FILE__, __LINE__, __VA_ARGS__)
 
 /* Return from the calling function when the expression fails. */
-#define BM_TRY(expression)                                                                         \
-  do {                                                                                             \
-    bm_status_t bm_try_status_ = (expression);                                                     \
-    if (bm_try_status_ != BM_OK) {                                                                 \
-      return bm_try_status_;                                                                       \
-    }                                                                                              \
+#define BM_TRY(expression)                     \
+  do {                                         \
+    bm_status_t bm_try_status_ = (expression); \
+    if (bm_try_status_ != BM_OK) {             \
+      return bm_try_status_;                   \
+    }                                          \
   } while (0)
 
 /* The same, jumping to a clean-up label; `status` is the variable the label returns. */
-#define BM_TRY_GOTO(status, label, expression)                                                     \
-  do {                                                                                             \
-    (status) = (expression);                                                                       \
-    if ((status) != BM_OK) {                                                                       \
-      goto label;                                                                                  \
-    }                                                                                              \
+#define BM_TRY_GOTO(status, label, expression) \
+  do {                                         \
+    (status) = (expression);                   \
+    if ((status) != BM_OK) {                   \
+      goto label;                              \
+    }                                          \
   } while (0)
 
 #endif

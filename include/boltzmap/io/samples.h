@@ -82,7 +82,8 @@ void bm_samples_writer_abandon(bm_samples_writer_t **writer);
 
 /* What to read from a file. Zeros and NULLs mean: everything. */
 typedef struct {
-  const char *dataset;   /* HDF5 path of the data set; NULL: the positions of an H5MD file, or the only
+  const char
+      *dataset; /* HDF5 path of the data set; NULL: the positions of an H5MD file, or the only
                             numeric data set of another HDF5 file */
   const size_t *columns; /* columns to keep, in order; NULL: all (padding of an H5MD file written by
                             this program is dropped) */

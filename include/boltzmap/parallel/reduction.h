@@ -38,8 +38,7 @@ bm_status_t bm_reduction_sum(bm_reduction_t *reduction, bm_real_t **slice);
 
 /* Sum over the whole vector of squares of a sliced vector, the same on all ranks and for any number of
  * them: float64 sums over fixed blocks, added in order. Collective. */
-bm_status_t bm_reduction_square_sum(bm_reduction_t *reduction, const bm_real_t *slice,
-                                    double *sum);
+bm_status_t bm_reduction_square_sum(bm_reduction_t *reduction, const bm_real_t *slice, double *sum);
 
 /* Put a sliced vector together on all ranks: each rank's own slice of `whole` [length] is current on
  * entry, all of it on return. Collective. */
@@ -50,7 +49,6 @@ bm_status_t bm_reduction_gather_root(bm_reduction_t *reduction, const bm_real_t 
                                      bm_real_t *whole);
 
 /* One number a shard: local ones [own shards] to all [shards], in order. Collective. */
-bm_status_t bm_reduction_gather_shards(bm_reduction_t *reduction, const double *local,
-                                       double *all);
+bm_status_t bm_reduction_gather_shards(bm_reduction_t *reduction, const double *local, double *all);
 
 #endif

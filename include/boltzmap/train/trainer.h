@@ -28,8 +28,8 @@ typedef struct {
   double validation_fraction; /* of the walkers (whole ones) */
   int64_t validate_every;     /* epochs; 0: about a hundred times a run */
   int keep_best;              /* keep the parameters of the best validation loss, else the last */
-  int augment;                /* each epoch sees each row through random symmetries of the potential */
-  int skip_nonfinite;         /* skip and count a step with a non-finite loss or gradient, else stop */
+  int augment;        /* each epoch sees each row through random symmetries of the potential */
+  int skip_nonfinite; /* skip and count a step with a non-finite loss or gradient, else stop */
 } bm_trainer_settings_t;
 
 extern const bm_deck_key_t bm_trainer_keys[]; /* keys of `training` */
@@ -61,8 +61,8 @@ typedef struct bm_trainer bm_trainer_t;
  * map's own standardisation and held-out walkers (the last ones) set aside; with one walker, the
  * last rows. Map and data must outlive the trainer. Collective. */
 bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
-                              const bm_trainer_settings_t *settings,
-                              const bm_training_data_t *data, uint64_t seed, bm_trainer_t **out);
+                              const bm_trainer_settings_t *settings, const bm_training_data_t *data,
+                              uint64_t seed, bm_trainer_t **out);
 void bm_trainer_destroy(bm_trainer_t **trainer);
 
 /* Called on all ranks after every step: the place for stop requests and checkpoints (with

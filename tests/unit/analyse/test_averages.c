@@ -53,7 +53,8 @@ static void weights_of_the_exact_density_are_equal(void **state)
 {
   (void)state;
   bm_map_t *map = gaussian_map(2, 0.7, 1.0);
-  bm_potential_t *potential = potential_of("kind = \"gaussian\"; dimension = 2; mean = 0.7; beta = 1.0;");
+  bm_potential_t *potential =
+      potential_of("kind = \"gaussian\"; dimension = 2; mean = 0.7; beta = 1.0;");
   bm_results_t *results = averages_of(map, potential, 1);
   assert_true(fabs(bm_results_value(results, "importance_ess") - 1.0) < 1e-4);
   assert_true(fabs(bm_results_value(results, "log_z_weights") - log(2.0 * M_PI)) < 1e-4);
@@ -128,7 +129,8 @@ static void walkers_are_the_independent_units(void **state)
     samples->x[2 * i + 1] = 1e-3 * (double)(i * 104729 % 97);
   }
   assert_int_equal(bm_results_create(&results), BM_OK);
-  assert_int_equal(bm_averages_of_walkers(context, potential, samples, "reference", results), BM_OK);
+  assert_int_equal(bm_averages_of_walkers(context, potential, samples, "reference", results),
+                   BM_OK);
   assert_true(fabs(bm_results_value(results, "prob_right_well_reference") - 0.25) < 1e-12);
   /* standard deviation of two ones and six zeros, over root 8 */
   double expected = sqrt((2.0 * 0.5625 + 6.0 * 0.0625) / 7.0 / 8.0);

@@ -37,8 +37,8 @@ static void rows_are_named_and_have_sizes(void **state)
   bm_comparison_row_t rows[3];
   bm_results_t *results;
   assert_int_equal(bm_comparison_count(potential, &settings), 3);
-  assert_int_equal(bm_comparison_measure(context, potential, &settings, &first, &second, NULL, rows),
-                   BM_OK);
+  assert_int_equal(
+      bm_comparison_measure(context, potential, &settings, &first, &second, NULL, rows), BM_OK);
   assert_string_equal(rows[0].kind, "r");
   assert_string_equal(rows[1].kind, "sliced");
   assert_string_equal(rows[2].kind, "exact");
@@ -104,13 +104,14 @@ static void floor_is_the_mean_over_pairs_of_equal_densities(void **state)
     x[i] = rows_of(100 + i, 0.0);
     clouds[i] = (bm_cloud_t){N, 4, x[i]};
   }
-  assert_int_equal(bm_comparison_floor(context, potential, &settings, PAIRS, clouds, clouds + PAIRS,
-                                       floor),
-                   BM_OK);
+  assert_int_equal(
+      bm_comparison_floor(context, potential, &settings, PAIRS, clouds, clouds + PAIRS, floor),
+      BM_OK);
   double *b = rows_of(90, 1.5);
   bm_cloud_t second = {N, 4, b};
   assert_int_equal(
-      bm_comparison_measure(context, potential, &settings, &clouds[0], &second, NULL, apart), BM_OK);
+      bm_comparison_measure(context, potential, &settings, &clouds[0], &second, NULL, apart),
+      BM_OK);
   for (int k = 0; k < 3; k++) {
     assert_int_equal(floor[k].points, PAIRS);
     assert_true(floor[k].value > 0.0 && floor[k].spread > 0.0);
