@@ -146,7 +146,7 @@ $(BUILD)/revision.h: FORCE | $(BUILD)/config.mk
 # --- experiments --------------------------------------------------------------------------------
 
 # What `run` makes smaller than input/two-particle.cfg; the report says so.
-QUICK := training.epochs=40 evaluate.exact_subsample=1000 evaluate.exact_repeats=2 evaluate.average_samples=200000 \
+QUICK := training.epochs=90 flow.hidden=[128,128] evaluate.exact_subsample=1000 evaluate.exact_repeats=2 evaluate.average_samples=200000 \
   evaluate.lipschitz_points=2000
 
 run: $(BUILD)/boltzmap

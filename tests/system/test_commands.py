@@ -1,0 +1,153 @@
+"""The commands beside run, against NumPy and SciPy.
+
+    python3 -m unittest tests/system/test_commands.py
+"""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import h5py
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+sys.path.insert(0, str(Path(__file__).parent))
+import program  # noqa: E402 (it lies beside this file)
+from program import boltzmap  # noqa: E402
+
+
+def wrapped(difference, period):
+    return difference if period is None else difference - period * np.round(difference / period)
+
+
+def exact_w2(x, y, period=None):
+    cost = (wrapped(x[:, None] - y[None], period) ** 2).sum(-1)
+    return float(np.sqrt(cost[linear_sum_assignment(cost)].mean()))
+
+
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.place = tempfile.TemporaryDirectory()
+        cls.folder = Path(cls.place.name)
+        cls.deck = program.write_deck(cls.folder)
+        done = boltzmap("run", cls.deck, "--out", cls.folder / "out", "--case", "b")
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        cls.case = cls.folder / "out" / "b"
+        random = np.random.default_rng(7)
+        cls.x, cls.y = random.standard_normal((120, 3)), 1.3 * random.standard_normal((120, 3)) + 0.5
+        np.save(cls.folder / "x.npy", cls.x)
+        np.save(cls.folder / "y.npy", cls.y.astype("f4"))
+        cls.y = cls.y.astype("f4").astype(float)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.place.cleanup()
+
+    def ask(self, *arguments, ranks=None):
+        done = boltzmap(*arguments, ranks=ranks)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
+        return done.stdout
+
+    def distance(self, *arguments, ranks=None):
+        return json.loads(self.ask("distance", self.folder / "x.npy", self.folder / "y.npy", *arguments,
+                                   "--json", ranks=ranks))
+
+    def test_exact_distance_is_scipys(self):
+        found = self.distance()
+        self.assertAlmostEqual(found["w2"], exact_w2(self.x, self.y), delta=1e-11)
+        self.assertLess(found["gap"], 1e-9)
+        self.assertEqual((found["kind"], found["n"], found["d"]), ("exact", 120, 3))
+        self.assertIn("seconds", found)
+
+    def test_exact_distance_on_a_torus_is_scipys(self):
+        found = self.distance("--period", 2.5, "--columns", "2,0")
+        expected = exact_w2(self.x[:, [2, 0]], self.y[:, [2, 0]], 2.5)
+        self.assertAlmostEqual(found["w2"], expected, delta=1e-11)
+
+    def test_marginal_distance_is_that_of_sorted_values(self):
+        found = self.distance("--kind", "marginal", "--columns", "1")
+        expected = np.sqrt(np.mean((np.sort(self.x[:, 1]) - np.sort(self.y[:, 1])) ** 2))
+        self.assertAlmostEqual(found["w2"], expected, delta=1e-12)
+
+    def test_sliced_distance_lies_where_the_mean_of_marginals_does(self):
+        found = self.distance("--kind", "sliced", "--projections", 4000)
+        v = np.random.default_rng(1).standard_normal((4000, 3))
+        v /= np.linalg.norm(v, axis=1, keepdims=True)
+        squares = np.mean((np.sort(self.x @ v.T, 0) - np.sort(self.y @ v.T, 0)) ** 2, 0)
+        error = 2.0 * squares.std() / np.sqrt(4000) / (2.0 * np.sqrt(squares.mean()))
+        self.assertLess(abs(found["w2"] - np.sqrt(squares.mean())), 5.5 * error)
+
+    def test_distances_do_not_depend_on_ranks(self):
+        for arguments in (["--kind", "sliced"], ["--subsample", 40, "--repeats", 5]):
+            one, three = self.distance(*arguments), self.distance(*arguments, ranks=3)
+            one.pop("seconds"), three.pop("seconds")
+            self.assertEqual(one, three)
+
+    def test_generated_samples_depend_on_their_number_alone(self):
+        for name, samples, ranks in (("few", 150, 1), ("many", 1000, 3)):
+            self.ask("generate", self.case / "model.h5", "--samples", samples, "--out",
+                     self.folder / f"{name}.h5md", "--seed", 3, ranks=ranks)
+        few, many = (program.data_sets(self.folder / f"{name}.h5md") for name in ("few", "many"))
+        position = "particles/all/position/value"
+        self.assertEqual(len(many[position]), 1000)
+        self.assertTrue(np.array_equal(few[position], many[position][:150]))
+        # the run's own file is made with the run's seed
+        own = program.data_sets(self.case / "generated.h5md")
+        self.assertTrue(np.array_equal(own[position], many[position][:300]))
+
+    def test_density_is_the_generators(self):
+        self.ask("density", self.case / "model.h5", "--in", self.case / "generated.h5md", "--out",
+                 self.folder / "density.h5md", ranks=2)
+        column = "observables/log_density/value"
+        given = program.data_sets(self.case / "generated.h5md")[column]
+        found = program.data_sets(self.folder / "density.h5md")[column]
+        self.assertLess(np.quantile(np.abs(found - given), 0.99), 1e-3)
+        printed = self.ask("density", self.case / "model.h5", "--in", self.case / "generated.h5md")
+        self.assertTrue(np.allclose([float(line) for line in printed.splitlines()], found, rtol=1e-9))
+
+    def test_energies_and_forces_are_the_formulas(self):
+        lines = [json.loads(line) for line in
+                 self.ask("energy", self.deck, "--case", "b", "--forces", "--in",
+                          self.case / "reference.h5md").splitlines()]
+        x = program.data_sets(self.case / "reference.h5md")["particles/all/position/value"][:, :, :2]
+        soft = np.sqrt(((x[:, 0] - x[:, 1]) ** 2).sum(1) + 0.1 ** 2)
+        energy = ((x[:, :, 0] ** 2 - 1) ** 2 + x[:, :, 1] ** 2).sum(1) + 0.7 / soft
+        self.assertEqual([line["frame"] for line in lines], list(range(len(x))))
+        self.assertTrue(np.allclose([line["energy"] for line in lines], energy, rtol=1e-12))
+        pull = 0.7 * (x[:, 0] - x[:, 1]) / soft[:, None] ** 3
+        gradient = np.stack([4 * x[..., 0] * (x[..., 0] ** 2 - 1), 2 * x[..., 1]], -1)
+        gradient += np.stack([-pull, pull], 1)
+        self.assertTrue(np.allclose([line["forces"] for line in lines], -gradient.reshape(-1, 4),
+                                    rtol=1e-10, atol=1e-12))
+
+    def test_info_knows_every_kind_of_file(self):
+        self.assertIn("RealNVP in 4 dimensions", self.ask("info", self.case / "model.h5"))
+        self.assertIn("400 rows in 4 columns, 20 walkers", self.ask("info", self.case / "reference.h5md"))
+        self.assertIn("no checksum", self.ask("info", self.folder / "x.npy", ranks=2))
+
+    def test_checked_deck_checks_again_and_nothing_is_touched(self):
+        before = program.snapshot(self.folder)
+        first = self.ask("check", self.deck, "--set", "training.epochs=5")
+        self.assertEqual(before, program.snapshot(self.folder))
+        self.assertRegex(first, r"epochs = 5; +# --set")
+        self.assertIn("parameters", first)
+        again = program.write_deck(self.folder, first, "again.cfg")
+        second = self.ask("check", again)
+        values = [line.split("#")[0].rstrip() for line in first.splitlines()]
+        self.assertEqual(values, [line.split("#")[0].rstrip() for line in second.splitlines()])
+
+    def test_help_and_version(self):
+        self.assertRegex(self.ask("--version"), r"^boltzmap \d+\.\d+\.\d+ \(.+\)\n.*HDF5")
+        names = [line.split()[0] for line in self.ask("--help").splitlines()
+                 if line.startswith("  ") and line.split()]
+        for name in ("run", "check", "energy", "distance", "generate", "density", "info"):
+            self.assertIn(name, names)
+            self.assertIn(f"boltzmap {name}", self.ask(name, "--help"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,295 @@
+"""Runs through the real program: the same bits on any number of ranks and after any interruption, and
+what becomes of an existing output folder.
+
+    python3 -m unittest tests/system/test_run.py
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+import program  # noqa: E402 (it lies beside this file)
+from program import boltzmap, differences, snapshot, start, write_deck  # noqa: E402
+
+STOPPED = 75
+
+
+class Runs(unittest.TestCase):
+    """One uninterrupted run on one rank that all others are compared with."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.place = tempfile.TemporaryDirectory()
+        cls.folder = Path(cls.place.name)
+        cls.deck = write_deck(cls.folder)
+        cls.whole = cls.folder / "whole"
+        begun = time.monotonic()
+        done = boltzmap("run", cls.deck, "--out", cls.whole)
+        cls.seconds = time.monotonic() - begun
+        if done.returncode:
+            raise AssertionError(done.stderr)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.place.cleanup()
+
+    def out(self):
+        return self.folder / self.id().rsplit(".", 1)[1]
+
+    def run_deck(self, out, *arguments, code=0, ranks=None):
+        done = boltzmap("run", self.deck, "--out", out, *arguments, ranks=ranks)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def copy(self):
+        shutil.copytree(self.whole, self.out())
+        return self.out()
+
+
+class SameBits(Runs):
+    def test_any_number_of_ranks(self):
+        for ranks in (1, 2, 3, 4, 8):
+            out = self.folder / f"ranks-{ranks}"
+            self.run_deck(out, ranks=ranks)
+            self.assertEqual(differences(self.whole, out), [], f"{ranks} ranks")
+
+    def test_stops_at_ten_random_places_and_goes_on(self):
+        choose = random.Random(20)
+        ways = ["kill", "usr1", "int", "kill", "term", "usr1", "kill", "one rank", "int", "usr1"]
+        interrupted = 0
+        for i, way in enumerate(ways):
+            out = self.folder / f"stop-{i}"
+            # a whole run takes longer on busy cores: the moments are spread over the quicker one
+            interrupted += self.interrupt(out, way, 0.3 + self.seconds * choose.random(), choose)
+            self.run_deck(out, ranks=choose.choice((None, 2, 3)))
+            self.assertEqual(differences(self.whole, out), [], f"{way}, stop {i}")
+            self.assertEqual([str(path) for path in out.rglob("*.part")], [])
+        self.assertGreaterEqual(interrupted, 5)
+
+    def interrupt(self, out, way, seconds, choose):
+        """Start, wait, hit; was the run still under way?"""
+        alone = way in ("int", "term")
+        process = start("run", self.deck, "--out", out, ranks=None if alone else choose.choice((1, 2)))
+        try:
+            process.wait(seconds)
+            return False  # finished before the blow
+        except program.subprocess.TimeoutExpired:
+            pass
+        if way == "kill":
+            program.kill_group(process)
+            return True
+        if way == "one rank":
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            os.kill(int(children[0]) if children else process.pid, signal.SIGKILL)
+            process.wait(60)
+            return True
+        process.send_signal({"usr1": signal.SIGUSR1, "int": signal.SIGINT,
+                             "term": signal.SIGTERM}[way])
+        self.assertIn(process.wait(120), (STOPPED, 0), way)
+        return process.returncode == STOPPED
+
+    def test_a_chain_of_interruptions(self):
+        out = self.out()
+        for i in range(12):
+            process = start("run", self.deck, "--out", out)
+            time.sleep(0.25 + 0.1 * i)
+            process.send_signal(signal.SIGUSR1)
+            code = process.wait(120)
+            if code == 0:
+                break
+            # before the program listens, the signal's own way ends it
+            self.assertIn(code, (STOPPED, -signal.SIGUSR1))
+        self.run_deck(out)
+        self.assertEqual(differences(self.whole, out), [])
+
+    def test_a_named_checkpoint_goes_on(self):
+        out = self.out()
+        process = start("run", self.deck, "--out", out, "--set", "training.epochs=4000", "--case", "a")
+        kept = None
+        for _ in range(400):
+            time.sleep(0.05)
+            found = sorted(out.glob("a/checkpoint-*.h5"))
+            if found:
+                kept = self.folder / "kept.h5"
+                try:
+                    shutil.copy(found[0], kept)
+                    break
+                except FileNotFoundError:
+                    kept = None
+        program.kill_group(process)
+        self.assertIsNotNone(kept)
+        # of a deck with other epochs: refused by the deck that all others use
+        done = boltzmap("run", self.deck, "--out", self.folder / "named", "--restart", kept)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("checkpoint of another deck", done.stderr)
+        self.assertFalse((self.folder / "named").exists())
+
+    def test_stages_and_cases_in_pieces(self):
+        out = self.out()
+        self.run_deck(out, "--stage", "sample", "--case", "b")
+        self.run_deck(out, "--stage", "sample,train")
+        self.run_deck(out, "--case", "b", ranks=2)
+        self.run_deck(out)
+        self.assertEqual(differences(self.whole, out), [])
+
+    def test_a_stage_without_its_input_is_refused(self):
+        done = self.run_deck(self.out(), "--stage", "evaluate", code=64)
+        self.assertIn("needs stage sample first", done.stderr)
+
+
+class Folders(Runs):
+    def test_a_finished_run_is_left_alone(self):
+        out = self.copy()
+        before = snapshot(out)
+        done = self.run_deck(out)
+        self.assertIn("finished already", done.stdout)
+        after = snapshot(out)
+        self.assertEqual({name for name in after if before.get(name) != after[name]}, {"log.txt"})
+
+    def test_an_unfinished_run_goes_on_where_it_stopped(self):
+        out = self.copy()
+        (out / "b" / "evaluate.json").unlink()
+        times = {path: path.stat().st_mtime_ns for path in out.rglob("*.h5*")
+                 if path.name != "trajectory.h5md"}
+        self.run_deck(out)
+        self.assertEqual(times, {path: path.stat().st_mtime_ns for path in times})
+        self.assertEqual(differences(self.whole, out), [])
+
+    def test_another_deck_is_refused_and_force_starts_over(self):
+        out = self.copy()
+        before = snapshot(out)
+        done = self.run_deck(out, "--set", "training.epochs=9", code=65)
+        self.assertIn("--force", done.stderr)
+        self.run_deck(out, "--set", "training.epochs=9", "--restart", "never", code=65)
+        self.assertEqual(before, snapshot(out))
+        self.run_deck(out, "--set", "training.epochs=9", "--force")
+        self.assertEqual(program.metrics(out)["a"]["epochs"]["value"], 9)
+
+    def test_never_starts_over(self):
+        out = self.copy()
+        first = (out / "a" / "model.h5").stat().st_mtime_ns
+        self.run_deck(out, "--restart", "never")
+        self.assertGreater((out / "a" / "model.h5").stat().st_mtime_ns, first)
+        self.assertEqual(differences(self.whole, out), [])
+
+    def test_a_folder_of_something_else_is_refused(self):
+        out = self.out()
+        out.mkdir()
+        (out / "thesis.txt").write_text("years of work", encoding="utf-8")
+        done = self.run_deck(out, code=65)
+        self.assertIn("not the output of a run", done.stderr)
+        self.assertEqual(list(snapshot(out)), ["thesis.txt"])
+
+    def test_two_runs_at_once_are_refused(self):
+        out = self.out()
+        process = start("run", self.deck, "--out", out, "--set", "training.epochs=4000")
+        while not (out / "log.txt").exists():
+            time.sleep(0.02)
+        done = self.run_deck(out, "--set", "training.epochs=4000", code=74)
+        program.kill_group(process)
+        self.assertIn("in use", done.stderr)
+        # the lock went with the process
+        process = start("run", self.deck, "--out", out, "--set", "training.epochs=4000")
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), STOPPED)
+
+    def test_damaged_files_are_made_again(self):
+        for i, (name, damage) in enumerate((("a/reference.h5md", "flip"), ("b/model.h5", "cut"),
+                                            ("b/generated.h5md", "empty"), ("a/train.json", "cut"),
+                                            ("a/history.csv", "gone"))):
+            out = self.folder / f"damaged-{i}"
+            shutil.copytree(self.whole, out)
+            path = out / name
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 4
+            if damage == "gone":
+                path.unlink()
+            else:
+                path.write_bytes({"flip": content, "cut": content[:len(content) // 2],
+                                  "empty": b""}[damage])
+            done = self.run_deck(out)
+            if damage != "gone":
+                self.assertIn(path.name, done.stderr, name)
+            self.assertEqual(differences(self.whole, out), [], name)
+
+
+class Contents(Runs):
+    def test_equal_references_are_one_file(self):
+        deck = write_deck(self.folder, program.DECK.replace(
+            '{ name = "b"; system: { softening = 0.1; }; }',
+            '{ name = "b"; flow: { layers = 3; }; }'), "shared.cfg")
+        done = boltzmap("run", deck, "--out", self.out(), "--stage", "sample")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.out() / "a" / "reference.h5md").stat().st_ino,
+                         (self.out() / "b" / "reference.h5md").stat().st_ino)
+
+    def test_sample_sets_are_h5md(self):
+        for name, columns in (("reference", ("r", "energy")),
+                              ("generated", ("r", "energy", "log_density", "log_weight"))):
+            with h5py.File(self.whole / "b" / f"{name}.h5md", "r") as file:
+                self.assertEqual(list(file["h5md"].attrs["version"]), [1, 1])
+                value = file["particles/all/position/value"]
+                self.assertEqual(value.shape[1:], (2, 3))
+                self.assertTrue(np.all(value[:, :, 2] == 0.0))
+                self.assertEqual(file["particles/all/position/step"].shape, (len(value),))
+                self.assertEqual(file["particles/all/box"].attrs["dimension"][0], 3)
+                x = value[:, :, :2]
+                r = np.hypot(*(x[:, 0] - x[:, 1]).T)
+                self.assertTrue(np.allclose(file["observables/r/value"][:], r, rtol=1e-12))
+                for column in columns:
+                    self.assertEqual(file[f"observables/{column}/value"].shape, (len(value),))
+                known = dict(file["parameters"].attrs)
+                for key in ("deck", "seed", "ranks", "host_type", "libraries", "program_revision"):
+                    self.assertIn(key, known)
+        try:
+            import MDAnalysis
+        except ImportError:
+            return
+        universe = MDAnalysis.Universe.empty(2, trajectory=True)
+        universe.load_new(str(self.whole / "b" / "reference.h5md"))
+        self.assertEqual(len(universe.trajectory), 400)
+
+    def test_samples_of_ones_own_train_a_map(self):
+        with h5py.File(self.whole / "a" / "reference.h5md", "r") as file:
+            rows = file["particles/all/position/value"][:, :, :2].reshape(-1, 4)
+        np.save(self.folder / "mine.npy", rows)
+        shutil.copy(self.whole / "a" / "reference.h5md", self.folder / "mine.h5md")
+        for name in ("mine.npy", "mine.h5md"):
+            deck = write_deck(self.folder, program.DECK.replace(
+                "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
+                f'sampler = "file"; file = "{name}";'), "file.cfg")
+            out = self.folder / f"of-{name}"
+            done = boltzmap("run", deck, "--out", out, "--case", "a", ranks=2)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = program.metrics(out)["a"]
+            self.assertGreater(found["w2_sliced_floor"]["value"], 0.0)
+            self.assertNotIn("mean_r_replicas", found)
+
+    def test_other_systems_and_samplers_run_to_the_end(self):
+        tail = program.DECK.split("flow:")[1].split("cases:")[0]
+        for kind, sampler in (("gaussian", "mala"), ("double-well", "hmc"), ("gaussian", "langevin")):
+            deck = write_deck(self.folder, f"""
+                run: {{ name = "other"; }};
+                system: {{ kind = "{kind}"; beta = 2.0; }};
+                reference: {{ sampler = "{sampler}"; walkers = 10; samples = 300; burn_in = 200;
+                              thinning = 10; }};
+                flow: {tail}""", "other.cfg")
+            out = self.folder / f"{kind}-{sampler}"
+            done = boltzmap("run", deck, "--out", out)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("w2_exact", program.metrics(out)["other"])
+
+
+if __name__ == "__main__":
+    unittest.main()
