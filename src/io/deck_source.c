@@ -39,6 +39,8 @@ typedef struct {
   int line;
   int depth; /* of inclusion; -1: nothing can be included */
   char last; /* byte before, blanks and comments left out */
+  int key_length;
+  const char *key; /* last setting's name, for messages; length 0: none yet */
 } scan_t;
 
 #define FAIL_AT(scan, at_line, ...) fail_at((scan), (at_line), BM_FAIL(BM_ERR_DATA, __VA_ARGS__))
@@ -46,6 +48,16 @@ typedef struct {
 static bm_status_t fail_at(const scan_t *scan, int line, bm_status_t status)
 {
   return scan->name != NULL ? bm_status_prefix(status, "%s:%d", scan->name, line) : status;
+}
+
+/* A failure about the value of the setting named last. */
+#define FAIL_AT_VALUE(scan, ...) \
+  fail_at((scan), (scan)->line, with_key((scan), BM_FAIL(BM_ERR_DATA, __VA_ARGS__)))
+
+static bm_status_t with_key(const scan_t *scan, bm_status_t status)
+{
+  return scan->key_length > 0 ? bm_status_prefix(status, "%.*s", scan->key_length, scan->key)
+                              : status;
 }
 
 static int is_allowed(char byte)
@@ -178,10 +190,10 @@ static bm_status_t put_integer(scan_t *scan, const char *text)
   long long value = strtoll(text, &end, hexadecimal ? 16 : 10);
   size_t length = (size_t)(end - text);
   if (errno == ERANGE) {
-    return FAIL_AT(scan, scan->line,
-                   "%.*s is beyond the integers of 64 bits; a real number has a point or an "
-                   "exponent, as 1e20",
-                   length > 40 ? 40 : (int)length, text);
+    return FAIL_AT_VALUE(scan,
+                         "%.*s is beyond the integers of 64 bits; a real number has a point or an "
+                         "exponent, as 1e20",
+                         length > 40 ? 40 : (int)length, text);
   }
   for (int i = 0; i < 2 && text[length] == 'L'; i++) {
     length++;
@@ -199,10 +211,10 @@ static bm_status_t copy_real(scan_t *scan, const char *text, size_t length)
   size_t start = strspn(text, "+-.");
   int is_value = scan->last != '\0' && strchr("=:[(,", scan->last) != NULL;
   if (is_value && (start >= length || !isdigit((unsigned char)text[start]))) {
-    return FAIL_AT(scan, scan->line, "%.*s: a number without digits", shown, text);
+    return FAIL_AT_VALUE(scan, "%.*s: a number without digits", shown, text);
   }
   if (!isfinite(strtod(text, NULL))) {
-    return FAIL_AT(scan, scan->line, "%.*s is not finite: real numbers reach 1.8e308", shown, text);
+    return FAIL_AT_VALUE(scan, "%.*s is not finite: real numbers reach 1.8e308", shown, text);
   }
   copy(scan, length);
   return BM_OK;
@@ -234,8 +246,12 @@ static bm_status_t copy_name(scan_t *scan)
   int is_value = (length == 4 && strncasecmp(text, "true", 4) == 0) ||
                  (length == 5 && strncasecmp(text, "false", 5) == 0);
   if (!is_value && (scan->last == '=' || scan->last == ':')) {
-    return FAIL_AT(scan, scan->line, "%.*s: not a value; strings stand in double quotes",
-                   length > 40 ? 40 : (int)length, text);
+    return FAIL_AT_VALUE(scan, "%.*s: not a value; strings stand in double quotes",
+                         length > 40 ? 40 : (int)length, text);
+  }
+  if (!is_value) {
+    scan->key = text;
+    scan->key_length = length > 40 ? 40 : (int)length;
   }
   copy(scan, length);
   return BM_OK;

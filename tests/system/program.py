@@ -53,14 +53,26 @@ def start(*arguments, ranks=None):
                             stderr=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True)
 
 
+def family(pid):
+    """The process and all below it; mpirun puts ranks into groups of their own."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text(encoding="ascii").split():
+            found += family(int(child))
+    return found
+
+
 def kill_group(process):
     """As if the machine had gone: nobody gets to write anything."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    members = family(process.pid)
+    for pid in members:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
     process.wait()
-    time.sleep(0.2)
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in members[1:]):
+        time.sleep(0.02)
 
 
 def write_deck(folder, text=DECK, name="deck.cfg"):

@@ -224,10 +224,12 @@ static void integers_are_read_with_all_64_bits(void **state)
   assert_true(whole_of("9007199254740992.0") == 9007199254740992);
   static const refusal_t rows[] = {
       {GOOD "flow: { whole = 9223372036854775808; };",
-       "deck.cfg:3: 9223372036854775808 is beyond the integers of 64 bits; a real number has a "
+       "deck.cfg:3: whole: 9223372036854775808 is beyond the integers of 64 bits; a real number "
+       "has a "
        "point or an exponent, as 1e20"},
       {GOOD "flow: {\n whole = 0x8000000000000000L; };",
-       "deck.cfg:4: 0x8000000000000000 is beyond the integers of 64 bits; a real number has a "
+       "deck.cfg:4: whole: 0x8000000000000000 is beyond the integers of 64 bits; a real number has "
+       "a "
        "point or an exponent, as 1e20"},
       {GOOD "flow: { whole = 1.5; };",
        "deck.cfg:3: flow.whole = 1.5: expected an integer from -9.3e+18 to 9.3e+18"},
@@ -273,13 +275,13 @@ static void numbers_that_are_none_are_refused(void **state)
   (void)state;
   static const refusal_t rows[] = {
       {GOOD "flow: { any = 1e400; };",
-       "deck.cfg:3: 1e400 is not finite: real numbers reach 1.8e308"},
+       "deck.cfg:3: any: 1e400 is not finite: real numbers reach 1.8e308"},
       {GOOD "flow: { any = -1.0e999; };",
-       "deck.cfg:3: -1.0e999 is not finite: real numbers reach 1.8e308"},
+       "deck.cfg:3: any: -1.0e999 is not finite: real numbers reach 1.8e308"},
       {GOOD "flow: { any = nan; };",
-       "deck.cfg:3: nan: not a value; strings stand in double quotes"},
-      {GOOD "flow: { any = .; };", "deck.cfg:3: .: a number without digits"},
-      {GOOD "flow: { any = -.e5; };", "deck.cfg:3: -.e5: a number without digits"},
+       "deck.cfg:3: any: nan: not a value; strings stand in double quotes"},
+      {GOOD "flow: { any = .; };", "deck.cfg:3: any: .: a number without digits"},
+      {GOOD "flow: { any = -.e5; };", "deck.cfg:3: any: -.e5: a number without digits"},
       {GOOD "flow: { any = 1.5.2; };", "deck.cfg:3: syntax error, here or just before"},
       {GOOD "flow: { any = 1,5; };", "deck.cfg:3: syntax error, here or just before"},
       {GOOD "flow: { any = 5 nm; };", "deck.cfg:3: syntax error, here or just before"},
@@ -352,7 +354,7 @@ static void wrong_types_are_refused_with_what_was_expected(void **state)
       {GOOD "flow: { label = 5; };",
        "deck.cfg:3: flow.label = 5: expected a string in double quotes"},
       {GOOD "flow: { label = word; };",
-       "deck.cfg:3: word: not a value; strings stand in double quotes"},
+       "deck.cfg:3: label: word: not a value; strings stand in double quotes"},
       {GOOD "flow: { activation = \"\"; };",
        "deck.cfg:3: flow.activation = \"\": expected \"relu\", \"tanh\" or \"gelu\""},
       {GOOD "evaluate: { lipschitz = 1; };",
