@@ -11,6 +11,7 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/diagnostics.h"
+#include "boltzmap/sample/quantities.h"
 
 #define BM_PIECE (64 * BM_MAP_CHUNK) /* rows between looks at stop requests */
 
@@ -34,23 +35,26 @@ static bm_status_t put_walker_averages(const bm_potential_t *potential, const bm
                                        const double *all, const char *set, double *values,
                                        bm_results_t *results)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(potential);
+  const bm_traits_t *traits = bm_potential_traits(potential);
   const size_t n = samples->n;
   char name[160];
   bm_potential_average(potential, n, all, values);
-  for (size_t k = 0; k < ops->average_count; k++) {
+  for (size_t k = 0; k < traits->average_count; k++) {
     double mean;
     double error;
     bm_chain_mean(samples->walkers, n / samples->walkers, values + k * n, &mean, &error);
-    BM_TRY(bm_results_metric(results, metric_name(name, ops->averages[k].name, set), mean, error,
-                             ops->averages[k].unit, n));
+    BM_TRY(bm_results_metric(results, metric_name(name, traits->averages[k].name, set), mean, error,
+                             traits->averages[k].unit, n));
   }
   bm_potential_observe(potential, n, all, values);
-  for (size_t k = 0; k < ops->observable_count; k++) {
+  for (size_t k = 0; k < traits->observable_count; k++) {
+    if (traits->observables[k].period > 0.0) {
+      continue; /* an angle has no least value */
+    }
     char stem[96];
-    snprintf(stem, sizeof stem, "min_%s", ops->observables[k].name);
+    snprintf(stem, sizeof stem, "min_%s", traits->observables[k].name);
     BM_TRY(bm_results_metric(results, metric_name(name, stem, set), smallest_of(n, values + k * n),
-                             NAN, ops->observables[k].unit, n));
+                             NAN, traits->observables[k].unit, n));
   }
   return BM_OK;
 }
@@ -59,13 +63,13 @@ bm_status_t bm_averages_of_walkers(const bm_context_t *context, const bm_potenti
                                    const bm_samples_t *samples, const char *set,
                                    bm_results_t *results)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(potential);
+  const bm_traits_t *traits = bm_potential_traits(potential);
   double *all = NULL;
   double *values = NULL;
   BM_TRY(bm_samples_replicate(context, samples, &all));
   bm_status_t status = BM_OK;
   if (bm_context_is_root(context)) {
-    status = BM_ALLOC((ops->average_count + ops->observable_count) * samples->n, &values);
+    status = BM_ALLOC((traits->average_count + traits->observable_count) * samples->n, &values);
     if (status == BM_OK) {
       status = put_walker_averages(potential, samples, all, set, values, results);
     }
@@ -86,28 +90,40 @@ static bm_status_t diagnose_chains(size_t walkers, size_t frames, const double *
   return bm_ess_tail(walkers, frames, chains, &verdict[ESS_TAIL]);
 }
 
-/* Coordinates, then observables; each is worked on by one rank and zero on the others. */
+/* Room for the diagnostics of n configurations. */
+typedef struct {
+  size_t quantities;
+  double *verdicts;    /* [quantities][VERDICTS] */
+  double *values;      /* [quantities][n] */
+  double *observables; /* [observables][n] */
+  double *energy;      /* [n] */
+  double *memory;      /* behind all of them */
+} diagnosis_t;
+
+static bm_status_t create_diagnosis(const bm_potential_t *potential, size_t n, diagnosis_t *room)
+{
+  const size_t observables = bm_potential_traits(potential)->observable_count;
+  room->quantities = bm_quantities_count(potential);
+  BM_TRY(BM_ALLOC(room->quantities * (VERDICTS + n) + (observables + 1) * n, &room->memory));
+  room->verdicts = room->memory;
+  room->values = room->verdicts + room->quantities * VERDICTS;
+  room->observables = room->values + room->quantities * n;
+  room->energy = room->observables + observables * n;
+  return BM_OK;
+}
+
+/* Each quantity is worked on by one rank and zero on the others. */
 static bm_status_t diagnose_own(const bm_context_t *context, const bm_potential_t *potential,
-                                const bm_samples_t *samples, const double *all, double *observed,
-                                double *verdicts /* [quantities][VERDICTS] */)
+                                const bm_samples_t *samples, const double *all, diagnosis_t *room)
 {
   const size_t n = samples->n;
-  const size_t d = samples->d;
-  const size_t quantities = d + bm_potential_ops(potential)->observable_count;
-  double *column = NULL;
-  BM_TRY(BM_ALLOC(n, &column));
-  bm_potential_observe(potential, n, all, observed);
-  bm_status_t status = BM_OK;
-  for (size_t q = (size_t)context->rank; status == BM_OK && q < quantities;
-       q += (size_t)context->size) {
-    for (size_t i = 0; i < n; i++) {
-      column[i] = q < d ? all[i * d + q] : observed[(q - d) * n + i];
-    }
-    status =
-        diagnose_chains(samples->walkers, n / samples->walkers, column, verdicts + q * VERDICTS);
+  bm_potential_energy(potential, n, all, room->energy, NULL);
+  bm_quantities(potential, n, all, room->energy, room->values, room->observables);
+  for (size_t q = (size_t)context->rank; q < room->quantities; q += (size_t)context->size) {
+    BM_TRY(diagnose_chains(samples->walkers, n / samples->walkers, room->values + q * n,
+                           room->verdicts + q * VERDICTS));
   }
-  bm_free(column);
-  return status;
+  return BM_OK;
 }
 
 /* The worst of all quantities into the results. */
@@ -135,29 +151,28 @@ static bm_status_t put_diagnostics(const bm_context_t *context, size_t quantitie
 bm_status_t bm_averages_diagnose(const bm_context_t *context, const bm_potential_t *potential,
                                  const bm_samples_t *samples, bm_results_t *results, double *rhat)
 {
-  const size_t observables = bm_potential_ops(potential)->observable_count;
-  const size_t quantities = samples->d + observables;
+  diagnosis_t room = {0, NULL, NULL, NULL, NULL, NULL};
   *rhat = NAN;
   if (samples->n / samples->walkers < 4 || samples->walkers < 2) {
     return BM_OK;
   }
   double *all = NULL;
-  double *room = NULL; /* verdicts, then observables */
   BM_TRY(bm_samples_replicate(context, samples, &all));
-  bm_status_t status = BM_ALLOC(quantities * VERDICTS + observables * samples->n, &room);
+  bm_status_t status = create_diagnosis(potential, samples->n, &room);
   if (status == BM_OK) {
-    status = diagnose_own(context, potential, samples, all, room + quantities * VERDICTS, room);
+    status = diagnose_own(context, potential, samples, all, &room);
   }
   status = bm_agree(context, status);
   if (status == BM_OK) {
-    status = bm_context_mpi_status(MPI_Allreduce(MPI_IN_PLACE, room, (int)(quantities * VERDICTS),
-                                                 MPI_DOUBLE, MPI_SUM, context->comm),
+    status = bm_context_mpi_status(MPI_Allreduce(MPI_IN_PLACE, room.verdicts,
+                                                 (int)(room.quantities * VERDICTS), MPI_DOUBLE,
+                                                 MPI_SUM, context->comm),
                                    "MPI_Allreduce");
   }
   if (status == BM_OK) {
-    status = put_diagnostics(context, quantities, room, samples->n, results, rhat);
+    status = put_diagnostics(context, room.quantities, room.verdicts, samples->n, results, rhat);
   }
-  bm_free(room);
+  bm_free(room.memory);
   bm_free(all);
   return bm_agree(context, status);
 }
@@ -175,7 +190,7 @@ static bm_status_t fill_columns(bm_map_t *map, const bm_map_averages_t *what, si
                                 size_t rows, double *work, columns_t *columns)
 {
   const size_t d = bm_map_dimension(map);
-  const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
+  const bm_traits_t *traits = bm_potential_traits(what->potential);
   double *x = work;                      /* [rows][d] */
   double *density = x + BM_PIECE * d;    /* [rows] */
   double *energy = density + BM_PIECE;   /* [rows] */
@@ -187,7 +202,7 @@ static bm_status_t fill_columns(bm_map_t *map, const bm_map_averages_t *what, si
            rows * sizeof *functions);
   }
   bm_potential_observe(what->potential, rows, x, functions);
-  for (size_t k = 0; what->least != NULL && k < ops->observable_count; k++) {
+  for (size_t k = 0; what->least != NULL && k < traits->observable_count; k++) {
     for (size_t i = 0; i < rows; i++) {
       columns->below[k] += functions[k * rows + i] < what->least[k];
     }
@@ -206,9 +221,9 @@ static bm_status_t fill_columns(bm_map_t *map, const bm_map_averages_t *what, si
 static bm_status_t fill_all(const bm_context_t *context, bm_map_t *map,
                             const bm_map_averages_t *what, bm_log_t *log, columns_t *columns)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
-  size_t widest =
-      ops->average_count > ops->observable_count ? ops->average_count : ops->observable_count;
+  const bm_traits_t *traits = bm_potential_traits(what->potential);
+  size_t widest = traits->average_count > traits->observable_count ? traits->average_count
+                                                                   : traits->observable_count;
   size_t most = bm_map_partition(what->n, context->size, 0).count;
   double *work = NULL;
   BM_TRY_AGREE(context, BM_ALLOC(BM_PIECE * (bm_map_dimension(map) + 2 + widest), &work));
@@ -289,7 +304,7 @@ static bm_status_t put_average(const bm_observable_name_t *name, size_t n, const
 static bm_status_t put_columns(const bm_context_t *context, const bm_map_averages_t *what,
                                const columns_t *columns, bm_results_t *results)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
+  const bm_traits_t *traits = bm_potential_traits(what->potential);
   const int root = bm_context_is_root(context);
   const size_t n = what->n;
   double *log_weight = what->target != NULL ? columns->whole + 2 * n : NULL;
@@ -301,7 +316,7 @@ static bm_status_t put_columns(const bm_context_t *context, const bm_map_average
   for (size_t k = 0; k < columns->averages; k++) {
     BM_TRY(gather_column(context, n, columns, k, columns->whole));
     if (root && status == BM_OK) {
-      status = put_average(&ops->averages[k], n, columns->whole, log_weight, columns->whole + n,
+      status = put_average(&traits->averages[k], n, columns->whole, log_weight, columns->whole + n,
                            results);
     }
   }
@@ -311,18 +326,18 @@ static bm_status_t put_columns(const bm_context_t *context, const bm_map_average
 static bm_status_t put_below(const bm_context_t *context, const bm_map_averages_t *what,
                              const columns_t *columns, bm_results_t *results)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
-  if (what->least == NULL || ops->observable_count == 0) {
+  const bm_traits_t *traits = bm_potential_traits(what->potential);
+  if (what->least == NULL || traits->observable_count == 0) {
     return BM_OK;
   }
-  BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, columns->below, (int)ops->observable_count, MPI_INT64_T,
+  BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, columns->below, (int)traits->observable_count, MPI_INT64_T,
                            MPI_SUM, context->comm));
   bm_status_t status = BM_OK;
-  for (size_t k = 0; bm_context_is_root(context) && status == BM_OK && k < ops->observable_count;
+  for (size_t k = 0; bm_context_is_root(context) && status == BM_OK && k < traits->observable_count;
        k++) {
     char name[160];
     double share = (double)columns->below[k] / (double)what->n;
-    snprintf(name, sizeof name, "fraction_below_min_%s_reference", ops->observables[k].name);
+    snprintf(name, sizeof name, "fraction_below_min_%s_reference", traits->observables[k].name);
     status = bm_results_metric(results, name, share, sqrt(share * (1.0 - share) / (double)what->n),
                                "1", what->n);
   }
@@ -332,13 +347,13 @@ static bm_status_t put_below(const bm_context_t *context, const bm_map_averages_
 bm_status_t bm_averages_of_map(const bm_context_t *context, bm_map_t *map,
                                const bm_map_averages_t *what, bm_log_t *log, bm_results_t *results)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(what->potential);
-  columns_t columns = {.averages = ops->average_count,
-                       .count = ops->average_count + (what->target != NULL),
+  const bm_traits_t *traits = bm_potential_traits(what->potential);
+  columns_t columns = {.averages = traits->average_count,
+                       .count = traits->average_count + (what->target != NULL),
                        .own = bm_map_partition(what->n, context->size, context->rank)};
   bm_status_t status = BM_ALLOC(columns.count * columns.own.count, &columns.values);
   if (status == BM_OK) {
-    status = BM_ALLOC(ops->observable_count, &columns.below);
+    status = BM_ALLOC(traits->observable_count, &columns.below);
   }
   if (status == BM_OK) {
     status = BM_ALLOC(bm_context_is_root(context) ? 3 * what->n : 0, &columns.whole);

@@ -24,26 +24,26 @@ typedef struct {
 size_t bm_comparison_count(const bm_potential_t *potential,
                            const bm_comparison_settings_t *settings)
 {
-  return bm_potential_ops(potential)->observable_count + (settings->projections > 0) +
+  return bm_potential_traits(potential)->observable_count + (settings->projections > 0) +
          (settings->exact_points > 0);
 }
 
 static measure_t measure_of(const bm_potential_t *potential,
                             const bm_comparison_settings_t *settings, size_t row)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(potential);
+  const bm_traits_t *traits = bm_potential_traits(potential);
   measure_t measure = {.settings = {.subsample = settings->subsample,
                                     .repeats = 1,
                                     .projections = settings->projections,
                                     .seed = settings->seed},
                        .observable = -1,
                        .unit = bm_potential_layout(potential)->length_unit};
-  if (row < ops->observable_count) {
-    measure.kind = ops->observables[row].name;
-    measure.unit = ops->observables[row].unit;
+  if (row < traits->observable_count) {
+    measure.kind = traits->observables[row].name;
+    measure.unit = traits->observables[row].unit;
     measure.distance = bm_distance_find("marginal");
     measure.observable = (int)row;
-  } else if (row == ops->observable_count && settings->projections > 0) {
+  } else if (row == traits->observable_count && settings->projections > 0) {
     measure.kind = "sliced";
     measure.distance = bm_distance_find("sliced");
   } else {
@@ -64,7 +64,7 @@ static bm_status_t cloud_of(const bm_potential_t *potential, const measure_t *me
   if (measure->observable < 0) {
     return BM_OK;
   }
-  size_t count = bm_potential_ops(potential)->observable_count;
+  size_t count = bm_potential_traits(potential)->observable_count;
   BM_TRY(BM_ALLOC(count * set->n, column));
   bm_potential_observe(potential, set->n, set->x, *column);
   memmove(*column, *column + (size_t)measure->observable * set->n, set->n * sizeof **column);

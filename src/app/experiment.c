@@ -161,6 +161,7 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potent
   BM_TRY(bm_trainer_settings(deck_case, &trainer));
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0) {
     bm_sampler_settings_t sampler;
+    BM_TRY(bm_sampler_check(deck_case, potential));
     BM_TRY(bm_sampler_settings(deck_case, &sampler));
     if (sampler.samples < 2) {
       return bm_deck_fail(deck_case, "reference.samples", "at least 2 are needed for training");

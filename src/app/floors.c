@@ -92,7 +92,8 @@ static bm_status_t sample_set(const bm_experiment_t *experiment, const bm_potent
   bm_samples_t *samples = NULL;
   double *all = NULL;
   settings.samples = (n + settings.walkers - 1) / settings.walkers * settings.walkers;
-  BM_TRY(bm_sampler_run(context, potential, &settings, seed, NULL, &samples, &report));
+  const bm_sampler_request_t request = {context, potential, &settings, seed, NULL, NULL};
+  BM_TRY(bm_sampler_run(&request, &samples, &report));
   bm_status_t status = bm_samples_replicate(context, samples, &all);
   if (status == BM_OK) {
     status = bm_agree(context, BM_ALLOC(n * samples->d, rows));
@@ -193,7 +194,7 @@ static bm_status_t compare_sets(const bm_experiment_t *experiment, const bm_pote
 static bm_status_t average_sets(const bm_potential_t *potential, const sets_t *sets,
                                 bm_floor_t *floor)
 {
-  const size_t count = bm_potential_ops(potential)->average_count;
+  const size_t count = bm_potential_traits(potential)->average_count;
   const size_t most = sets->n[0] > sets->n[1] ? sets->n[0] : sets->n[1];
   const double number = 2.0 * (double)sets->pairs;
   double *values = NULL;

@@ -40,7 +40,7 @@ static int is_root(const evaluation_t *self)
 static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *cloud,
                             double *least /* [observable_count] */)
 {
-  const size_t count = bm_potential_ops(potential)->observable_count;
+  const size_t count = bm_potential_traits(potential)->observable_count;
   double *values = NULL;
   BM_TRY(BM_ALLOC(count * cloud->n, &values));
   bm_potential_observe(potential, cloud->n, cloud->x, values);
@@ -56,13 +56,13 @@ static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *c
 
 static bm_status_t put_smallest_generated(const evaluation_t *self)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(self->own);
+  const bm_traits_t *traits = bm_potential_traits(self->own);
   double least[BM_FLOOR_ROWS];
   BM_TRY(smallest(self->own, &self->generated, least));
-  for (size_t k = 0; k < ops->observable_count; k++) {
+  for (size_t k = 0; k < traits->observable_count; k++) {
     char name[160];
-    snprintf(name, sizeof name, "min_%s_generated", ops->observables[k].name);
-    BM_TRY(bm_results_metric(self->results, name, least[k], NAN, ops->observables[k].unit,
+    snprintf(name, sizeof name, "min_%s_generated", traits->observables[k].name);
+    BM_TRY(bm_results_metric(self->results, name, least[k], NAN, traits->observables[k].unit,
                              self->generated.n));
   }
   return BM_OK;
@@ -123,15 +123,15 @@ static bm_status_t put_rows(const evaluation_t *self, const bm_comparison_row_t 
  * so many configurations a check of the sampler that the one reference is too small for. */
 static bm_status_t put_replicas(const evaluation_t *self, const bm_floor_t *floor)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(self->own);
+  const bm_traits_t *traits = bm_potential_traits(self->own);
   if (!is_root(self) || !bm_floors_are_independent(self->deck_case)) {
     return BM_OK;
   }
-  for (size_t k = 0; k < ops->average_count; k++) {
+  for (size_t k = 0; k < traits->average_count; k++) {
     char name[160];
-    snprintf(name, sizeof name, "%s_replicas", ops->averages[k].name);
+    snprintf(name, sizeof name, "%s_replicas", traits->averages[k].name);
     BM_TRY(bm_results_metric(self->results, name, floor->means[k], floor->errors[k],
-                             ops->averages[k].unit, floor->configurations));
+                             traits->averages[k].unit, floor->configurations));
   }
   return BM_OK;
 }

@@ -21,7 +21,7 @@ static void observe(const void *self, size_t n, const double *x, const double *l
                     double *values)
 {
   const observed_t *observed = self;
-  const size_t count = bm_potential_ops(observed->own)->observable_count;
+  const size_t count = bm_potential_traits(observed->own)->observable_count;
   double *energy = values + count * n;
   double *log_weight = energy + n;
   const double beta = bm_potential_beta(observed->target);
@@ -36,9 +36,9 @@ static void observe(const void *self, size_t n, const double *x, const double *l
 static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                                  bm_map_t *map, const observed_t *observed)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(observed->own);
+  const bm_traits_t *traits = bm_potential_traits(observed->own);
   const bm_context_t *context = experiment->context;
-  const size_t count = ops->observable_count + 2;
+  const size_t count = traits->observable_count + 2;
   bm_observable_t *names = NULL;
   char *path = NULL;
   bm_status_t status = BM_ALLOC(count, &names);
@@ -47,8 +47,8 @@ static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case
   }
   status = bm_agree(context, status);
   if (status == BM_OK) {
-    for (size_t k = 0; k < ops->observable_count; k++) {
-      names[k] = (bm_observable_t){ops->observables[k].name, ops->observables[k].unit, NULL};
+    for (size_t k = 0; k < traits->observable_count; k++) {
+      names[k] = (bm_observable_t){traits->observables[k].name, traits->observables[k].unit, NULL};
     }
     names[count - 2] =
         (bm_observable_t){"energy", bm_potential_layout(observed->own)->energy_unit, NULL};

@@ -68,14 +68,20 @@ static bm_status_t link_reference(const bm_experiment_t *experiment, const bm_de
   return status;
 }
 
+/* Between frames: steps, and time in ps (in reduced units, steps). */
+typedef struct {
+  size_t steps;
+  double time;
+} spacing_t;
+
 static bm_status_t write_reference(const bm_experiment_t *experiment,
                                    const bm_deck_case_t *deck_case, const bm_potential_t *potential,
-                                   const bm_samples_t *samples, size_t stride)
+                                   const bm_samples_t *samples, const spacing_t *spacing)
 {
-  const bm_potential_ops_t *ops = bm_potential_ops(potential);
+  const bm_traits_t *traits = bm_potential_traits(potential);
   const bm_layout_t *layout = bm_potential_layout(potential);
   const size_t rows = samples->rows.count;
-  const size_t count = ops->observable_count + 1;
+  const size_t count = traits->observable_count + 1;
   double *values = NULL;
   char *path = NULL;
   bm_observable_t *observables = NULL;
@@ -92,16 +98,16 @@ static bm_status_t write_reference(const bm_experiment_t *experiment,
     bm_potential_energy(potential, rows, samples->x, values + (count - 1) * rows, NULL);
     for (size_t k = 0; k < count; k++) {
       int is_energy = k == count - 1;
-      observables[k] = (bm_observable_t){is_energy ? "energy" : ops->observables[k].name,
-                                         is_energy ? layout->energy_unit : ops->observables[k].unit,
-                                         values + k * rows};
+      observables[k] = (bm_observable_t){
+          is_energy ? "energy" : traits->observables[k].name,
+          is_energy ? layout->energy_unit : traits->observables[k].unit, values + k * rows};
     }
     bm_samples_content_t content = {
         .particles = layout->particles,
         .dimensions = layout->dimensions,
         .length_unit = "nm",
-        .step_stride = stride,
-        .time_stride_ps = (double)stride,
+        .step_stride = spacing->steps,
+        .time_stride_ps = spacing->time,
         .single_precision = samples->d > 8,
         .observables = observables,
         .observable_count = count,
@@ -116,7 +122,22 @@ static bm_status_t write_reference(const bm_experiment_t *experiment,
   return status;
 }
 
-static bm_status_t put_report(const bm_sampler_report_t *report, size_t n, bm_results_t *results)
+/* What molecular dynamics reports. */
+static bm_status_t put_dynamics(const bm_sampler_report_t *report, size_t n, bm_results_t *results)
+{
+  BM_TRY(bm_results_metric(results, "temperature_K", report->temperature_K,
+                           report->temperature_error_K, "K", n));
+  BM_TRY(bm_results_metric(results, "simulated_ns", report->simulated_ns, NAN, "ns", n));
+  if (isnan(report->exchange_acceptance)) {
+    return BM_OK;
+  }
+  BM_TRY(
+      bm_results_metric(results, "exchange_acceptance", report->exchange_acceptance, NAN, "1", n));
+  return bm_results_metric(results, "round_trips", report->round_trips, NAN, "1", n);
+}
+
+/* What samplers that take steps report. */
+static bm_status_t put_moves(const bm_sampler_report_t *report, size_t n, bm_results_t *results)
 {
   const struct {
     const char *name;
@@ -124,13 +145,19 @@ static bm_status_t put_report(const bm_sampler_report_t *report, size_t n, bm_re
   } rows[] = {{"acceptance", report->acceptance},
               {"jump_acceptance", report->jump_acceptance},
               {"step_size", report->step_size},
-              {"burn_in", (double)report->burn_in},
-              {"thinning", (double)report->thinning},
               {"autocorrelation_steps", report->autocorrelation_steps}};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     BM_TRY(bm_results_metric(results, rows[i].name, rows[i].value, NAN, "1", n));
   }
   return BM_OK;
+}
+
+static bm_status_t put_report(const bm_sampler_report_t *report, size_t n, bm_results_t *results)
+{
+  BM_TRY(bm_results_metric(results, "burn_in", (double)report->burn_in, NAN, "1", n));
+  BM_TRY(bm_results_metric(results, "thinning", (double)report->thinning, NAN, "1", n));
+  return isnan(report->simulated_ns) ? put_moves(report, n, results)
+                                     : put_dynamics(report, n, results);
 }
 
 bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t *deck_case,
@@ -148,23 +175,30 @@ bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t
 
 static bm_status_t make_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                                 const bm_potential_t *potential, bm_results_t *results,
-                                bm_samples_t **samples, size_t *stride)
+                                bm_samples_t **samples, spacing_t *spacing)
 {
   const bm_context_t *context = experiment->context;
-  *stride = 1;
+  *spacing = (spacing_t){1, 1.0};
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") == 0) {
     return bm_stage_read_file(context, deck_case, bm_potential_dimension(potential), samples);
   }
   bm_sampler_settings_t settings;
   bm_sampler_report_t report;
   BM_TRY(bm_sampler_settings(deck_case, &settings));
-  BM_TRY(bm_sampler_run(context, potential, &settings, experiment->seed, experiment->log, samples,
-                        &report));
-  *stride = (size_t)report.thinning;
-  bm_log_info(experiment->log,
-              "  %zu samples of %zu walkers; acceptance %.2f, burn-in %lld, thinning %lld steps",
-              settings.samples, settings.walkers, report.acceptance, (long long)report.burn_in,
-              (long long)report.thinning);
+  const bm_sampler_request_t request = {context,          potential,       &settings,
+                                        experiment->seed, experiment->log, NULL};
+  BM_TRY(bm_sampler_run(&request, samples, &report));
+  spacing->steps = (size_t)report.thinning;
+  spacing->time = isnan(report.frame_ps) ? (double)report.thinning : report.frame_ps;
+  if (isnan(report.simulated_ns)) {
+    bm_log_info(experiment->log,
+                "  %zu samples of %zu walkers; acceptance %.2f, burn-in %lld, thinning %lld steps",
+                settings.samples, settings.walkers, report.acceptance, (long long)report.burn_in,
+                (long long)report.thinning);
+  } else {
+    bm_log_info(experiment->log, "  %zu frames of %zu walkers, %.4g ns in all, at %.1f K",
+                settings.samples, settings.walkers, report.simulated_ns, report.temperature_K);
+  }
   return bm_context_is_root(context) ? put_report(&report, settings.samples, results) : BM_OK;
 }
 
@@ -173,14 +207,14 @@ static bm_status_t sample(bm_experiment_t *experiment, const bm_deck_case_t *dec
 {
   const bm_context_t *context = experiment->context;
   bm_samples_t *samples = NULL;
-  size_t stride;
+  spacing_t spacing;
   double rhat = NAN;
   double started = bm_log_clock();
-  bm_status_t status =
-      bm_agree(context, make_samples(experiment, deck_case, potential, results, &samples, &stride));
+  bm_status_t status = bm_agree(
+      context, make_samples(experiment, deck_case, potential, results, &samples, &spacing));
   double seconds = bm_log_clock() - started;
   if (status == BM_OK) {
-    status = write_reference(experiment, deck_case, potential, samples, stride);
+    status = write_reference(experiment, deck_case, potential, samples, &spacing);
   }
   if (status == BM_OK) {
     status = bm_averages_of_walkers(context, potential, samples, "reference", results);

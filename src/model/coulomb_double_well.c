@@ -25,13 +25,15 @@ static const bm_deck_key_t keys[] = {
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static const bm_observable_name_t observables[] = {{"r", "1"}};
+static const bm_observable_name_t observables[] = {{"r", "1", 0.0}};
 
 /* The mean of x1 is 0 by symmetry, so that its variance is the mean square. */
-static const bm_observable_name_t averages[] = {
-    {"mean_r", "1"}, {"prob_r_below_0.8", "1"}, {"prob_same_well", "1"}, {"var_x1", "1"}};
+static const bm_observable_name_t averages[] = {{"mean_r", "1", 0.0},
+                                                {"prob_r_below_0.8", "1", 0.0},
+                                                {"prob_same_well", "1", 0.0},
+                                                {"var_x1", "1", 0.0}};
 
-static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout)
+static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_traits_t *traits)
 {
   double softening = bm_deck_real(deck_case, "system.softening");
   if (softening > 0.0 && softening < BM_SOFTENING_LEAST) {
@@ -42,7 +44,11 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layou
   BM_TRY(BM_ALLOC(1, &own));
   *own = (parameters_t){bm_deck_real(deck_case, "system.coupling"), softening * softening};
   *self = own;
-  *layout = (bm_layout_t){2, 2, "1", "1"};
+  *traits = (bm_traits_t){.layout = {2, 2, "1", "1"},
+                          .observables = observables,
+                          .observable_count = 1,
+                          .averages = averages,
+                          .average_count = sizeof averages / sizeof averages[0]};
   return BM_OK;
 }
 
@@ -188,11 +194,7 @@ const bm_potential_ops_t bm_potential_coulomb_double_well = {
     .destroy = destroy,
     .energy = energy,
     .start = start,
-    .observables = observables,
-    .observable_count = 1,
     .observe = observe,
-    .averages = averages,
-    .average_count = sizeof averages / sizeof averages[0],
     .average = average,
     .involution_count = 4,
     .involution = involution,

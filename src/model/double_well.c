@@ -10,7 +10,7 @@ typedef struct {
   double barrier, tilt, stiffness;
 } parameters_t;
 
-static const bm_observable_name_t averages[] = {{"prob_right_well", "1"}};
+static const bm_observable_name_t averages[] = {{"prob_right_well", "1", 0.0}};
 
 static const bm_deck_key_t keys[] = {
     {"system.barrier", BM_DECK_REAL, "1.0", 1e-12, 1e12, NULL, BM_WHEN,
@@ -21,7 +21,7 @@ static const bm_deck_key_t keys[] = {
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout)
+static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_traits_t *traits)
 {
   parameters_t *own;
   BM_TRY(BM_ALLOC(1, &own));
@@ -29,7 +29,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layou
                         bm_deck_real(deck_case, "system.tilt"),
                         bm_deck_real(deck_case, "system.stiffness")};
   *self = own;
-  *layout = (bm_layout_t){1, 2, "1", "1"};
+  *traits = (bm_traits_t){.layout = {1, 2, "1", "1"}, .averages = averages, .average_count = 1};
   return BM_OK;
 }
 
@@ -99,8 +99,6 @@ const bm_potential_ops_t bm_potential_double_well = {
     .destroy = destroy,
     .energy = energy,
     .start = start,
-    .averages = averages,
-    .average_count = 1,
     .average = average,
     .involution_count = 1,
     .involution = involution,

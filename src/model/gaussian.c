@@ -35,7 +35,7 @@ static void destroy(void **self)
   *self = NULL;
 }
 
-static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout)
+static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_traits_t *traits)
 {
   parameters_t *own;
   BM_TRY(BM_ALLOC(1, &own));
@@ -50,7 +50,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_layou
     own->deviation[k] = first * pow(ratio, share);
   }
   size_t dimensions = own->d % 3 == 0 ? 3 : own->d % 2 == 0 ? 2 : 1;
-  *layout = (bm_layout_t){own->d / dimensions, dimensions, "1", "1"};
+  *traits = (bm_traits_t){.layout = {own->d / dimensions, dimensions, "1", "1"}};
   return BM_OK;
 }
 

@@ -12,7 +12,7 @@
 struct bm_potential {
   const bm_potential_ops_t *ops;
   void *self;
-  bm_layout_t layout;
+  bm_traits_t traits;
   double beta;
   double energy_cutoff; /* epsilon of Theorem 1; 0: none */
 };
@@ -33,7 +33,8 @@ const char *const bm_potential_names[] = {
 
 const bm_deck_key_t bm_potential_keys[] = {
     {"system.kind", BM_DECK_STRING, NULL, 0, 0, bm_potential_names, NULL, "the potential"},
-    {"system.beta", BM_DECK_REAL, "1.0", 1e-12, 1e12, NULL, NULL,
+    {"system.beta", BM_DECK_REAL, "1.0", 1e-12, 1e12, NULL,
+     "system.kind=coulomb-double-well|double-well|gaussian",
      "inverse temperature 1/kT, in one over the unit of energy"},
     {"system.energy_cutoff", BM_DECK_REAL, "0.0", 0, 1e12, NULL, NULL,
      "epsilon of the energy cut-off: U is unchanged up to 1/epsilon and constant beyond 2/epsilon; "
@@ -53,13 +54,15 @@ static const bm_potential_ops_t *find(const char *name)
 
 static bm_status_t read_deck(const bm_deck_case_t *deck_case, bm_potential_t *potential)
 {
-  potential->beta = bm_deck_real(deck_case, "system.beta");
   potential->energy_cutoff = bm_deck_real(deck_case, "system.energy_cutoff");
   if (potential->energy_cutoff > 0.0 && potential->energy_cutoff < BM_CUTOFF_LEAST) {
     return bm_deck_fail(deck_case, "system.energy_cutoff", "must be 0 or at least %g",
                         BM_CUTOFF_LEAST);
   }
-  return potential->ops->create(deck_case, &potential->self, &potential->layout);
+  BM_TRY(potential->ops->create(deck_case, &potential->self, &potential->traits));
+  potential->beta = potential->traits.beta > 0.0 ? potential->traits.beta
+                                                 : bm_deck_real(deck_case, "system.beta");
+  return BM_OK;
 }
 
 bm_status_t bm_potential_create(const bm_deck_case_t *deck_case, bm_potential_t **out)
@@ -86,12 +89,17 @@ void bm_potential_destroy(bm_potential_t **potential)
 
 size_t bm_potential_dimension(const bm_potential_t *potential)
 {
-  return potential->layout.particles * potential->layout.dimensions;
+  return potential->traits.layout.particles * potential->traits.layout.dimensions;
 }
 
 const bm_layout_t *bm_potential_layout(const bm_potential_t *potential)
 {
-  return &potential->layout;
+  return &potential->traits.layout;
+}
+
+const bm_traits_t *bm_potential_traits(const bm_potential_t *potential)
+{
+  return &potential->traits;
 }
 
 double bm_potential_beta(const bm_potential_t *potential)
@@ -122,7 +130,7 @@ void bm_potential_energy(const bm_potential_t *potential, size_t n, const double
 void bm_potential_observe(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
                           double *values /* [observable_count][n] */)
 {
-  if (potential->ops->observable_count > 0) {
+  if (potential->traits.observable_count > 0) {
     potential->ops->observe(potential->self, n, x, values);
   }
 }
@@ -130,7 +138,7 @@ void bm_potential_observe(const bm_potential_t *potential, size_t n, const doubl
 void bm_potential_average(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
                           double *values /* [average_count][n] */)
 {
-  if (potential->ops->average_count > 0) {
+  if (potential->traits.average_count > 0) {
     potential->ops->average(potential->self, n, x, values);
   }
 }

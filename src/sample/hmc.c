@@ -1,6 +1,7 @@
 /* Hamiltonian Monte Carlo (Duane, Kennedy, Pendleton, Roweth, Physics Letters B 195, 216 (1987))
- * with unit masses: momenta from exp(-beta·|p|²/2), leapfrog steps, accepted with min(1,
- * exp(-beta·ΔH)). The step size is that of the leapfrog. Their number is drawn uniformly from 1 to
+ * with the masses of a molecule's atoms, or unit masses: velocities from exp(-beta·sum of m·v²/2),
+ * leapfrog steps, accepted with min(1, exp(-beta·ΔH)). The step size is that of the leapfrog (ps for a
+ * molecule). Their number is drawn uniformly from 1 to
  * leapfrog_steps at each step, so that no trajectory length is in tune with a period. */
 
 #include <math.h>
@@ -24,13 +25,21 @@ static void add(size_t count, double factor, const double *source, double *targe
   }
 }
 
-/* correction[i] += factor·|p_i|²/2 */
+/* v -= factor·gradient/m, [count][d]. */
+static void kick(const bm_walkers_t *walkers, double factor, const double *gradient, double *v)
+{
+  for (size_t k = 0; k < walkers->count * walkers->d; k++) {
+    v[k] -= factor * gradient[k] / bm_walkers_mass(walkers, k);
+  }
+}
+
+/* correction[i] += factor·sum of m·v_i²/2 */
 static void add_kinetic(bm_walkers_t *walkers, double factor)
 {
   for (size_t i = 0; i < walkers->count; i++) {
     double sum = 0.0;
     for (size_t k = i * walkers->d; k < (i + 1) * walkers->d; k++) {
-      sum += walkers->noise[k] * walkers->noise[k];
+      sum += bm_walkers_mass(walkers, k) * walkers->noise[k] * walkers->noise[k];
     }
     walkers->correction[i] += factor * 0.5 * sum;
   }
@@ -43,19 +52,19 @@ static size_t step_all(bm_walkers_t *walkers, const bm_move_t *move, uint64_t st
   const double beta = bm_potential_beta(walkers->potential);
   const uint64_t length =
       1 + bm_random_below(walkers->move, BM_LENGTH_STREAM, step, 0, (uint64_t)move->leapfrog_steps);
-  double *momentum = walkers->noise;
+  double *v = walkers->noise;
   bm_walkers_draw_noise(walkers, step);
   for (size_t k = 0; k < items; k++) {
-    momentum[k] /= sqrt(beta);
+    v[k] /= sqrt(beta * bm_walkers_mass(walkers, k));
   }
   memset(walkers->correction, 0, walkers->count * sizeof(double));
   add_kinetic(walkers, beta);
   memcpy(walkers->proposal, walkers->x, items * sizeof(double));
-  add(items, -0.5 * h, walkers->gradient, momentum);
+  kick(walkers, 0.5 * h, walkers->gradient, v);
   for (uint64_t leap = 0; leap < length; leap++) {
-    add(items, h, momentum, walkers->proposal);
+    add(items, h, v, walkers->proposal);
     bm_walkers_evaluate_proposal(walkers);
-    add(items, leap + 1 < length ? -h : -0.5 * h, walkers->proposal_gradient, momentum);
+    kick(walkers, leap + 1 < length ? h : 0.5 * h, walkers->proposal_gradient, v);
   }
   add_kinetic(walkers, -beta);
   return bm_walkers_decide(walkers, walkers->correction, step);

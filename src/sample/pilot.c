@@ -9,16 +9,16 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/sample/diagnostics.h"
-
-#define BM_COORDINATES_MOST 128 /* of more, so many are judged, spread evenly */
+#include "boltzmap/sample/quantities.h"
 
 struct bm_pilot {
   const bm_context_t *context;     /* not owned */
   const bm_potential_t *potential; /* not owned */
-  size_t walkers, draws, coordinates, quantities, recorded;
+  size_t walkers, draws, quantities, recorded;
   bm_range_t own;        /* walkers of this rank */
   double *record;        /* [quantities][own.count][draws] */
-  double *observables;   /* [observable_count][own.count] */
+  double *values;        /* [quantities][own.count], of one draw */
+  double *observables;   /* [observable_count][own.count], scratch */
   double *chains;        /* [walkers][draws], the quantity this rank judges */
   int *counts, *offsets; /* [size], doubles from each rank */
   double *verdicts;      /* [quantities][2]: autocorrelation, R-hat */
@@ -26,13 +26,14 @@ struct bm_pilot {
 
 static size_t observable_count(const bm_pilot_t *pilot)
 {
-  return bm_potential_ops(pilot->potential)->observable_count;
+  return bm_potential_traits(pilot->potential)->observable_count;
 }
 
 static bm_status_t allocate(bm_pilot_t *pilot)
 {
   size_t ranks = (size_t)pilot->context->size;
   BM_TRY(BM_ALLOC(pilot->quantities * pilot->own.count * pilot->draws, &pilot->record));
+  BM_TRY(BM_ALLOC(pilot->quantities * pilot->own.count, &pilot->values));
   BM_TRY(BM_ALLOC(observable_count(pilot) * pilot->own.count, &pilot->observables));
   BM_TRY(BM_ALLOC(pilot->walkers * pilot->draws, &pilot->chains));
   BM_TRY(BM_ALLOC(pilot->quantities * 2, &pilot->verdicts));
@@ -45,13 +46,11 @@ bm_status_t bm_pilot_create(const bm_context_t *context, size_t walkers, size_t 
 {
   BM_TRY(BM_ALLOC(1, out));
   bm_pilot_t *pilot = *out;
-  size_t d = bm_potential_dimension(potential);
   pilot->context = context;
   pilot->potential = potential;
   pilot->walkers = walkers;
   pilot->draws = draws;
-  pilot->coordinates = d < BM_COORDINATES_MOST ? d : BM_COORDINATES_MOST;
-  pilot->quantities = pilot->coordinates + observable_count(pilot) + 1;
+  pilot->quantities = bm_quantities_count(potential);
   pilot->own = bm_partition(walkers, context->size, context->rank);
   bm_status_t status = allocate(pilot);
   if (status != BM_OK) {
@@ -74,6 +73,7 @@ void bm_pilot_destroy(bm_pilot_t **pilot)
     bm_free((*pilot)->verdicts);
     bm_free((*pilot)->chains);
     bm_free((*pilot)->observables);
+    bm_free((*pilot)->values);
     bm_free((*pilot)->record);
   }
   bm_free(*pilot);
@@ -85,28 +85,16 @@ void bm_pilot_clear(bm_pilot_t *pilot)
   pilot->recorded = 0;
 }
 
-/* The coordinate behind quantity `index`. */
-static size_t coordinate_of(const bm_pilot_t *pilot, size_t index)
-{
-  return index * bm_potential_dimension(pilot->potential) / pilot->coordinates;
-}
-
 void bm_pilot_record(bm_pilot_t *pilot, const bm_walkers_t *walkers)
 {
   const size_t count = pilot->own.count;
-  const size_t observed = observable_count(pilot);
   assert(walkers->count == count && pilot->recorded < pilot->draws);
-  bm_potential_observe(pilot->potential, count, walkers->x, pilot->observables);
+  bm_quantities(pilot->potential, count, walkers->x, walkers->energy, pilot->values,
+                pilot->observables);
   for (size_t q = 0; q < pilot->quantities; q++) {
     double *chain = pilot->record + q * count * pilot->draws + pilot->recorded;
     for (size_t i = 0; i < count; i++, chain += pilot->draws) {
-      if (q < pilot->coordinates) {
-        *chain = walkers->x[i * walkers->d + coordinate_of(pilot, q)];
-      } else if (q < pilot->coordinates + observed) {
-        *chain = pilot->observables[(q - pilot->coordinates) * count + i];
-      } else {
-        *chain = walkers->energy[i];
-      }
+      *chain = pilot->values[q * count + i];
     }
   }
   pilot->recorded++;
@@ -157,18 +145,6 @@ static bm_status_t judge_round(bm_pilot_t *pilot, size_t first)
   return bm_agree(context, status);
 }
 
-static void name_quantity(const bm_pilot_t *pilot, size_t q, char *name, size_t size)
-{
-  const bm_potential_ops_t *ops = bm_potential_ops(pilot->potential);
-  if (q < pilot->coordinates) {
-    snprintf(name, size, "coordinate %zu", coordinate_of(pilot, q) + 1);
-  } else if (q < pilot->coordinates + ops->observable_count) {
-    snprintf(name, size, "%s", ops->observables[q - pilot->coordinates].name);
-  } else {
-    snprintf(name, size, "energy");
-  }
-}
-
 /* The quantity with the largest verdict of kind `which`. */
 static size_t largest(const bm_pilot_t *pilot, size_t which)
 {
@@ -196,7 +172,7 @@ bm_status_t bm_pilot_judge(bm_pilot_t *pilot, bm_pilot_verdict_t *verdict)
   size_t apart = largest(pilot, 1);
   verdict->autocorrelation = pilot->verdicts[2 * slow];
   verdict->rhat = pilot->verdicts[2 * apart + 1];
-  name_quantity(pilot, verdict->rhat < BM_RHAT_CONVERGED ? slow : apart, verdict->slowest,
-                sizeof verdict->slowest);
+  bm_quantities_name(pilot->potential, verdict->rhat < BM_RHAT_CONVERGED ? slow : apart,
+                     verdict->slowest, sizeof verdict->slowest);
   return BM_OK;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "boltzmap/model/molecule.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/parallel/stop.h"
@@ -12,8 +13,11 @@
 #define BM_SCHEDULE_STREAM UINT32_MAX /* no walker has this number */
 #define BM_SCHEDULE_SLOT 1            /* slot 0 is the length of HMC's trajectories */
 #define BM_STEPS_MOST 1e14            /* of a run; random numbers count them with 48 bits */
-#define BM_ANY_SAMPLER "reference.sampler=metropolis|mala|langevin|hmc"
+#define BM_STEP_SAMPLER "reference.sampler=metropolis|mala|langevin|hmc"
 #define BM_EXACT_SAMPLER "reference.sampler=metropolis|mala|hmc"
+#define BM_MOLECULAR "reference.sampler=langevin-middle|tempering"
+#define BM_TEMPERING "reference.sampler=tempering"
+#define BM_ANY_SAMPLER "reference.sampler=metropolis|mala|langevin|hmc|langevin-middle|tempering"
 
 const bm_sampler_ops_t *const bm_sampler_table[] = {
 #define BM_SAMPLER_ROW(row, name) &bm_sampler_##row,
@@ -30,6 +34,8 @@ const char *const bm_sampler_names[] = {
     NULL,
 };
 
+static const char *const precisions[] = {"single", "double", NULL};
+
 const bm_deck_key_t bm_sampler_keys[] = {
     {"reference.sampler", BM_DECK_STRING, "\"metropolis\"", 0, 0, bm_sampler_names, NULL,
      "how reference samples are made, or \"file\" to read them"},
@@ -39,17 +45,31 @@ const bm_deck_key_t bm_sampler_keys[] = {
      "independent Markov chains"},
     {"reference.samples", BM_DECK_INT, "12000", 1, 1e12, NULL, BM_ANY_SAMPLER,
      "samples of all walkers together; a multiple of walkers"},
-    {"reference.step_size", BM_DECK_REAL, "0.0", 0, 1e12, NULL, BM_ANY_SAMPLER,
+    {"reference.step_size", BM_DECK_REAL, "0.0", 0, 1e12, NULL, BM_STEP_SAMPLER,
      "first step size (Metropolis: standard deviation; MALA, Langevin: time step; HMC: leapfrog "
      "step); 0: the sampler's own"},
     {"reference.adapt", BM_DECK_BOOL, "true", 0, 0, NULL, BM_EXACT_SAMPLER,
      "adapt the step size to the sampler's best acceptance before sampling"},
-    {"reference.jump_fraction", BM_DECK_REAL, "0.2", 0, 0.9, NULL, BM_ANY_SAMPLER,
+    {"reference.jump_fraction", BM_DECK_REAL, "0.2", 0, 0.9, NULL, BM_STEP_SAMPLER,
      "share of steps that propose a jump between wells, where the potential knows any"},
-    {"reference.burn_in", BM_DECK_INT, "0", 0, 1e12, NULL, BM_ANY_SAMPLER,
+    {"reference.burn_in", BM_DECK_INT, "0", 0, 1e12, NULL, BM_STEP_SAMPLER,
      "steps before the first frame; 0: from the measured autocorrelation"},
-    {"reference.thinning", BM_DECK_INT, "0", 0, 1e12, NULL, BM_ANY_SAMPLER,
+    {"reference.thinning", BM_DECK_INT, "0", 0, 1e12, NULL, BM_STEP_SAMPLER,
      "steps between frames; 0: from the measured autocorrelation"},
+    {"reference.timestep_fs", BM_DECK_REAL, "2.0", 1e-6, 100, NULL, BM_MOLECULAR,
+     "time step, fs: 2 with constraints, 1 without"},
+    {"reference.friction_per_ps", BM_DECK_REAL, "1.0", 1e-6, 1e6, NULL, BM_MOLECULAR,
+     "friction of the thermostat, 1/ps"},
+    {"reference.frame_ps", BM_DECK_REAL, "1.0", 1e-6, 1e9, NULL, BM_MOLECULAR,
+     "time between frames, ps; with tempering an exchange is tried before each"},
+    {"reference.burn_in_ps", BM_DECK_REAL, "100.0", 0, 1e12, NULL, BM_MOLECULAR,
+     "time before the first frame's, ps"},
+    {"reference.precision", BM_DECK_STRING, "\"single\"", 0, 0, precisions, BM_MOLECULAR,
+     "arithmetic of the dynamics"},
+    {"reference.temperatures", BM_DECK_INT, "6", 2, 1000, NULL, BM_TEMPERING,
+     "temperatures of each walker's ladder, geometric from the system's to temperature_max_K"},
+    {"reference.temperature_max_K", BM_DECK_REAL, "600.0", 1e-3, 1e6, NULL, BM_TEMPERING,
+     "the highest temperature, K"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -80,34 +100,94 @@ static bm_status_t check_samples(const bm_deck_case_t *deck_case, size_t samples
                       below, below + walkers);
 }
 
+/* Keys of samplers that take steps of their own kind. */
+static void read_steps(const bm_deck_case_t *deck_case, const bm_sampler_ops_t *ops,
+                       bm_sampler_settings_t *settings)
+{
+  settings->step_size = bm_deck_real(deck_case, "reference.step_size");
+  settings->adapt =
+      bm_deck_has(deck_case, "reference.adapt") && bm_deck_bool(deck_case, "reference.adapt");
+  settings->jump_fraction = bm_deck_real(deck_case, "reference.jump_fraction");
+  settings->burn_in = bm_deck_int(deck_case, "reference.burn_in");
+  settings->thinning = bm_deck_int(deck_case, "reference.thinning");
+  settings->leapfrog_steps = bm_deck_has(deck_case, "reference.leapfrog_steps")
+                                 ? bm_deck_int(deck_case, "reference.leapfrog_steps")
+                                 : 1;
+  if (settings->step_size == 0.0) {
+    settings->step_size = ops->default_step_size;
+  }
+}
+
+/* Keys of molecular dynamics. Times become steps, which have to be whole. */
+static bm_status_t read_times(const bm_deck_case_t *deck_case, bm_sampler_settings_t *settings)
+{
+  const double timestep = 1e-3 * bm_deck_real(deck_case, "reference.timestep_fs");
+  const double frame = bm_deck_real(deck_case, "reference.frame_ps");
+  const double burn_in = bm_deck_real(deck_case, "reference.burn_in_ps");
+  const double steps = round(frame / timestep);
+  if (steps < 1.0 || fabs(steps * timestep - frame) > 1e-9 * frame) {
+    return bm_deck_fail(deck_case, "reference.frame_ps", "not a multiple of the time step of %g fs",
+                        1000.0 * timestep);
+  }
+  if (burn_in / timestep > BM_STEPS_MOST) {
+    return bm_deck_fail(deck_case, "reference.burn_in_ps", "more than %g steps", BM_STEPS_MOST);
+  }
+  settings->timestep = timestep;
+  settings->thinning = (int64_t)steps;
+  settings->burn_in = (int64_t)(ceil(burn_in / frame) * steps);
+  settings->friction = bm_deck_real(deck_case, "reference.friction_per_ps");
+  settings->precision = bm_deck_string(deck_case, "reference.precision");
+  settings->temperatures = 1;
+  if (bm_deck_has(deck_case, "reference.temperatures")) {
+    settings->temperatures = (size_t)bm_deck_int(deck_case, "reference.temperatures");
+    settings->temperature_max_K = bm_deck_real(deck_case, "reference.temperature_max_K");
+  }
+  return BM_OK;
+}
+
 bm_status_t bm_sampler_settings(const bm_deck_case_t *deck_case, bm_sampler_settings_t *settings)
 {
   const char *name = bm_deck_string(deck_case, "reference.sampler");
   const bm_sampler_ops_t *ops = bm_sampler_find(name);
   assert(ops != NULL);
-  *settings = (bm_sampler_settings_t){
-      .sampler = name,
-      .walkers = (size_t)bm_deck_int(deck_case, "reference.walkers"),
-      .samples = (size_t)bm_deck_int(deck_case, "reference.samples"),
-      .step_size = bm_deck_real(deck_case, "reference.step_size"),
-      .adapt =
-          bm_deck_has(deck_case, "reference.adapt") && bm_deck_bool(deck_case, "reference.adapt"),
-      .jump_fraction = bm_deck_real(deck_case, "reference.jump_fraction"),
-      .burn_in = bm_deck_int(deck_case, "reference.burn_in"),
-      .thinning = bm_deck_int(deck_case, "reference.thinning"),
-      .leapfrog_steps = bm_deck_has(deck_case, "reference.leapfrog_steps")
-                            ? bm_deck_int(deck_case, "reference.leapfrog_steps")
-                            : 1,
-  };
-  if (settings->step_size == 0.0) {
-    settings->step_size = ops->default_step_size;
+  *settings =
+      (bm_sampler_settings_t){.sampler = name,
+                              .walkers = (size_t)bm_deck_int(deck_case, "reference.walkers"),
+                              .samples = (size_t)bm_deck_int(deck_case, "reference.samples")};
+  if (ops->run == NULL) {
+    read_steps(deck_case, ops, settings);
+  } else {
+    BM_TRY(read_times(deck_case, settings));
   }
   double frames = (double)settings->samples / (double)settings->walkers;
   if ((double)settings->burn_in + frames * (double)settings->thinning > BM_STEPS_MOST) {
-    return bm_deck_fail(deck_case, "reference.thinning", "more than %g steps in all",
-                        BM_STEPS_MOST);
+    return bm_deck_fail(deck_case, "reference.samples", "more than %g steps in all", BM_STEPS_MOST);
   }
   return check_samples(deck_case, settings->samples, settings->walkers);
+}
+
+bm_status_t bm_sampler_check(const bm_deck_case_t *deck_case, const bm_potential_t *potential)
+{
+  const bm_sampler_ops_t *ops = bm_sampler_find(bm_deck_string(deck_case, "reference.sampler"));
+  const bm_molecule_t *molecule = bm_potential_traits(potential)->molecule;
+  if (ops == NULL) {
+    return BM_OK; /* a file */
+  }
+  if (ops->run == NULL && molecule != NULL && molecule->constraints != NULL) {
+    return bm_deck_fail(deck_case, "reference.sampler",
+                        "cannot keep the system's constraints; langevin-middle and tempering can, "
+                        "or use system.constraints = \"none\"");
+  }
+  if (ops->run != NULL && molecule == NULL) {
+    return bm_deck_fail(deck_case, "reference.sampler",
+                        "is for molecules (system.kind = \"amber\")");
+  }
+  if (bm_deck_has(deck_case, "reference.temperature_max_K") &&
+      bm_deck_real(deck_case, "reference.temperature_max_K") <= molecule->temperature_K) {
+    return bm_deck_fail(deck_case, "reference.temperature_max_K",
+                        "must be above the system's temperature of %g K", molecule->temperature_K);
+  }
+  return BM_OK;
 }
 
 void bm_sampler_step(const bm_sampler_ops_t *ops, const bm_sampler_settings_t *settings,
@@ -198,6 +278,12 @@ static bm_status_t fill_report(const run_t *run, bm_sampler_report_t *report)
       .burn_in = run->plan.burn_in,
       .thinning = run->plan.thinning,
       .autocorrelation_steps = run->plan.autocorrelation_steps,
+      .temperature_K = NAN,
+      .temperature_error_K = NAN,
+      .exchange_acceptance = NAN,
+      .round_trips = NAN,
+      .simulated_ns = NAN,
+      .frame_ps = NAN,
   };
   return BM_OK;
 }
@@ -220,18 +306,24 @@ static bm_status_t create_parts(run_t *run, const bm_potential_t *potential, uin
                            settings->walkers, samples);
 }
 
-bm_status_t bm_sampler_run(const bm_context_t *context, const bm_potential_t *potential,
-                           const bm_sampler_settings_t *settings, uint64_t seed, bm_log_t *log,
-                           bm_samples_t **samples, bm_sampler_report_t *report)
+bm_status_t bm_sampler_run(const bm_sampler_request_t *request, bm_samples_t **samples,
+                           bm_sampler_report_t *report)
 {
+  const bm_context_t *context = request->context;
+  const bm_sampler_settings_t *settings = request->settings;
+  bm_log_t *log = request->log;
   run_t run = {.context = context,
                .ops = bm_sampler_find(settings->sampler),
                .settings = settings,
                .log = log};
   assert(run.ops != NULL && settings->samples % settings->walkers == 0);
   *samples = NULL;
-  BM_TRY(bm_sampler_tune(context, potential, settings, seed, log, &run.plan));
-  bm_status_t status = bm_agree(context, create_parts(&run, potential, seed, samples));
+  if (run.ops->run != NULL) {
+    return run.ops->run(request, samples, report);
+  }
+  BM_TRY(bm_sampler_tune(context, request->potential, settings, request->seed, log, &run.plan));
+  bm_status_t status =
+      bm_agree(context, create_parts(&run, request->potential, request->seed, samples));
   if (status == BM_OK) {
     size_t frames = settings->samples / settings->walkers;
     double steps = (double)run.plan.burn_in + (double)frames * (double)run.plan.thinning;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/model/molecule.h"
 
 /* Cut the block into the arrays of the walkers. */
 static void place_arrays(bm_walkers_t *walkers)
@@ -37,6 +38,8 @@ bm_status_t bm_walkers_create(const bm_potential_t *potential, uint64_t seed, ui
   walkers->count = count;
   walkers->d = bm_potential_dimension(potential);
   walkers->uses_gradient = uses_gradient;
+  const bm_molecule_t *molecule = bm_potential_traits(potential)->molecule;
+  walkers->mass = molecule == NULL ? NULL : molecule->topology->mass;
   bm_status_t status = BM_ALLOC(
       count * (3 * (walkers->d + 1) + (uses_gradient ? 2 * walkers->d : 0)), &walkers->memory);
   if (status != BM_OK) {
@@ -60,6 +63,11 @@ void bm_walkers_destroy(bm_walkers_t **walkers)
   }
   bm_free(*walkers);
   *walkers = NULL;
+}
+
+double bm_walkers_mass(const bm_walkers_t *walkers, size_t k)
+{
+  return walkers->mass == NULL ? 1.0 : walkers->mass[k % walkers->d / 3];
 }
 
 void bm_walkers_draw_noise(bm_walkers_t *walkers, uint64_t step)

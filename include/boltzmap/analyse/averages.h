@@ -22,7 +22,8 @@ bm_status_t bm_averages_of_walkers(const bm_context_t *context, const bm_potenti
                                    const bm_samples_t *samples, const char *set,
                                    bm_results_t *results);
 
-/* Rank-normalised split R-hat, bulk and tail effective size over all coordinates and observables:
+/* Rank-normalised split R-hat, bulk and tail effective size over all quantities
+ * (sample/quantities.h):
  * rhat_max, ess_min, ess_tail_min. Needs at least four frames a walker; else nothing is added and
  * `*rhat` is NaN. `*rhat` is set on all ranks. Collective. */
 bm_status_t bm_averages_diagnose(const bm_context_t *context, const bm_potential_t *potential,

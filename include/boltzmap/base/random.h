@@ -30,6 +30,8 @@
   X(BM_PURPOSE_OBSERVE, 12)       \
   X(BM_PURPOSE_REPLICA, 13)       \
   X(BM_PURPOSE_SYMMETRY, 14)      \
+  X(BM_PURPOSE_VELOCITY, 15)      \
+  X(BM_PURPOSE_EXCHANGE, 16)      \
   X(BM_PURPOSE_TEST, 255)
 
 typedef enum {

@@ -22,7 +22,23 @@ typedef struct {
 typedef struct {
   const char *name;
   const char *unit;
+  double period; /* of an angle; 0: none */
 } bm_observable_name_t;
+
+typedef struct bm_molecule bm_molecule_t; /* model/molecule.h */
+
+/* What a potential of given parameters is like. Lists are static or belong to the potential. */
+typedef struct {
+  bm_layout_t layout;
+  double beta;   /* 1/energy_unit; 0: the deck's system.beta */
+  int invariant; /* U does not change when all particles are moved and turned together */
+  const bm_observable_name_t *observables; /* besides the coordinates */
+  size_t observable_count;
+  const bm_observable_name_t *averages; /* functions whose averages the results give under these
+                                           names, such as "prob_same_well" */
+  size_t average_count;
+  const bm_molecule_t *molecule; /* for samplers of molecular dynamics; NULL: none */
+} bm_traits_t;
 
 /* What a potential does. `self` is its own parameters, made by create. Arrays are float64. */
 typedef struct {
@@ -30,7 +46,7 @@ typedef struct {
   const char *name;          /* system.kind */
   const char *description;   /* one line for --help */
   const bm_deck_key_t *keys; /* its keys of `system`, each with when = "system.kind=name" */
-  bm_status_t (*create)(const bm_deck_case_t *deck_case, void **self, bm_layout_t *layout);
+  bm_status_t (*create)(const bm_deck_case_t *deck_case, void **self, bm_traits_t *traits);
   void (*destroy)(void **self);
   /* energy[i] = U(x_i), +inf at a collision and never NaN for finite x; gradient may be NULL, and
    * counts only where the energy is finite */
@@ -39,16 +55,11 @@ typedef struct {
   /* A starting point drawn so that all wells are reached: stream tells walkers apart. */
   void (*start)(const void *self, bm_random_t random, uint32_t stream, double *x /* [d] */);
 
-  /* optional: observables besides the coordinates */
-  const bm_observable_name_t *observables;
-  size_t observable_count;
+  /* optional: the observables of its traits */
   void (*observe)(const void *self, size_t n, const double *x /* [n][d] */,
                   double *values /* [observable_count][n] */);
 
-  /* optional: functions of a configuration whose averages the results give under these names, such
-   * as "prob_same_well" */
-  const bm_observable_name_t *averages;
-  size_t average_count;
+  /* optional: the averages of its traits */
   void (*average)(const void *self, size_t n, const double *x /* [n][d] */,
                   double *values /* [average_count][n] */);
 
@@ -67,6 +78,7 @@ typedef struct bm_potential bm_potential_t;
 
 /* All potentials: bm_potential_<row> is defined in a file of its own. */
 #define BM_POTENTIAL_TABLE(X)                   \
+  X(amber, "amber")                             \
   X(coulomb_double_well, "coulomb-double-well") \
   X(double_well, "double-well")                 \
   X(gaussian, "gaussian")
@@ -90,6 +102,7 @@ void bm_potential_destroy(bm_potential_t **potential);
 size_t bm_potential_dimension(const bm_potential_t *potential); /* d */
 const bm_layout_t *bm_potential_layout(const bm_potential_t *potential);
 double bm_potential_beta(const bm_potential_t *potential); /* inverse temperature, 1/energy_unit */
+const bm_traits_t *bm_potential_traits(const bm_potential_t *potential);
 const bm_potential_ops_t *bm_potential_ops(const bm_potential_t *potential);
 
 /* U and, where gradient is not NULL, its gradient for n configurations, the energy cut-off of

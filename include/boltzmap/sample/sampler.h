@@ -19,6 +19,7 @@
 #include "boltzmap/base/status.h"
 #include "boltzmap/io/deck.h"
 #include "boltzmap/io/samples.h"
+#include "boltzmap/io/state.h"
 #include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
@@ -35,6 +36,13 @@ typedef struct {
   int64_t burn_in;        /* steps; 0: from the measured autocorrelation */
   int64_t thinning;       /* steps between frames; 0: from the measured autocorrelation */
   int64_t leapfrog_steps; /* HMC: at most this many a step */
+
+  /* of molecular dynamics, whose burn-in and thinning are whole frames */
+  const char *precision;    /* "single", "double" */
+  double timestep;          /* ps */
+  double friction;          /* 1/ps */
+  size_t temperatures;      /* of parallel tempering; 1: none */
+  double temperature_max_K; /* the highest of them */
 } bm_sampler_settings_t;
 
 /* Size of a local move. */
@@ -43,7 +51,29 @@ typedef struct {
   int64_t leapfrog_steps;
 } bm_move_t;
 
-/* The local move of a sampler. */
+/* Where a long run keeps its state, so that it can go on when it was interrupted. */
+typedef struct {
+  void *self;
+  double every_s; /* seconds between calls of save */
+  /* Keep a state (rank 0's own, NULL elsewhere) under the number of its step. Collective. */
+  bm_status_t (*save)(void *self, int64_t step, const bm_state_t *state);
+  /* The last state that was kept, on every rank, owned by the caller; NULL: none. Collective. */
+  bm_status_t (*load)(void *self, bm_state_t **state);
+} bm_sampler_keeper_t;
+
+/* What is asked of a sampler. */
+typedef struct {
+  const bm_context_t *context;
+  const bm_potential_t *potential;
+  const bm_sampler_settings_t *settings;
+  uint64_t seed; /* decides everything */
+  bm_log_t *log;
+  const bm_sampler_keeper_t *keeper; /* used by molecular dynamics; NULL: nothing is kept */
+} bm_sampler_request_t;
+
+struct bm_sampler_report;
+
+/* A sampler: a local move, or a way of its own to make frames. */
 typedef struct {
   const char *name;
   const char *description;
@@ -55,14 +85,20 @@ typedef struct {
   /* One step of all walkers in place; gives the number of proposals taken. Random numbers are
    * counted by walker and `step`. */
   size_t (*step)(bm_walkers_t *walkers, const bm_move_t *move, uint64_t step);
+
+  /* Instead of `step`, the whole run, as bm_sampler_run. */
+  bm_status_t (*run)(const bm_sampler_request_t *request, bm_samples_t **samples,
+                     struct bm_sampler_report *report);
 } bm_sampler_ops_t;
 
 /* All samplers: bm_sampler_<row> is defined in a file of its own. */
-#define BM_SAMPLER_TABLE(X)   \
-  X(metropolis, "metropolis") \
-  X(mala, "mala")             \
-  X(langevin, "langevin")     \
-  X(hmc, "hmc")
+#define BM_SAMPLER_TABLE(X)             \
+  X(metropolis, "metropolis")           \
+  X(mala, "mala")                       \
+  X(langevin, "langevin")               \
+  X(hmc, "hmc")                         \
+  X(langevin_middle, "langevin-middle") \
+  X(tempering, "tempering")
 
 #define BM_SAMPLER_ROW(row, name) extern const bm_sampler_ops_t bm_sampler_##row;
 BM_SAMPLER_TABLE(BM_SAMPLER_ROW)
@@ -82,7 +118,7 @@ typedef struct {
 } bm_sampler_counts_t;
 
 /* What happened. Rates are over all walkers after burn-in. */
-typedef struct {
+typedef struct bm_sampler_report {
   double acceptance;            /* of local moves; NaN where none were proposed */
   double jump_acceptance;       /* of involutions; NaN where none were proposed */
   double step_size;             /* after adaptation */
@@ -90,11 +126,21 @@ typedef struct {
   double autocorrelation_steps; /* largest integrated autocorrelation time over coordinates,
                                    observables and energy, in steps; NaN where not measured, +inf
                                    where there was none to see */
+
+  /* of molecular dynamics, else NaN */
+  double temperature_K, temperature_error_K; /* mean kinetic temperature, error between walkers */
+  double exchange_acceptance; /* of parallel tempering: the least of all neighbours */
+  double round_trips;         /* of replicas, lowest to highest temperature and back */
+  double simulated_ns;        /* of all replicas, burn-in included */
+  double frame_ps;            /* time between frames */
 } bm_sampler_report_t;
 
 /* Read the settings; BM_ERR_DATA where samples is not a multiple of walkers, naming the nearest
  * whole numbers, and so on. The deck's sampler must not be "file". Strings belong to the deck. */
 bm_status_t bm_sampler_settings(const bm_deck_case_t *deck_case, bm_sampler_settings_t *settings);
+
+/* Does the sampler of a case suit its potential? BM_ERR_DATA. */
+bm_status_t bm_sampler_check(const bm_deck_case_t *deck_case, const bm_potential_t *potential);
 
 /* One step of the walkers of a rank: a jump or the local move `ops`, as the schedule has it for
  * `step`. */
@@ -102,7 +148,7 @@ void bm_sampler_step(const bm_sampler_ops_t *ops, const bm_sampler_settings_t *s
                      double step_size, bm_walkers_t *walkers, uint64_t step,
                      bm_sampler_counts_t *counts);
 
-/* Make a reference set. `seed` decides everything.
+/* Make a reference set.
  *
  * First the step size is adapted, and what the settings leave open (burn_in, thinning) is found,
  * with a hundred walkers kept apart, whatever the number asked for (sample/tune.h): the step size
@@ -117,10 +163,12 @@ void bm_sampler_step(const bm_sampler_ops_t *ops, const bm_sampler_settings_t *s
  * each `thinning` steps.
  *
  * Stops with BM_STOPPED on request; BM_ERR_DATA where a walker has no finite energy after burn-in.
- * The caller owns `*samples`; NULL on failure. Collective. */
-bm_status_t bm_sampler_run(const bm_context_t *context, const bm_potential_t *potential,
-                           const bm_sampler_settings_t *settings, uint64_t seed, bm_log_t *log,
-                           bm_samples_t **samples, bm_sampler_report_t *report);
+ * The caller owns `*samples`; NULL on failure. Collective.
+ *
+ * Molecular dynamics (sample/molecular.h) does none of this: its burn-in and its time between frames
+ * are what the settings say. */
+bm_status_t bm_sampler_run(const bm_sampler_request_t *request, bm_samples_t **samples,
+                           bm_sampler_report_t *report);
 
 /* One walker of overdamped Langevin dynamics dX = -∇U dt + sqrt(2/beta) dW by Euler-Maruyama, with
  * no jumps: a real trajectory, for pictures of its dynamics. The first frame is where some

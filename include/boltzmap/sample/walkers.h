@@ -17,7 +17,8 @@ typedef struct {
   bm_random_t move, accept;        /* generators of proposals and decisions */
   uint32_t first;                  /* number of the first walker here */
   size_t count, d;
-  int uses_gradient; /* gradients are kept with the energies */
+  int uses_gradient;  /* gradients are kept with the energies */
+  const double *mass; /* [particles] of a molecule, not owned; NULL: 1 */
 
   /* where the walkers are */
   double *x;        /* [count][d] */
@@ -39,6 +40,9 @@ typedef struct {
 bm_status_t bm_walkers_create(const bm_potential_t *potential, uint64_t seed, uint32_t first,
                               size_t count, int uses_gradient, bm_walkers_t **out);
 void bm_walkers_destroy(bm_walkers_t **walkers);
+
+/* Mass of coordinate k of all walkers, k in [count·d]. */
+double bm_walkers_mass(const bm_walkers_t *walkers, size_t k);
 
 /* Fill `noise` with standard normals of this step. */
 void bm_walkers_draw_noise(bm_walkers_t *walkers, uint64_t step);
