@@ -69,7 +69,7 @@ help:
 	@echo "make paper      the same at full size (about half an hour on two cores)"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
-	@echo "make bench      training speed beside OpenBLAS's sgemm"
+	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
 	@echo "make setup      install what is missing (Debian, Ubuntu); all of the above but the checks do it too"
@@ -184,7 +184,9 @@ check-asan:
 	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check-unit
 
 bench: $(call tests_of,f32,$(BENCHES))
-	@for program in $(abspath $^); do $(MPIRUN) -n $(NP) $$program || exit 1; done
+	@$(MPIRUN) -n $(NP) $(BUILD)/f32/tests/bench/bench_training
+	@$(PYTHON) $(TOP)/tests/bench/dynamics_openmm.py $(BUILD)/f32/tests/bench/bench_dynamics
+	@BM_TOP=$(TOP) $(BUILD)/f32/tests/bench/bench_dynamics --drift
 
 # --- care ---------------------------------------------------------------------------------------
 

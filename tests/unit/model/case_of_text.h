@@ -55,7 +55,7 @@ static bm_status_t deck_of_text(const bm_context_t *context, const char *text,
 static bm_potential_t *potential_of(const char *system)
 {
   static const bm_deck_key_t *tables[TABLES_MAX];
-  char text[512];
+  char text[9000];
   bm_context_t *context = NULL;
   bm_deck_t *deck = NULL;
   bm_potential_t *potential = NULL;
