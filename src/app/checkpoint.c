@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
@@ -72,8 +71,9 @@ static bm_status_t prune(const bm_experiment_t *experiment, const bm_deck_case_t
   for (size_t i = kept; i < list.count; i++) {
     char *path;
     BM_TRY(path_of(experiment, deck_case, list.step[i], &path));
-    unlink(path);
+    bm_status_t status = bm_file_remove(path);
     bm_free(path);
+    BM_TRY(status);
   }
   return BM_OK;
 }

@@ -113,16 +113,8 @@ static bm_status_t write_deck(const bm_experiment_t *experiment, const char *pat
   return status;
 }
 
-static bm_status_t forget_all(const bm_experiment_t *experiment)
-{
-  for (size_t i = 0; i < bm_deck_case_count(experiment->deck); i++) {
-    BM_TRY(bm_stage_forget(experiment, bm_deck_case(experiment->deck, i)));
-  }
-  return bm_stage_forget(experiment, bm_deck_base(experiment->deck));
-}
-
 /* Rank 0's part. */
-static bm_status_t open_folder(bm_experiment_t *experiment, bm_output_mode_t mode, int force)
+static bm_status_t open_folder(bm_experiment_t *experiment, int force)
 {
   char *deck_path = NULL;
   uint64_t fingerprint = fingerprint_of(experiment);
@@ -134,9 +126,6 @@ static bm_status_t open_folder(bm_experiment_t *experiment, bm_output_mode_t mod
   }
   if (status == BM_OK) {
     status = take_lock(experiment);
-  }
-  if (status == BM_OK && (mode == BM_OUTPUT_ANEW || force)) {
-    status = forget_all(experiment);
   }
   if (status == BM_OK && !ours) {
     status = write_deck(experiment, deck_path, fingerprint);
@@ -154,10 +143,10 @@ static bm_status_t open_log(bm_experiment_t *experiment)
   return status;
 }
 
-bm_status_t bm_output_open(bm_experiment_t *experiment, bm_output_mode_t mode, int force)
+bm_status_t bm_output_open(bm_experiment_t *experiment, int force)
 {
   const bm_context_t *context = experiment->context;
-  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, mode, force) : BM_OK);
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, force) : BM_OK);
   return bm_agree(context, open_log(experiment));
 }
 

@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "boltzmap/app/checkpoint.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/io/file.h"
@@ -119,6 +117,15 @@ static int file_is_whole(const bm_experiment_t *experiment, const bm_deck_case_t
   return whole;
 }
 
+/* Is the record there and that of this deck? */
+static int is_current(const bm_experiment_t *experiment, const bm_stage_t *stage,
+                      const bm_deck_case_t *deck_case, const bm_json_t *record)
+{
+  const char *stored = record == NULL ? NULL : bm_json_string(bm_json_get(record, "fingerprint"));
+  return stored != NULL &&
+         strtoull(stored, NULL, 16) == bm_stage_fingerprint(experiment, stage, deck_case);
+}
+
 static int is_done_here(const bm_experiment_t *experiment, const bm_stage_t *stage,
                         const bm_deck_case_t *deck_case)
 {
@@ -127,9 +134,7 @@ static int is_done_here(const bm_experiment_t *experiment, const bm_stage_t *sta
     bm_log_warn(experiment->log, "%s; the stage is run again", bm_status_message());
     return 0;
   }
-  const char *stored = record == NULL ? NULL : bm_json_string(bm_json_get(record, "fingerprint"));
-  uint64_t fingerprint = stored == NULL ? 0 : strtoull(stored, NULL, 16);
-  int done = stored != NULL && fingerprint == bm_stage_fingerprint(experiment, stage, deck_case);
+  int done = is_current(experiment, stage, deck_case, record);
   bm_json_destroy(&record);
   for (const char *const *file = stage->files; done && *file != NULL; file++) {
     done = file_is_whole(experiment, deck_case, *file);
@@ -150,7 +155,7 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
   bm_json_t *record;
   BM_TRY(load_record(experiment, stage, deck_case, &record));
   bm_status_t status = BM_OK;
-  if (record != NULL) {
+  if (is_current(experiment, stage, deck_case, record)) {
     status =
         bm_results_merge(results, bm_json_get(record, "metrics"), bm_json_get(record, "timings"));
   }
@@ -163,9 +168,9 @@ static bm_status_t remove_file(const bm_experiment_t *experiment, const bm_deck_
 {
   char *path = NULL;
   BM_TRY(bm_stage_path(experiment, deck_case, file, &path));
-  unlink(path);
+  bm_status_t status = bm_file_remove(path);
   bm_free(path);
-  return BM_OK;
+  return status;
 }
 
 static bm_status_t remove_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
@@ -176,12 +181,13 @@ static bm_status_t remove_record(const bm_experiment_t *experiment, const bm_sta
   return remove_file(experiment, deck_case, name);
 }
 
-bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                            size_t first)
 {
-  for (size_t i = 0; bm_stage_table[i] != NULL; i++) {
-    BM_TRY(remove_record(experiment, bm_stage_table[i], deck_case));
+  for (size_t s = first; bm_stage_table[s] != NULL; s++) {
+    BM_TRY(remove_record(experiment, bm_stage_table[s], deck_case));
   }
-  return bm_checkpoint_remove(experiment, deck_case);
+  return BM_OK;
 }
 
 static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stage_t *stage,

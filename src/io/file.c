@@ -259,6 +259,11 @@ bm_status_t bm_file_read(const char *path, char **bytes, size_t *count)
   return status;
 }
 
+bm_status_t bm_file_remove(const char *path)
+{
+  return unlink(path) == 0 || errno == ENOENT ? BM_OK : io_error(path, "cannot remove");
+}
+
 bm_status_t bm_folder_create(const char *path)
 {
   char *copy = NULL;

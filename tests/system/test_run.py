@@ -182,6 +182,41 @@ class Folders(Runs):
         self.assertGreater((out / "a" / "model.h5").stat().st_mtime_ns, first)
         self.assertEqual(differences(self.whole, out), [])
 
+    def test_only_what_is_selected_starts_over(self):
+        for way in (("--restart", "never"), ("--force",)):
+            out = self.copy()
+            before = snapshot(out)
+            self.run_deck(out, *way, "--case", "a", "--stage", "evaluate")
+            after = snapshot(out)
+            self.assertEqual({name for name in before if before[name] != after[name]
+                              and not name.startswith("results.")}, {"log.txt", "a/evaluate.json"})
+            self.run_deck(out, *way, "--case", "a", "--stage", "train")
+            left = {path.name for path in (out / "a").glob("*.json")}
+            self.assertEqual(left, {"sample.json", "train.json"})
+            self.assertTrue((out / "b" / "evaluate.json").exists())
+            self.run_deck(out)
+            self.assertEqual(differences(self.whole, out), [])
+            shutil.rmtree(out)
+
+    def test_nothing_is_deleted_where_a_stage_has_no_input(self):
+        out = self.copy()
+        (out / "b" / "train.json").unlink()
+        before = snapshot(out)
+        for way in (("--restart", "never"), ("--force",), ()):
+            done = self.run_deck(out, *way, "--stage", "evaluate", code=64)
+            self.assertIn("case 'b' needs stage train first", done.stderr)
+            self.assertEqual(before, snapshot(out))
+        (out / "b" / "train.json").write_text("{", encoding="utf-8")
+        self.run_deck(out, "--force", "--stage", "generate,evaluate", code=64)
+
+    def test_results_of_another_deck_are_not_mixed_in(self):
+        out = self.copy()
+        self.run_deck(out, "--set", "training.epochs=9", "--force", "--case", "a")
+        found = program.metrics(out)
+        self.assertEqual(found["a"]["epochs"]["value"], 9)
+        self.assertNotIn("epochs", found["b"])
+        self.assertIn("mean_r_reference", found["b"])
+
     def test_a_folder_of_something_else_is_refused(self):
         out = self.out()
         out.mkdir()

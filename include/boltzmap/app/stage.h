@@ -54,7 +54,8 @@ uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_
 int bm_stage_is_done(const bm_experiment_t *experiment, const bm_stage_t *stage,
                      const bm_deck_case_t *deck_case);
 
-/* Add the metrics and timings of the stage's record to results, where there is one. Rank 0's own. */
+/* Add the metrics and timings of the stage's record to results, where there is one and it is of this
+ * deck. Rank 0's own. */
 bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case, bm_results_t *results);
 
@@ -62,8 +63,10 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
 bm_status_t bm_stage_run(bm_experiment_t *experiment, const bm_stage_t *stage,
                          const bm_deck_case_t *deck_case);
 
-/* Forget what was done: records, checkpoints. Rank 0's own. */
-bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case);
+/* Forget what was done from the stage at this place of bm_stage_table on: remove the records. Rank 0's
+ * own. */
+bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                            size_t first);
 
 /* The samples that the user brings for a case (reference.sampler = "file"), checked against its system.
  * BM_ERR_DATA, BM_ERR_IO. Collective; owned by the caller. */

@@ -41,6 +41,9 @@ bm_status_t bm_file_write(const char *path, const void *bytes, size_t count);
 /* Read a whole file with a 0 byte appended; owned by the caller. */
 bm_status_t bm_file_read(const char *path, char **bytes, size_t *count);
 
+/* Remove a file; where there is none, that is fine. */
+bm_status_t bm_file_remove(const char *path);
+
 /* Make a folder and its parents. */
 bm_status_t bm_folder_create(const char *path);
 
