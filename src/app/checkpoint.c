@@ -62,25 +62,42 @@ static bm_status_t path_of(const bm_experiment_t *experiment, const bm_deck_case
   return bm_stage_path(experiment, deck_case, name, path);
 }
 
-/* Remove all but the newest `kept`. */
+static bm_status_t remove_step(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                               int64_t step)
+{
+  char *path = NULL;
+  BM_TRY(path_of(experiment, deck_case, step, &path));
+  bm_status_t status = bm_file_remove(path);
+  bm_free(path);
+  return status;
+}
+
+/* Remove all but the one just written and the one before it. Later steps are of a training that this one
+ * took the place of, or damaged. */
 static bm_status_t prune(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                         size_t kept)
+                         int64_t written)
 {
   list_t list;
+  size_t kept = 0;
   BM_TRY(list_checkpoints(experiment, deck_case, &list));
-  for (size_t i = kept; i < list.count; i++) {
-    char *path;
-    BM_TRY(path_of(experiment, deck_case, list.step[i], &path));
-    bm_status_t status = bm_file_remove(path);
-    bm_free(path);
-    BM_TRY(status);
+  for (size_t i = 0; i < list.count; i++) {
+    if (list.step[i] <= written && kept < BM_KEPT) {
+      kept++;
+    } else {
+      BM_TRY(remove_step(experiment, deck_case, list.step[i]));
+    }
   }
   return BM_OK;
 }
 
 bm_status_t bm_checkpoint_remove(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
 {
-  return prune(experiment, deck_case, 0);
+  list_t list;
+  BM_TRY(list_checkpoints(experiment, deck_case, &list));
+  for (size_t i = 0; i < list.count; i++) {
+    BM_TRY(remove_step(experiment, deck_case, list.step[i]));
+  }
+  return BM_OK;
 }
 
 static bm_status_t put_header(const bm_experiment_t *experiment, uint64_t fingerprint,
@@ -107,7 +124,7 @@ static bm_status_t write_state(const bm_experiment_t *experiment, const bm_deck_
   bm_status_t status = bm_state_write(state, path);
   bm_free(path);
   BM_TRY(status);
-  return prune(experiment, deck_case, BM_KEPT);
+  return prune(experiment, deck_case, step);
 }
 
 bm_status_t bm_checkpoint_write(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,

@@ -134,6 +134,35 @@ class SameBits(Runs):
         self.assertIn("checkpoint of another deck", done.stderr)
         self.assertFalse((self.folder / "named").exists())
 
+    def steps(self, out):
+        """Steps of the checkpoints of case a, in order."""
+        return sorted(int(path.stem.split("-")[1]) for path in out.glob("a/checkpoint-*.h5"))
+
+    def stop_in_training(self, out, *signals):
+        """Start a training that is too long to finish, stop it after its first step; gives the exit code."""
+        before = self.steps(out)
+        process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000")
+        while not set(self.steps(out)) - set(before):
+            time.sleep(0.02)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.002)
+        return process.wait(60)
+
+    def test_damaged_checkpoints_do_not_push_out_whole_ones(self):
+        out = self.out()
+        self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
+        content = (out / "a" / f"checkpoint-{self.steps(out)[-1]}.h5").read_bytes()
+        for step in (10**9, 10**9 + 1):
+            (out / "a" / f"checkpoint-{step}.h5").write_bytes(content[:len(content) // 2])
+        reached = self.steps(out)[-3]
+        self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
+        self.assertGreater(self.steps(out)[-1], reached)
+        self.assertLess(self.steps(out)[-1], 10**9)
+        for step in self.steps(out):
+            done = boltzmap("info", out / "a" / f"checkpoint-{step}.h5")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_stages_and_cases_in_pieces(self):
         out = self.out()
         self.run_deck(out, "--stage", "sample", "--case", "b")
