@@ -321,7 +321,9 @@ const bm_command_t bm_command_run = {
     .details =
         "A run that was interrupted goes on when the same command is given again, on any number\n"
         "of ranks. A finished run is left alone. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint\n"
-        "and stop with exit code 75.",
+        "and stop with exit code 75. The third Ctrl-C or SIGTERM, or another one after ten "
+        "seconds,\n"
+        "ends the program at once.",
     .options = options,
     .run = run,
 };

@@ -149,6 +149,16 @@ class SameBits(Runs):
             time.sleep(0.002)
         return process.wait(60)
 
+    def test_a_second_signal_does_not_take_the_checkpoint_away(self):
+        for signals in ((signal.SIGINT, signal.SIGTERM), (signal.SIGUSR1, signal.SIGTERM),
+                        (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)):
+            out = self.out()
+            self.assertEqual(self.stop_in_training(out, *signals), STOPPED, signals)
+            for step in self.steps(out)[-1:]:
+                done = boltzmap("info", out / "a" / f"checkpoint-{step}.h5")
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(list(out.rglob("*.part")), [])
+
     def test_damaged_checkpoints_do_not_push_out_whole_ones(self):
         out = self.out()
         self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
