@@ -72,7 +72,7 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
   BM_TRY(bm_arguments_int(arguments, "--repeats", 1, 1000000, 1, &repeats));
   BM_TRY(bm_arguments_int(arguments, "--projections", 1, 100000000, 1000, &projections));
   BM_TRY(bm_arguments_int(arguments, "--seed", 0, INT64_MAX, 1, &seed));
-  BM_TRY(bm_arguments_real(arguments, "--period", 1e-300, 1e300, 0.0, &request->settings.period));
+  BM_TRY(bm_arguments_real(arguments, "--period", 1e-100, 1e100, 0.0, &request->settings.period));
   if (repeats > 1 && subsample == 0) {
     return BM_FAIL(BM_ERR_USAGE,
                    "--repeats needs --subsample: the same points give the same result");

@@ -169,6 +169,11 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potent
   if (bm_deck_int(deck_case, "evaluate.floor_pairs") == 1) {
     return bm_deck_fail(deck_case, "evaluate.floor_pairs", "0 for no floors, or at least 2");
   }
+  bm_evaluate_settings_t evaluate = bm_experiment_evaluate(deck_case);
+  if ((double)evaluate.trajectory_frames * (double)evaluate.trajectory_stride > BM_STEPS_MOST) {
+    return bm_deck_fail(deck_case, "evaluate.trajectory_stride", "more than %g steps in all",
+                        BM_STEPS_MOST);
+  }
   return BM_OK;
 }
 

@@ -60,12 +60,20 @@ bm_status_t bm_stop_install(void)
   return BM_OK;
 }
 
+static bm_status_t stopped(int asked)
+{
+  return asked ? BM_FAIL(BM_STOPPED, "stopped on request; run the same command again to go on")
+               : BM_OK;
+}
+
 bm_status_t bm_stop_check(const bm_context_t *context)
 {
-  if (bm_agree_any(context, bm_stop_pending())) {
-    return BM_FAIL(BM_STOPPED, "stopped on request; run the same command again to go on");
-  }
-  return BM_OK;
+  return stopped(bm_agree_any(context, bm_stop_pending()));
+}
+
+bm_status_t bm_stop_poll(void)
+{
+  return stopped(bm_stop_pending());
 }
 
 int bm_stop_pending(void)

@@ -47,6 +47,9 @@ DECKS = (
     ("no closing brace", "training: { epochs = 1;", "deck.cfg:"),
     ("no equals sign", "training: { epochs 1; };", "deck.cfg:4"),
     ("more shards than rows", "training: { batch = 4; shards = 8; };", "deck.cfg:4", "shards"),
+    ("more steps than are counted",
+     "evaluate: { trajectory_frames = 100000000; trajectory_stride = 10000000; };", "deck.cfg:4",
+     "trajectory_stride"),
     ("one pair of floors", "evaluate: { floor_pairs = 1; };", "deck.cfg:4", "at least 2"),
     ("no cases", "cases: ();", "deck.cfg:4", "cases"),
     ("a case without a name", "cases: ( { flow: { layers = 2; }; } );", "deck.cfg:4", "name"),
@@ -109,6 +112,10 @@ COMMANDS = (
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--columns", "0;1"], "--columns"),
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--period", "-1"], "--period"),
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--repeats", "3"], "--subsample"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--period", "1e-300"], "--period"),
+    (DATA, ["distance", "F/a.npy", "F/b.npy", "--period", "1e-90"], "row 0", "--period"),
+    (DATA, ["distance", "F/a.npy", "F/b.npy", "--kind", "marginal", "--columns", "0", "--period", "1e-12"],
+     "--period"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--subsample", "99"], "99"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--columns", "7"], "column 7"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--kind", "marginal"], "--columns"),
@@ -137,7 +144,7 @@ COMMANDS = (
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
 )
-ON_RANKS = (0, 1, 10, 14, 18, 29, 31, 39, 45, 46)  # rows of COMMANDS also run on three ranks
+ON_RANKS = (0, 1, 10, 14, 18, 32, 34, 42, 48, 49)  # rows of COMMANDS also run on three ranks
 
 
 class BadInput(unittest.TestCase):

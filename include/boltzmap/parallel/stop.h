@@ -18,6 +18,9 @@ bm_status_t bm_stop_check(const bm_context_t *context);
 /* This rank alone, for loops that do not communicate; not collective. */
 int bm_stop_pending(void);
 
+/* The same as a status: BM_STOPPED (with a message) or BM_OK. */
+bm_status_t bm_stop_poll(void);
+
 /* Ask this process to stop, as a signal would. */
 void bm_stop_request(void);
 
