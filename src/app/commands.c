@@ -52,7 +52,19 @@ static int asks_for_help(int count, char *const *texts)
   return 0;
 }
 
-bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *const *texts)
+static bm_status_t run(const bm_context_t *context, const bm_command_t *command, int count,
+                       char *const *texts)
+{
+  bm_arguments_t *arguments = NULL;
+  bm_status_t status = bm_agree(context, bm_arguments_parse(command, count, texts, &arguments));
+  if (status == BM_OK) {
+    status = command->run(context, arguments);
+  }
+  bm_arguments_destroy(&arguments);
+  return status;
+}
+
+static bm_status_t answer(const bm_context_t *context, int count, char *const *texts)
 {
   const int root = bm_context_is_root(context);
   if (count == 0) {
@@ -80,12 +92,23 @@ bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *c
     }
     return BM_OK;
   }
-  bm_arguments_t *arguments = NULL;
-  bm_status_t status =
-      bm_agree(context, bm_arguments_parse(command, count - 1, texts + 1, &arguments));
-  if (status == BM_OK) {
-    status = command->run(context, arguments);
+  return run(context, command, count - 1, texts + 1);
+}
+
+/* What was printed has to arrive: a full disk behind a pipe shows only here. */
+static bm_status_t flush_output(void)
+{
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    return BM_FAIL(BM_ERR_IO, "cannot write to standard output");
   }
-  bm_arguments_destroy(&arguments);
-  return status;
+  return BM_OK;
+}
+
+bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *const *texts)
+{
+  bm_status_t status = bm_agree(context, answer(context, count, texts));
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = flush_output();
+  }
+  return bm_agree(context, status);
 }

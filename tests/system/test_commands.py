@@ -4,6 +4,7 @@
 """
 
 import json
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -139,6 +140,18 @@ class Commands(unittest.TestCase):
         second = self.ask("check", again)
         values = [line.split("#")[0].rstrip() for line in first.splitlines()]
         self.assertEqual(values, [line.split("#")[0].rstrip() for line in second.splitlines()])
+
+    def test_output_that_does_not_arrive_is_an_error(self):
+        model, reference = self.case / "model.h5", self.case / "reference.h5md"
+        for line in (["--version"], ["--help"], ["distance", "--help"], ["check", self.deck],
+                     ["density", model, "--in", reference], ["info", model],
+                     ["distance", self.folder / "x.npy", self.folder / "y.npy"],
+                     ["energy", self.deck, "--in", reference]):
+            with self.subTest(line[0]), open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run(program.command(*line), stdout=full, stderr=subprocess.PIPE,
+                                      text=True, env=program.ENVIRONMENT, timeout=60, check=False)
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn("standard output", done.stderr)
 
     def test_help_and_version(self):
         self.assertRegex(self.ask("--version"), r"^boltzmap \d+\.\d+\.\d+ \(.+\)\n.*HDF5")
