@@ -6,10 +6,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "boltzmap/app/floors.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/version.h"
 #include "boltzmap/io/file.h"
-#include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/trainer.h"
@@ -272,6 +272,9 @@ void bm_experiment_destroy(bm_experiment_t **experiment)
 {
   if (*experiment != NULL) {
     bm_log_destroy(&(*experiment)->log);
+    for (size_t i = 0; i < (*experiment)->floor_count; i++) {
+      bm_floors_release(&(*experiment)->floors[i]);
+    }
     bm_free((*experiment)->floors);
     if ((*experiment)->lock >= 0) {
       close((*experiment)->lock);

@@ -36,18 +36,19 @@ static int is_root(const evaluation_t *self)
   return bm_context_is_root(self->experiment->context);
 }
 
-/* Smallest value of each observable in a set. */
+/* Smallest value of each observable in a set; `*least` [observable_count] is owned by the caller. */
 static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *cloud,
-                            double *least /* [observable_count] */)
+                            double **least)
 {
   const size_t count = bm_potential_ops(potential)->observable_count;
   double *values = NULL;
+  BM_TRY(BM_ALLOC(count, least));
   BM_TRY(BM_ALLOC(count * cloud->n, &values));
   bm_potential_observe(potential, cloud->n, cloud->x, values);
   for (size_t k = 0; k < count; k++) {
-    least[k] = INFINITY;
+    (*least)[k] = INFINITY;
     for (size_t i = 0; i < cloud->n; i++) {
-      least[k] = fmin(least[k], values[k * cloud->n + i]);
+      (*least)[k] = fmin((*least)[k], values[k * cloud->n + i]);
     }
   }
   bm_free(values);
@@ -57,35 +58,42 @@ static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *c
 static bm_status_t put_smallest_generated(const evaluation_t *self)
 {
   const bm_potential_ops_t *ops = bm_potential_ops(self->own);
-  double least[BM_FLOOR_ROWS];
-  BM_TRY(smallest(self->own, &self->generated, least));
-  for (size_t k = 0; k < ops->observable_count; k++) {
+  double *least = NULL;
+  bm_status_t status = smallest(self->own, &self->generated, &least);
+  for (size_t k = 0; status == BM_OK && k < ops->observable_count; k++) {
     char name[160];
     snprintf(name, sizeof name, "min_%s_generated", ops->observables[k].name);
-    BM_TRY(bm_results_metric(self->results, name, least[k], NAN, ops->observables[k].unit,
-                             self->generated.n));
+    status = bm_results_metric(self->results, name, least[k], NAN, ops->observables[k].unit,
+                               self->generated.n);
   }
-  return BM_OK;
+  bm_free(least);
+  return status;
 }
 
-static bm_status_t averages(const evaluation_t *self)
+static bm_status_t averages_of_map(const evaluation_t *self, const double *least)
 {
-  const bm_context_t *context = self->experiment->context;
-  double least[BM_FLOOR_ROWS];
-  bm_status_t status = smallest(self->own, &self->reference, least);
-  if (status == BM_OK && is_root(self)) {
-    status = put_smallest_generated(self);
-  }
-  BM_TRY_AGREE(context, status);
-  if (self->settings.average_samples < 2) {
-    return BM_OK;
-  }
   bm_map_averages_t what = {.potential = self->own,
                             .target = self->settings.weights ? self->target : NULL,
                             .least = least,
                             .seed = self->experiment->seed,
                             .n = self->settings.average_samples};
-  return bm_averages_of_map(context, self->map, &what, self->experiment->log, self->results);
+  return bm_averages_of_map(self->experiment->context, self->map, &what, self->experiment->log,
+                            self->results);
+}
+
+static bm_status_t averages(const evaluation_t *self)
+{
+  double *least = NULL;
+  bm_status_t status = smallest(self->own, &self->reference, &least);
+  if (status == BM_OK && is_root(self)) {
+    status = put_smallest_generated(self);
+  }
+  status = bm_agree(self->experiment->context, status);
+  if (status == BM_OK && self->settings.average_samples >= 2) {
+    status = averages_of_map(self, least);
+  }
+  bm_free(least);
+  return status;
 }
 
 /* Sizes at which two sets are compared, equal for the distance and its floor. */
@@ -136,24 +144,36 @@ static bm_status_t put_replicas(const evaluation_t *self, const bm_floor_t *floo
   return BM_OK;
 }
 
+static bm_status_t put_distances(const evaluation_t *self, const bm_evaluate_settings_t *settings,
+                                 const bm_cloud_t *a, const bm_cloud_t *b,
+                                 const char *const *suffixes)
+{
+  const bm_experiment_t *experiment = self->experiment;
+  const size_t count = bm_comparison_count(self->own, &settings->comparison);
+  bm_comparison_row_t *rows = NULL;
+  BM_TRY_AGREE(experiment->context, BM_ALLOC(count, &rows));
+  bm_status_t status = bm_comparison_measure(experiment->context, self->own, &settings->comparison,
+                                             a, b, experiment->log, rows);
+  if (status == BM_OK) {
+    status = put_rows(self, rows, count, 0, suffixes);
+  }
+  bm_free(rows);
+  return bm_agree(experiment->context, status);
+}
+
 /* Distances of the generated samples from a reference, and the floor of that reference. */
 static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t *where,
                                   const bm_cloud_t *a, const bm_cloud_t *b,
                                   const char *const *suffixes)
 {
-  bm_experiment_t *experiment = self->experiment;
-  const bm_context_t *context = experiment->context;
   bm_evaluate_settings_t settings = settings_for(self, a->n, b->n);
-  const size_t count = bm_comparison_count(self->own, &settings.comparison);
-  bm_comparison_row_t rows[BM_FLOOR_ROWS];
-  BM_TRY(
-      bm_comparison_measure(context, self->own, &settings.comparison, a, b, experiment->log, rows));
-  BM_TRY_AGREE(context, put_rows(self, rows, count, 0, suffixes));
+  BM_TRY(put_distances(self, &settings, a, b, suffixes));
   if (settings.floor_pairs < 2) {
     return BM_OK;
   }
   const bm_floor_t *floor;
-  BM_TRY(bm_floors_of(experiment, where, &settings, a->n, b->n, &floor));
+  BM_TRY(bm_floors_of(self->experiment, where, &settings, a->n, b->n, &floor));
+  const size_t count = bm_comparison_count(self->own, &settings.comparison);
   bm_status_t status = put_rows(self, floor->rows, count, 1, suffixes);
   if (status == BM_OK && suffixes[0][0] == '\0') {
     status = put_replicas(self, floor);

@@ -12,21 +12,21 @@
 #include "boltzmap/flow/flow.h"
 #include "boltzmap/io/deck.h"
 #include "boltzmap/io/samples.h"
+#include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
 
 #define BM_PROVENANCE_MAX 8
 
-/* Floors that were worked out in this process, for cases that share them. */
-#define BM_FLOOR_ROWS 8
-#define BM_FLOOR_AVERAGES 8
+/* A floor that was worked out in this process, for cases that share it. */
 typedef struct {
   uint64_t key;
-  bm_comparison_row_t rows[BM_FLOOR_ROWS];
+  bm_potential_t *potential; /* whose names the rows have */
+  bm_comparison_row_t *rows; /* [bm_comparison_count] */
   /* averages of the potential's functions over all sets of the floor: mean and standard error from the
    * spread over the sets */
-  double means[BM_FLOOR_AVERAGES], errors[BM_FLOOR_AVERAGES];
-  size_t configurations; /* of all sets */
+  double *means, *errors; /* [average_count] */
+  size_t configurations;  /* of all sets */
 } bm_floor_t;
 
 typedef struct {

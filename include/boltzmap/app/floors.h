@@ -25,6 +25,9 @@ bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *refe
                          const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
                          const bm_floor_t **floor);
 
+/* Free what a floor holds. */
+void bm_floors_release(bm_floor_t *floor);
+
 /* `count` of n rows, evenly spread: [count][d], from x [n][d]. */
 void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows);
 
