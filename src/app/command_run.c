@@ -6,6 +6,7 @@
 
 #include "boltzmap/app/checkpoint.h"
 #include "boltzmap/app/commands.h"
+#include "boltzmap/app/floors.h"
 #include "boltzmap/app/output.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/parallel/agree.h"
@@ -58,6 +59,15 @@ static size_t first_stage(const selection_t *selection)
 static int starts_over(const selection_t *selection, const bm_deck_case_t *deck_case, size_t s)
 {
   return selection->anew && is_selected(selection, deck_case) && s >= first_stage(selection);
+}
+
+static int is_asked(const selection_t *selection, const bm_stage_t *stage)
+{
+  size_t s = 0;
+  while (bm_stage_table[s] != stage) {
+    s++;
+  }
+  return (selection->stages >> s & 1u) != 0;
 }
 
 /* Does this run go on from the user's checkpoint in the training of this case? */
@@ -227,6 +237,9 @@ static bm_status_t run_cases(const selection_t *selection)
       BM_TRY(bm_output_write_results(experiment));
     }
   }
+  if (!bm_output_results_are_current(experiment)) {
+    BM_TRY(bm_output_write_results(experiment));
+  }
   if (ran == 0) {
     bm_log_info(experiment->log, "%s: finished already and left alone; --force starts over",
                 experiment->folder);
@@ -237,8 +250,23 @@ static bm_status_t run_cases(const selection_t *selection)
   return BM_OK;
 }
 
+static bm_status_t check_size(const bm_deck_case_t *deck_case, size_t rows, int floors)
+{
+  if (rows < 2) {
+    return bm_deck_fail(deck_case, "reference.file", "holds fewer than 2 samples");
+  }
+  if (floors && rows < BM_FLOOR_LEAST) {
+    return bm_deck_fail(deck_case, "reference.file",
+                        "holds %zu samples, floors need %d: more samples, or "
+                        "evaluate.floor_pairs=0",
+                        rows, BM_FLOOR_LEAST);
+  }
+  return BM_OK;
+}
+
 /* Files that the user brings are read before the output folder is touched. */
-static bm_status_t check_file(const selection_t *selection, const bm_deck_case_t *deck_case)
+static bm_status_t check_file(const selection_t *selection, const bm_deck_case_t *deck_case,
+                              int floors)
 {
   const bm_experiment_t *experiment = selection->experiment;
   bm_potential_t *potential = NULL;
@@ -250,23 +278,54 @@ static bm_status_t check_file(const selection_t *selection, const bm_deck_case_t
   BM_TRY_AGREE(experiment->context, bm_potential_create(deck_case, &potential));
   bm_status_t status = bm_stage_read_file(experiment->context, deck_case,
                                           bm_potential_dimension(potential), &samples);
-  if (status == BM_OK && samples->n < 2) {
-    status = bm_deck_fail(deck_case, "reference.file", "holds fewer than 2 samples");
+  if (status == BM_OK) {
+    status = check_size(deck_case, samples->n, floors);
   }
   bm_samples_destroy(&samples);
   bm_potential_destroy(&potential);
   return bm_agree(experiment->context, status);
 }
 
-static bm_status_t check_files(const selection_t *selection)
+/* Is the reference of the deck's own system that of a case which has it, or is checked for its own sake? */
+static int shares_target(const selection_t *selection)
 {
-  const bm_deck_t *deck = selection->experiment->deck;
+  const bm_experiment_t *experiment = selection->experiment;
+  const bm_deck_t *deck = experiment->deck;
+  uint64_t wanted = bm_stage_fingerprint(experiment, &bm_stage_sample, bm_deck_base(deck));
   for (size_t c = 0; c < bm_deck_case_count(deck); c++) {
-    if (is_selected(selection, bm_deck_case(deck, c))) {
-      BM_TRY(check_file(selection, bm_deck_case(deck, c)));
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, c);
+    if (bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case) == wanted &&
+        (is_selected(selection, deck_case) ||
+         bm_stage_is_done(experiment, &bm_stage_sample, deck_case))) {
+      return 1;
     }
   }
-  return BM_OK;
+  return 0;
+}
+
+/* Those of the selected cases, and of the deck's own system where an evaluation is going to ask for it. */
+static bm_status_t check_files(const selection_t *selection)
+{
+  const bm_experiment_t *experiment = selection->experiment;
+  const bm_deck_t *deck = experiment->deck;
+  const int evaluates = is_asked(selection, &bm_stage_evaluate);
+  int needs_target = 0;
+  int target_floors = 0;
+  for (size_t c = 0; c < bm_deck_case_count(deck); c++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, c);
+    if (!is_selected(selection, deck_case)) {
+      continue;
+    }
+    int floors = evaluates && bm_deck_int(deck_case, "evaluate.floor_pairs") > 0;
+    BM_TRY(check_file(selection, deck_case, floors));
+    if (evaluates && bm_stage_needs_target(experiment, deck_case)) {
+      needs_target = 1;
+      target_floors = target_floors || floors;
+    }
+  }
+  return needs_target && !shares_target(selection)
+             ? check_file(selection, bm_deck_base(deck), target_floors)
+             : BM_OK;
 }
 
 static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *selection)

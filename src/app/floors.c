@@ -12,7 +12,7 @@
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/sample/sampler.h"
 
-#define BM_BLOCKS 20 /* of a file with few walkers */
+#define BM_BLOCKS BM_FLOOR_LEAST /* of a file with few walkers */
 
 /* The sets of all pairs: 2·pairs of them, a then b. */
 typedef struct {

@@ -68,8 +68,8 @@ uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_
   return hash;
 }
 
-static bm_status_t record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
-                               const bm_deck_case_t *deck_case, char **path)
+bm_status_t bm_stage_record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
+                                 const bm_deck_case_t *deck_case, char **path)
 {
   char name[64];
   snprintf(name, sizeof name, "%s.json", stage->name);
@@ -84,7 +84,7 @@ static bm_status_t load_record(const bm_experiment_t *experiment, const bm_stage
   char *text = NULL;
   size_t size;
   *record = NULL;
-  BM_TRY(record_path(experiment, stage, deck_case, &path));
+  BM_TRY(bm_stage_record_path(experiment, stage, deck_case, &path));
   bm_status_t status = BM_OK;
   if (bm_file_exists(path)) {
     status = bm_file_read(path, &text, &size);
@@ -137,7 +137,8 @@ static int is_done_here(const bm_experiment_t *experiment, const bm_stage_t *sta
   int done = is_current(experiment, stage, deck_case, record);
   bm_json_destroy(&record);
   for (const char *const *file = stage->files; done && *file != NULL; file++) {
-    done = file_is_whole(experiment, deck_case, *file);
+    int is_there = stage->leaves == NULL || stage->leaves(deck_case, *file);
+    done = !is_there || file_is_whole(experiment, deck_case, *file);
   }
   return done;
 }
@@ -163,22 +164,14 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
   return status;
 }
 
-static bm_status_t remove_file(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                               const char *file)
-{
-  char *path = NULL;
-  BM_TRY(bm_stage_path(experiment, deck_case, file, &path));
-  bm_status_t status = bm_file_remove(path);
-  bm_free(path);
-  return status;
-}
-
 static bm_status_t remove_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case)
 {
-  char name[64];
-  snprintf(name, sizeof name, "%s.json", stage->name);
-  return remove_file(experiment, deck_case, name);
+  char *path = NULL;
+  BM_TRY(bm_stage_record_path(experiment, stage, deck_case, &path));
+  bm_status_t status = bm_file_remove(path);
+  bm_free(path);
+  return status;
 }
 
 bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
@@ -213,7 +206,7 @@ static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stag
     status = bm_json_print(record, 0, &text);
   }
   if (status == BM_OK) {
-    status = record_path(experiment, stage, deck_case, &path);
+    status = bm_stage_record_path(experiment, stage, deck_case, &path);
   }
   if (status == BM_OK) {
     status = bm_file_write(path, text, strlen(text));
@@ -300,6 +293,14 @@ const bm_deck_case_t *bm_stage_target_of(const bm_experiment_t *experiment,
     return deck_case;
   }
   return base;
+}
+
+int bm_stage_needs_target(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+{
+  const bm_deck_case_t *target = bm_stage_target_of(experiment, deck_case);
+  return bm_deck_case_count(experiment->deck) > 1 && target != deck_case &&
+         bm_stage_fingerprint(experiment, &bm_stage_sample, target) !=
+             bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case);
 }
 
 bm_status_t bm_stage_target(bm_experiment_t *experiment, const bm_deck_case_t **target)

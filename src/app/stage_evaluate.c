@@ -2,6 +2,7 @@
  * real trajectory to look at. */
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@
 
 #define BM_LIPSCHITZ_DIMENSION_MAX 256
 
-static const char *const files[] = {NULL};
+#define BM_TRAJECTORY "trajectory.h5md"
+
+static const char *const files[] = {BM_TRAJECTORY, NULL};
 
 /* What the parts of the evaluation share. */
 typedef struct {
@@ -186,7 +189,8 @@ static bm_status_t compare(const evaluation_t *self, const bm_deck_case_t *where
 {
   const bm_context_t *context = self->experiment->context;
   const size_t d = reference->d;
-  size_t most = bm_floors_most(where, reference->n, walkers);
+  int floors = self->settings.floor_pairs > 0;
+  size_t most = floors ? bm_floors_most(where, reference->n, walkers) : SIZE_MAX;
   size_t n[2] = {size_of(self, self->generated.n, most), size_of(self, reference->n, most)};
   double *rows = NULL;
   BM_TRY_AGREE(context, BM_ALLOC((n[0] + n[1]) * d, &rows));
@@ -226,14 +230,13 @@ static bm_status_t distances(const evaluation_t *self)
   static const char *const no_suffix[] = {"", NULL};
   const bm_experiment_t *experiment = self->experiment;
   const bm_deck_case_t *target = bm_stage_target_of(experiment, self->deck_case);
-  int has_target = bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case;
+  int needs_target = bm_stage_needs_target(experiment, self->deck_case);
   int is_target =
-      has_target && bm_stage_fingerprint(experiment, &bm_stage_sample, target) ==
-                        bm_stage_fingerprint(experiment, &bm_stage_sample, self->deck_case);
+      bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case && !needs_target;
   double started = bm_log_clock();
   BM_TRY(compare(self, self->deck_case, &self->reference, self->walkers,
                  is_target ? suffixes : no_suffix));
-  if (has_target && !is_target) {
+  if (needs_target) {
     BM_TRY(compare_with_target(self));
   }
   return is_root(self)
@@ -317,7 +320,7 @@ static bm_status_t trajectory(const evaluation_t *self)
   }
   bm_status_t status = BM_ALLOC(items, &x);
   if (status == BM_OK) {
-    status = bm_stage_path(self->experiment, self->deck_case, "trajectory.h5md", &path);
+    status = bm_stage_path(self->experiment, self->deck_case, BM_TRAJECTORY, &path);
   }
   status = bm_agree(self->experiment->context, status);
   if (status == BM_OK) {
@@ -326,6 +329,12 @@ static bm_status_t trajectory(const evaluation_t *self)
   bm_free(path);
   bm_free(x);
   return status;
+}
+
+static int leaves(const bm_deck_case_t *deck_case, const char *file)
+{
+  return strcmp(file, BM_TRAJECTORY) != 0 ||
+         bm_experiment_evaluate(deck_case).trajectory_frames > 0;
 }
 
 static bm_status_t load(evaluation_t *self)
@@ -371,5 +380,6 @@ const bm_stage_t bm_stage_evaluate = {
     .groups = "system,reference,flow,training,generate,evaluate,run.seed",
     .uses_target = 1,
     .files = files,
+    .leaves = leaves,
     .run = run,
 };

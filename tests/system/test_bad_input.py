@@ -105,6 +105,7 @@ COMMANDS = (
     (DATA, ["run", "F/good.cfg", "--restart", "F/a.npy"], "a.npy"),
     (IO, ["run", "F/good.cfg", "--out", "F/a.npy/out"], "a.npy"),
     (IO, ["run", "F/file.cfg"], "none.npy"),
+    (IO, ["run", "F/target.cfg"], "none.npy"),
     (DATA, ["run", "F/columns.cfg"], "columns.cfg:2", "2 columns"),
     (DATA, ["check", "F/bad.cfg"], "bad.cfg:1"),
     (USAGE, ["distance", "F/a.npy"], "B"),
@@ -144,7 +145,7 @@ COMMANDS = (
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
 )
-ON_RANKS = (0, 1, 10, 14, 18, 32, 34, 42, 48, 49)  # rows of COMMANDS also run on three ranks
+ON_RANKS = (0, 1, 10, 14, 18, 19, 33, 35, 43, 49, 50)  # rows of COMMANDS also run on three ranks
 
 
 class BadInput(unittest.TestCase):
@@ -169,6 +170,10 @@ class BadInput(unittest.TestCase):
                 ("good", GOOD), ("bad", "run: { nam = 1; };"),
                 ("file", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
                          'reference: { sampler = "file"; file = "none.npy"; };'),
+                ("target", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
+                           'reference: { sampler = "file"; file = "none.npy"; };\n'
+                           'cases: ( { name = "one"; reference: { file = "a.npy"; }; },\n'
+                           '         { name = "two"; reference: { file = "b.npy"; }; } );'),
                 ("columns", 'run: { name = "x"; }; system: { kind = "coulomb-double-well"; };\n'
                             'reference: { sampler = "file"; file = "a.npy"; };')):
             program.write_deck(cls.folder, text, f"{name}.cfg")

@@ -204,6 +204,27 @@ class Folders(Runs):
         self.assertEqual(times, {path: path.stat().st_mtime_ns for path in times})
         self.assertEqual(differences(self.whole, out), [])
 
+    def test_results_that_an_interruption_left_out_are_written(self):
+        for name in ("results.json", "results.csv"):
+            out = self.copy()
+            content = (out / name).read_bytes()
+            (out / name).unlink()
+            self.run_deck(out)
+            self.assertEqual((out / name).read_bytes(), content)
+            (out / name).write_text("{}", encoding="utf-8")
+            os.utime(out / name, (0, 0))
+            self.run_deck(out, ranks=2)
+            self.assertEqual(program.metrics(out), program.metrics(self.whole))
+            shutil.rmtree(out)
+
+    def test_the_folder_has_the_deck_of_the_last_run(self):
+        out = self.copy()
+        self.run_deck(out, "--set", "run.checkpoint_every_min=7.0")
+        self.assertRegex((out / "deck.cfg").read_text(encoding="utf-8"),
+                         r"checkpoint_every_min = 7\.0; +# --set")
+        self.run_deck(out)
+        self.assertEqual((out / "deck.cfg").read_bytes(), (self.whole / "deck.cfg").read_bytes())
+
     def test_another_deck_is_refused_and_force_starts_over(self):
         out = self.copy()
         before = snapshot(out)
@@ -281,7 +302,9 @@ class Folders(Runs):
     def test_damaged_files_are_made_again(self):
         for i, (name, damage) in enumerate((("a/reference.h5md", "flip"), ("b/model.h5", "cut"),
                                             ("b/generated.h5md", "empty"), ("a/train.json", "cut"),
-                                            ("a/history.csv", "gone"))):
+                                            ("a/history.csv", "gone"),
+                                            ("b/trajectory.h5md", "flip"),
+                                            ("a/trajectory.h5md", "gone"))):
             out = self.folder / f"damaged-{i}"
             shutil.copytree(self.whole, out)
             path = out / name
@@ -349,6 +372,20 @@ class Contents(Runs):
             found = program.metrics(out)["a"]
             self.assertGreater(found["w2_sliced_floor"]["value"], 0.0)
             self.assertNotIn("mean_r_replicas", found)
+
+    def test_a_few_samples_of_ones_own_are_enough_without_floors(self):
+        np.save(self.folder / "few.npy", np.random.default_rng(2).standard_normal((12, 4)))
+        few = 'sampler = "file"; file = "few.npy";'
+        deck = write_deck(self.folder, program.DECK.replace(
+            "walkers = 20; samples = 400; burn_in = 300; thinning = 20;", few), "few.cfg")
+        out = self.out()
+        done = boltzmap("run", deck, "--out", out, "--case", "a")
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("floors need 20", done.stderr)
+        self.assertFalse(out.exists())
+        done = boltzmap("run", deck, "--out", out, "--case", "a", "--set", "evaluate.floor_pairs=0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("w2_exact", program.metrics(out)["a"])
 
     def test_other_systems_and_samplers_run_to_the_end(self):
         tail = program.DECK.split("flow:")[1].split("cases:")[0]

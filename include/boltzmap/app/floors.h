@@ -15,6 +15,9 @@
 /* Are the pairs new runs of a sampler? */
 int bm_floors_are_independent(const bm_deck_case_t *reference);
 
+/* Fewest rows of a file that floors can be made from. */
+#define BM_FLOOR_LEAST 20
+
 /* Largest set that floors can be made for with this reference of n rows: about n/2 for a file. */
 size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers);
 

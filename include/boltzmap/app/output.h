@@ -11,6 +11,10 @@
  * Collective. */
 bm_status_t bm_output_open(bm_experiment_t *experiment, int force);
 
+/* Are results.json and results.csv there, and not older than a record that goes into them? No where a run was
+ * interrupted between the two. Collective; the same on all ranks. */
+int bm_output_results_are_current(const bm_experiment_t *experiment);
+
 /* Write results.json and results.csv from the records of all cases. Collective. */
 bm_status_t bm_output_write_results(const bm_experiment_t *experiment);
 
