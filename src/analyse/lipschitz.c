@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/base/order.h"
 #include "boltzmap/base/random.h"
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/parallel/agree.h"
@@ -179,13 +180,6 @@ static bm_status_t ascend(bm_map_t *map, uint64_t seed, size_t n, const double *
   return status;
 }
 
-static int ascending(const void *a, const void *b)
-{
-  double x = *(const double *)a;
-  double y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* From all points' values to the result; the two ascents go to two ranks where there are two. */
 static bm_status_t summarise(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
                              double *largest, const double *inverse, bm_lipschitz_t *result)
@@ -209,7 +203,7 @@ static bm_status_t summarise(const bm_context_t *context, bm_map_t *map, uint64_
       result->inverse_max_sampled = inverse[i];
     }
   }
-  qsort(largest, n, sizeof *largest, ascending);
+  qsort(largest, n, sizeof *largest, bm_order_ascending);
   result->max_sampled = largest[n - 1];
   result->p99 = largest[(size_t)ceil(0.99 * (double)n) - 1];
   return BM_OK;

@@ -159,6 +159,9 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potent
   bm_trainer_settings_t trainer;
   BM_TRY(bm_experiment_flow_shape(deck_case, bm_potential_dimension(potential), &shape));
   BM_TRY(bm_trainer_settings(deck_case, &trainer));
+  if (trainer.augment && bm_potential_ops(potential)->symmetry_count == 0) {
+    return bm_deck_fail(deck_case, "training.augment", "this kind of system knows no symmetries");
+  }
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0) {
     bm_sampler_settings_t sampler;
     BM_TRY(bm_sampler_settings(deck_case, &sampler));

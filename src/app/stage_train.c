@@ -24,6 +24,7 @@ typedef struct {
   bm_trainer_t *trainer;
   double before_s; /* spent in earlier runs */
   double started;
+  size_t held_out;       /* rows */
   double checkpoint_due; /* on rank 0's clock */
 } training_t;
 
@@ -155,7 +156,7 @@ static bm_status_t put_results(const training_t *training, bm_map_t *map,
   for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
     BM_TRY(bm_results_metric(results, metrics[i].name, metrics[i].value, NAN, "1", 1));
   }
-  BM_TRY(put_validation(map, data, bm_trainer_held_out(training->trainer), results));
+  BM_TRY(put_validation(map, data, training->held_out, results));
   BM_TRY(bm_results_timing(results, "training_s", seconds, "s"));
   BM_TRY(bm_results_timing(results, "training_fraction_of_sgemm", sgemm_fraction, "1"));
   return bm_results_timing(results, "training_samples_per_s", report.samples_per_s, "1/s");
@@ -206,14 +207,16 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   return bm_agree(context, status);
 }
 
-/* An untrained map for these data: standardised by them. */
+/* An untrained map for these data: standardised by the rows that are not held out. */
 static bm_status_t create_map(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
-                              bm_map_t **map)
+                              size_t held_out, bm_map_t **map)
 {
   bm_standardisation_t *standardisation = NULL;
   bm_flow_shape_t shape;
   BM_TRY(bm_experiment_flow_shape(deck_case, data->d, &shape));
-  BM_TRY(bm_standardisation_fit(data->n, data->d, data->x, &standardisation));
+  size_t rows =
+      held_out < data->n ? data->n - held_out : data->n; /* else the trainer refuses them */
+  BM_TRY(bm_standardisation_fit(rows, data->d, data->x, &standardisation));
   bm_status_t status =
       bm_map_create(&shape, bm_potential_layout(data->potential), standardisation, map);
   if (status != BM_OK) {
@@ -233,7 +236,9 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   bm_trainer_settings_t settings;
   bm_map_t *map = NULL;
   BM_TRY(bm_trainer_settings(deck_case, &settings));
-  bm_status_t status = bm_agree(context, create_map(deck_case, data, &map));
+  size_t held_out = bm_trainer_held_out(data, settings.validation_fraction);
+  bm_status_t status = bm_agree(context, create_map(deck_case, data, held_out, &map));
+  training.held_out = held_out;
   if (status == BM_OK) {
     status = bm_trainer_create(context, map, &settings, data, experiment->seed, &training.trainer);
   }
