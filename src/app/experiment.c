@@ -110,12 +110,11 @@ bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
                                      bm_flow_shape_t *shape)
 {
   const int64_t *widths;
-  *shape = (bm_flow_shape_t){
-      .d = d,
-      .layers = (size_t)bm_deck_int(deck_case, "flow.layers"),
-      .hidden_count = bm_deck_int_list(deck_case, "flow.hidden", &widths),
-      .activation = bm_activation_from_name(bm_deck_string(deck_case, "flow.activation")),
-      .scale_cap = bm_deck_real(deck_case, "flow.scale_cap")};
+  *shape = (bm_flow_shape_t){.d = d,
+                             .layers = (size_t)bm_deck_int(deck_case, "flow.layers"),
+                             .hidden_count = bm_deck_int_list(deck_case, "flow.hidden", &widths),
+                             .scale_cap = bm_deck_real(deck_case, "flow.scale_cap")};
+  BM_TRY(bm_activation_find(bm_deck_string(deck_case, "flow.activation"), &shape->activation));
   if (d < 2) {
     return bm_deck_fail(deck_case, "flow.kind",
                         "coupling layers need at least 2 coordinates, the system has %zu", d);

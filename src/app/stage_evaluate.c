@@ -15,8 +15,6 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/sample/sampler.h"
 
-#define BM_LIPSCHITZ_DIMENSION_MAX 256
-
 #define BM_TRAJECTORY "trajectory.h5md"
 
 static const char *const files[] = {BM_TRAJECTORY, NULL};

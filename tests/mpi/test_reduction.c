@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "boltzmap/parallel/reduction.h"
@@ -112,6 +113,13 @@ static void slices_cover_the_vector(const bm_context_t *all, size_t length)
   bm_reduction_destroy(&reduction);
 }
 
+static void vectors_too_long_for_mpi_are_refused(const bm_context_t *all)
+{
+  bm_reduction_t *reduction;
+  CHECK(bm_reduction_create(all, 2, (size_t)INT_MAX + 1, &reduction) == BM_ERR_DATA);
+  CHECK(reduction == NULL);
+}
+
 static void shard_values_arrive_in_order(const bm_context_t *all, size_t shards)
 {
   bm_reduction_t *reduction;
@@ -148,6 +156,7 @@ int main(int argc, char **argv)
   for (size_t s = 1; s <= 40; s++) {
     shard_values_arrive_in_order(all, s);
   }
+  vectors_too_long_for_mpi_are_refused(all);
   the_sum_of_squares_is_right(alone);
   return check_end(&all, &alone);
 }

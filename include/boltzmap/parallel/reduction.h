@@ -16,7 +16,8 @@
 
 typedef struct bm_reduction bm_reduction_t;
 
-/* Sums of vectors of `length` items over `shards` shards on this context. Collective. */
+/* Sums of vectors of `length` items over `shards` shards on this context. BM_ERR_DATA above INT_MAX
+ * items, BM_ERR_MEMORY. Collective. */
 bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t length,
                                 bm_reduction_t **out);
 void bm_reduction_destroy(bm_reduction_t **reduction);
