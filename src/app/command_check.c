@@ -9,6 +9,7 @@
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/log.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/flop_rate.h"
 #include "boltzmap/train/trainer.h"
@@ -74,34 +75,20 @@ static bm_status_t estimate(const bm_context_t *context, const bm_deck_case_t *d
   return BM_OK;
 }
 
-static const char *duration(double seconds, char text[32])
-{
-  if (!(seconds < 1e9)) {
-    snprintf(text, 32, "unknown");
-  } else if (seconds < 100.0) {
-    snprintf(text, 32, "%.0f s", ceil(seconds));
-  } else if (seconds < 6000.0) {
-    snprintf(text, 32, "%.0f min", ceil(seconds / 60.0));
-  } else {
-    snprintf(text, 32, "%.1f h", seconds / 3600.0);
-  }
-  return text;
-}
-
 static bm_status_t print_needs(const bm_context_t *context, const bm_deck_t *deck)
 {
   for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
     const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
     needs_t needs;
-    char training[32];
-    char generation[32];
+    char training[BM_DURATION_MAX];
+    char generation[BM_DURATION_MAX];
     BM_TRY(estimate(context, deck_case, &needs));
     if (bm_context_is_root(context)) {
       printf("# %s: %zu parameters; on %d rank%s of this machine about %s of training and %s of "
              "generation; %.0f MB a rank, %.0f MB on disk\n",
              bm_deck_case_name(deck_case), needs.parameters, context->size,
-             context->size == 1 ? "" : "s", duration(needs.training_s, training),
-             duration(needs.generation_s, generation), needs.rank_bytes / 1e6,
+             context->size == 1 ? "" : "s", bm_log_duration(needs.training_s, training),
+             bm_log_duration(needs.generation_s, generation), needs.rank_bytes / 1e6,
              needs.disk_bytes / 1e6);
     }
   }

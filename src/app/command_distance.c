@@ -104,19 +104,14 @@ static bm_status_t fill_json(const char *kind, const bm_distance_result_t *resul
 
 static bm_status_t print_json(const char *kind, const bm_distance_result_t *result, double seconds)
 {
-  char *text = NULL;
   bm_json_t *line = bm_json_object();
   if (line == NULL) {
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: result");
   }
   bm_status_t status = fill_json(kind, result, seconds, line);
   if (status == BM_OK) {
-    status = bm_json_print(line, 1, &text);
+    status = bm_json_say(line);
   }
-  if (status == BM_OK) {
-    printf("%s\n", text);
-  }
-  bm_free(text);
   bm_json_destroy(&line);
   return status;
 }

@@ -32,7 +32,7 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   snprintf(seed_text, sizeof seed_text, "%lld", (long long)seed);
   const bm_provenance_t provenance[] = {
       {"model", model}, {"seed", seed_text}, {"libraries", bm_library_versions()}};
-  bm_status_t status = bm_agree(context, bm_log_create(context, NULL, 0, &log));
+  bm_status_t status = bm_agree(context, bm_log_create(context, NULL, &log));
   if (status == BM_OK) {
     status = bm_generate_file(context, map, (uint64_t)seed, (size_t)samples, NULL, out, provenance,
                               sizeof provenance / sizeof provenance[0], 0, log);

@@ -141,7 +141,7 @@ static bm_status_t open_log(bm_experiment_t *experiment)
 {
   char *path = NULL;
   BM_TRY(bm_path_join(experiment->folder, "log.txt", &path));
-  bm_status_t status = bm_log_create(experiment->context, path, 0, &experiment->log);
+  bm_status_t status = bm_log_create(experiment->context, path, &experiment->log);
   bm_free(path);
   return status;
 }

@@ -163,11 +163,6 @@ void bm_reduction_destroy(bm_reduction_t **reduction)
   *reduction = NULL;
 }
 
-bm_range_t bm_reduction_shards(const bm_reduction_t *reduction)
-{
-  return shards_of(reduction, reduction->context->rank);
-}
-
 size_t bm_reduction_node_count(const bm_reduction_t *reduction)
 {
   return reduction->own_count;

@@ -442,6 +442,7 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
   int64_t total = trainer->settings.epochs * (int64_t)trainer->steps_per_epoch;
   bm_status_t status = BM_OK;
   bm_log_progress_start(log, "training", (double)trainer->settings.epochs, "epochs");
+  bm_log_progress_resume(log, (double)trainer->step / (double)trainer->steps_per_epoch);
   while (status == BM_OK && trainer->step < total) {
     prepare_epoch(trainer);
     double started = bm_log_clock();

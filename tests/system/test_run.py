@@ -5,7 +5,9 @@ what becomes of an existing output folder.
 """
 
 import os
+import pty
 import random
+import re
 import shutil
 import signal
 import sys
@@ -386,6 +388,22 @@ class Contents(Runs):
         done = boltzmap("run", deck, "--out", out, "--case", "a", "--set", "evaluate.floor_pairs=0")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("w2_exact", program.metrics(out)["a"])
+
+    def test_progress_tells_count_speed_and_time_left(self):
+        ours, theirs = pty.openpty()
+        process = program.subprocess.Popen(
+            program.command("run", self.deck, "--out", self.out(), "--set", "training.epochs=123456",
+                            "--case", "a"),
+            stdout=program.subprocess.DEVNULL, stderr=theirs, env=program.ENVIRONMENT,
+            start_new_session=True)
+        wanted = re.compile(rb"training: \d+ of 123456 epochs \(\d+%\), [\d.]+ epochs/s, [\d.]+ \w+ left, "
+                            rb"loss ")
+        text = b""
+        while not wanted.search(text) and len(text) < 1_000_000 and process.poll() is None:
+            text += os.read(ours, 4096)
+        program.kill_group(process)
+        os.close(ours), os.close(theirs)
+        self.assertRegex(text, wanted)
 
     def test_other_systems_and_samplers_run_to_the_end(self):
         tail = program.DECK.split("flow:")[1].split("cases:")[0]
