@@ -1,11 +1,9 @@
 /* Stage sample: reference.h5md from the deck's sampler, from a file that the user brings, or from
  * another case that has the same. */
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boltzmap/analyse/averages.h"
 #include "boltzmap/app/stage.h"
@@ -48,10 +46,7 @@ static bm_status_t link_reference(const bm_experiment_t *experiment, const bm_de
     status = bm_stage_path(experiment, to, BM_REFERENCE, &target);
   }
   if (status == BM_OK) {
-    unlink(target);
-    if (link(source, target) != 0) {
-      status = BM_FAIL(BM_ERR_IO, "%s: cannot link to %s: %s", target, source, strerror(errno));
-    }
+    status = bm_file_link(source, target);
   }
   if (status == BM_OK) {
     status = bm_results_create(&whole);
