@@ -428,6 +428,9 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
 static bm_status_t read_blocks(hid_t file, const char *path, const char *kind, bm_state_t **out)
 {
   char *stored = NULL;
+  if (H5Aexists(file, "kind") <= 0) {
+    return BM_FAIL(BM_ERR_DATA, "%s: is not a %s", path, kind != NULL ? kind : "state container");
+  }
   BM_TRY(bm_hdf5_read_string(file, path, "kind", &stored));
   bm_status_t status = BM_OK;
   long long version = bm_hdf5_read_int(file, "state_version", -1);
