@@ -103,16 +103,8 @@ bm_status_t bm_checkpoint_remove(const bm_experiment_t *experiment, const bm_dec
 static bm_status_t put_header(const bm_experiment_t *experiment, uint64_t fingerprint,
                               double seconds, bm_state_t *state)
 {
-  char text[17];
-  snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
-  BM_TRY(bm_state_put_string(state, "fingerprint", text));
-  BM_TRY(bm_state_put_doubles(state, "seconds", 1, &seconds));
-  for (size_t i = 0; i < experiment->provenance_count; i++) {
-    char name[96];
-    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
-    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
-  }
-  return BM_OK;
+  BM_TRY(bm_experiment_put_origin(experiment, fingerprint, state));
+  return bm_state_put_doubles(state, "seconds", 1, &seconds);
 }
 
 /* Rank 0's part: everything but the trainer's state is put in, the file written. */

@@ -32,6 +32,16 @@ static void print_help(void)
          "74 input/output; 75 stopped on request with a valid checkpoint: run again to go on.\n");
 }
 
+bm_status_t bm_command_check_out(const char *command, const char *out)
+{
+  const char *end = out == NULL ? NULL : strrchr(out, '.');
+  if (end != NULL && (strcmp(end, ".npy") == 0 || strcmp(end, ".csv") == 0)) {
+    return BM_FAIL(BM_ERR_USAGE, "%s: --out %s: a sample set is written as HDF5; call it .h5md",
+                   command, out);
+  }
+  return BM_OK;
+}
+
 static const bm_command_t *find_command(const char *name)
 {
   for (size_t i = 0; commands[i] != NULL; i++) {
@@ -72,7 +82,9 @@ static bm_status_t answer(const bm_context_t *context, int count, char *const *t
   }
   if (strcmp(texts[0], "--version") == 0) {
     if (root) {
-      printf("boltzmap %s (%s)\n%s\n", bm_version(), bm_revision(), bm_library_versions());
+      char mpi[160];
+      bm_context_library(mpi, sizeof mpi);
+      printf("boltzmap %s (%s)\n%s, %s\n", bm_version(), bm_revision(), bm_library_versions(), mpi);
     }
     return BM_OK;
   }

@@ -57,12 +57,21 @@ bm_status_t bm_stage_path(const bm_experiment_t *experiment, const bm_deck_case_
   return status;
 }
 
+/* Of the deck's groups, and of the samples that the user brings. */
+static uint64_t own_fingerprint(const bm_experiment_t *experiment, const char *groups,
+                                const bm_deck_case_t *deck_case)
+{
+  uint64_t file = bm_experiment_file_hash(experiment, deck_case);
+  return bm_deck_fingerprint(deck_case, groups) ^ file * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_t *stage,
                               const bm_deck_case_t *deck_case)
 {
-  uint64_t hash = bm_deck_fingerprint(deck_case, stage->groups);
+  uint64_t hash = own_fingerprint(experiment, stage->groups, deck_case);
   if (stage->uses_target) {
-    uint64_t target = bm_deck_fingerprint(bm_deck_base(experiment->deck), bm_stage_sample.groups);
+    uint64_t target =
+        own_fingerprint(experiment, bm_stage_sample.groups, bm_deck_base(experiment->deck));
     hash ^= target + UINT64_C(0x9e3779b97f4a7c15) + (hash << 6) + (hash >> 2);
   }
   return hash;

@@ -83,18 +83,9 @@ static bm_status_t write_history(const training_t *training)
 
 static bm_status_t fill_model(const training_t *training, bm_map_t *map, bm_state_t *state)
 {
-  const bm_experiment_t *experiment = training->experiment;
-  char fingerprint[17];
-  snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)training->fingerprint);
   BM_TRY(bm_map_save(map, state));
-  BM_TRY(bm_state_put_string(state, "fingerprint", fingerprint));
   BM_TRY(bm_state_put_string(state, "case", bm_deck_case_name(training->deck_case)));
-  for (size_t i = 0; i < experiment->provenance_count; i++) {
-    char name[96];
-    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
-    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
-  }
-  return BM_OK;
+  return bm_experiment_put_origin(training->experiment, training->fingerprint, state);
 }
 
 static bm_status_t write_model(const training_t *training, bm_map_t *map)

@@ -139,6 +139,9 @@ COMMANDS = (
     (USAGE, ["generate", "F/model.h5"], "--samples"),
     (USAGE, ["generate", "F/model.h5", "--samples", "0", "--out", "F/x.h5md"], "--samples"),
     (DATA, ["generate", "F/a.npy", "--samples", "5", "--out", "F/x.h5md"], "a.npy"),
+    (USAGE, ["generate", "F/model.h5", "--samples", "5", "--out", "F/x.npy"], "x.npy", ".h5md"),
+    (USAGE, ["density", "F/model.h5", "--in", "F/a.npy", "--out", "F/x.npy"], "x.npy", ".h5md"),
+    (DATA, ["generate", "F/whole.h5md", "--samples", "5", "--out", "F/x.h5md"], "is not a model"),
     (DATA, ["generate", "F/cut.h5", "--samples", "5", "--out", "F/x.h5md"], "cut.h5"),
     (IO, ["generate", "F/model.h5", "--samples", "5", "--out", "F/none/x.h5md"], "none"),
     (DATA, ["density", "F/model.h5", "--in", "F/three.npy"], "3 columns"),
@@ -148,7 +151,7 @@ COMMANDS = (
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
 )
-ON_RANKS = (0, 1, 10, 14, 18, 19, 33, 35, 43, 49, 50)  # rows of COMMANDS also run on three ranks
+ON_RANKS = (0, 1, 10, 14, 18, 19, 33, 35, 43, 52, 53)  # rows of COMMANDS also run on three ranks
 
 
 class BadInput(unittest.TestCase):
@@ -188,6 +191,7 @@ class BadInput(unittest.TestCase):
         shutil.copy(out / "a" / "model.h5", cls.folder)
         model = (out / "a" / "model.h5").read_bytes()
         (cls.folder / "cut.h5").write_bytes(model[:len(model) // 2])
+        shutil.copy(out / "a" / "generated.h5md", cls.folder / "whole.h5md")
         sealed = bytearray((out / "a" / "generated.h5md").read_bytes())
         sealed[len(sealed) // 2] ^= 1
         (cls.folder / "flipped.h5md").write_bytes(sealed)

@@ -92,6 +92,11 @@ class Commands(unittest.TestCase):
         for name, samples, ranks in (("few", 150, 1), ("many", 1000, 3)):
             self.ask("generate", self.case / "model.h5", "--samples", samples, "--out",
                      self.folder / f"{name}.h5md", "--seed", 3, ranks=ranks)
+        with h5py.File(self.folder / "few.h5md", "r") as file:
+            known = dict(file["parameters"].attrs)
+            for key in ("model", "seed", "ranks", "host_type", "libraries", "mpi", "kernel"):
+                self.assertIn(key, known)
+            self.assertRegex(known["model_xxh64"], "^[0-9a-f]{16}$")
         few, many = (program.data_sets(self.folder / f"{name}.h5md") for name in ("few", "many"))
         position = "particles/all/position/value"
         self.assertEqual(len(many[position]), 1000)

@@ -349,7 +349,8 @@ class Contents(Runs):
                 for column in columns:
                     self.assertEqual(file[f"observables/{column}/value"].shape, (len(value),))
                 known = dict(file["parameters"].attrs)
-                for key in ("deck", "seed", "ranks", "host_type", "libraries", "program_revision"):
+                for key in ("deck", "seed", "ranks", "host_type", "libraries", "mpi", "kernel",
+                            "program_revision"):
                     self.assertIn(key, known)
         try:
             import MDAnalysis
@@ -374,6 +375,23 @@ class Contents(Runs):
             found = program.metrics(out)["a"]
             self.assertGreater(found["w2_sliced_floor"]["value"], 0.0)
             self.assertNotIn("mean_r_replicas", found)
+
+    def test_other_samples_under_the_same_name_are_another_deck(self):
+        random = np.random.default_rng(3)
+        np.save(self.folder / "own.npy", random.standard_normal((60, 4)))
+        deck = write_deck(self.folder, program.DECK.replace(
+            "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
+            'sampler = "file"; file = "own.npy";'), "own.cfg")
+        line = ("run", deck, "--out", self.out(), "--case", "a", "--stage", "sample")
+        self.assertEqual(boltzmap(*line).returncode, 0)
+        self.assertIn("finished already", boltzmap(*line, ranks=2).stdout)
+        np.save(self.folder / "own.npy", random.standard_normal((60, 4)))
+        before = snapshot(self.out())
+        done = boltzmap(*line)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertEqual(before, snapshot(self.out()))
+        self.assertEqual(boltzmap(*line, "--force").returncode, 0)
+        self.assertNotEqual(before["a/reference.h5md"], snapshot(self.out())["a/reference.h5md"])
 
     def test_a_few_samples_of_ones_own_are_enough_without_floors(self):
         np.save(self.folder / "few.npy", np.random.default_rng(2).standard_normal((12, 4)))

@@ -52,7 +52,7 @@ bm_status_t bm_stage_path(const bm_experiment_t *experiment, const bm_deck_case_
 bm_status_t bm_stage_record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case, char **path);
 
-/* Fingerprint of the outcome of a stage of a case. */
+/* Fingerprint of the outcome of a stage of a case: the deck's values, and the content of reference.file. */
 uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_t *stage,
                               const bm_deck_case_t *deck_case);
 

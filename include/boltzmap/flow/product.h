@@ -29,6 +29,9 @@ typedef struct {
   bm_real_t *c; /* [rows][n] */
 } bm_product_t;
 
+/* The kernels of this build, which bits of results depend on, as "512-bit vectors of float32". */
+const char *bm_product_kernel(void);
+
 /* `scratch` has room for k·n items. */
 void bm_product(const bm_product_t *product, bm_real_t *scratch);
 
