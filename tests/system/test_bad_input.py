@@ -94,7 +94,9 @@ COMMANDS = (
     (USAGE, ["rnu"], "rnu"),
     (USAGE, ["run"], "DECK"),
     (USAGE, ["run", "F/good.cfg", "more"], "more"),
-    (USAGE, ["run", "F/good.cfg", "--ste", "a=1"], "--ste"),
+    (USAGE, ["run", "F/good.cfg", "--ste", "a=1"], "--ste", "--set"),
+    (USAGE, ["run", "F/good.cfg", "--reset-all=3"], "--reset-all", "run --help"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--subsamples=3"], "--subsample"),
     (USAGE, ["run", "F/good.cfg", "--set"], "--set"),
     (USAGE, ["run", "F/good.cfg", "--set", "epochs"], "epochs"),
     (USAGE, ["run", "F/good.cfg", "--stage", "smaple"], "smaple"),
@@ -151,7 +153,7 @@ COMMANDS = (
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
 )
-ON_RANKS = (0, 1, 10, 14, 18, 19, 33, 35, 43, 52, 53)  # rows of COMMANDS also run on three ranks
+ON_RANKS = (0, 1, 12, 16, 20, 21, 35, 37, 45, 54, 55)  # rows of COMMANDS also run on three ranks
 
 
 class BadInput(unittest.TestCase):
