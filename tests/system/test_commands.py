@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,19 @@ class Commands(unittest.TestCase):
         second = self.ask("check", again)
         values = [line.split("#")[0].rstrip() for line in first.splitlines()]
         self.assertEqual(values, [line.split("#")[0].rstrip() for line in second.splitlines()])
+
+    def test_estimates_count_the_exact_distance_and_the_users_samples(self):
+        def megabytes(*changes):
+            line = self.ask("check", *changes).splitlines()[-1]
+            return [int(number) for number in re.findall(r"(\d+) MB", line)]
+
+        exact = ("--set", "evaluate.exact_subsample=20000", "--set", "reference.samples=20000",
+                 "--set", "generate.samples=20000")
+        self.assertGreater(megabytes(self.deck, *exact)[0], 3200)
+        own = program.write_deck(self.folder, program.DECK.replace(
+            "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
+            f'sampler = "file"; file = "{self.case / "reference.h5md"}";'), "own.cfg")
+        self.assertEqual(len(megabytes(own)), 2)
 
     def test_output_that_does_not_arrive_is_an_error(self):
         model, reference = self.case / "model.h5", self.case / "reference.h5md"

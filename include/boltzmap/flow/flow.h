@@ -56,6 +56,8 @@ void bm_flow_initialise(bm_flow_t *flow, uint64_t seed);
 /* Room for batches of at most `rows` rows in at most `shards` shards. */
 bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
                                      bm_flow_workspace_t **out);
+/* Bytes that it takes, about. */
+double bm_flow_workspace_bytes(const bm_flow_t *flow, size_t rows, size_t shards);
 void bm_flow_workspace_destroy(bm_flow_workspace_t **workspace);
 
 /* y = F(x) and log|det J_F(x)|. y may be x. */
