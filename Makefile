@@ -72,7 +72,7 @@ help:
 	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
-	@echo "make setup      install what is missing (Debian, Ubuntu); all of the above but the checks do it too"
+	@echo "make setup      install what is missing (Debian, Ubuntu); the first build does it too, unless SETUP=no"
 	@echo "make install    to \$$(DESTDIR)\$$(prefix); make dist: a source archive of HEAD; make clean"
 	@echo "make print-VAR  show a variable"
 	@echo "variables       NP=$(strip $(NP)) ranks, ARCH=$(strip $(ARCH)), SETUP=yes|no, BUILD=$(BUILD), OUT=$(OUT),"

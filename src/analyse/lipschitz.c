@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/base/order.h"
 #include "boltzmap/base/random.h"
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
 
 #define BM_STARTS BM_MAP_CHUNK /* points that ascend together: one chunk */
 #define BM_ASCENT_STEPS 100    /* proposals of each */
@@ -18,10 +20,11 @@
 
 bm_status_t bm_singular_range(size_t d, double *matrix, double *largest, double *smallest)
 {
-  double values[256];
-  double superdiagonal[256];
-  if (d > 256) {
-    return BM_FAIL(BM_ERR_DATA, "Lipschitz constants: dimension %zu is above 256", d);
+  double values[BM_LIPSCHITZ_DIMENSION_MAX];
+  double superdiagonal[BM_LIPSCHITZ_DIMENSION_MAX];
+  if (d > BM_LIPSCHITZ_DIMENSION_MAX) {
+    return BM_FAIL(BM_ERR_DATA, "Lipschitz constants: dimension %zu is above %d", d,
+                   BM_LIPSCHITZ_DIMENSION_MAX);
   }
   lapack_int n = (lapack_int)d;
   lapack_int info = LAPACKE_dgesvd(LAPACK_ROW_MAJOR, 'N', 'N', n, n, matrix, n, values, NULL, n,
@@ -34,12 +37,13 @@ bm_status_t bm_singular_range(size_t d, double *matrix, double *largest, double 
   return BM_OK;
 }
 
-/* Singular values at n base points that start at a chunk boundary. */
+/* Singular values at n base points that start at a chunk boundary. Looks for stop requests. */
 static bm_status_t measure(bm_map_t *map, size_t n, const double *base, double *jacobian,
                            double *largest, double *inverse)
 {
   size_t d = bm_map_dimension(map);
-  bm_map_jacobian(map, n, base, jacobian);
+  BM_TRY(bm_stop_poll());
+  BM_TRY(bm_map_jacobian(map, n, base, jacobian));
   for (size_t i = 0; i < n; i++) {
     double smallest;
     BM_TRY(bm_singular_range(d, jacobian + i * d * d, &largest[i], &smallest));
@@ -50,7 +54,7 @@ static bm_status_t measure(bm_map_t *map, size_t n, const double *base, double *
 
 /* The generator's base points of all ranks' chunks; zeros for other ranks' rows. */
 static bm_status_t measure_own(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
-                               double *largest, double *inverse)
+                               bm_log_t *log, double *values /* [2][n] */)
 {
   size_t d = bm_map_dimension(map);
   bm_range_t own = bm_map_partition(n, context->size, context->rank);
@@ -61,7 +65,8 @@ static bm_status_t measure_own(const bm_context_t *context, bm_map_t *map, uint6
     size_t first = own.first + done;
     size_t rows = own.count - done < BM_MAP_CHUNK ? own.count - done : BM_MAP_CHUNK;
     bm_generate_base(seed, first, rows, d, work);
-    status = measure(map, rows, work, work + BM_MAP_CHUNK * d, largest + first, inverse + first);
+    status = measure(map, rows, work, work + BM_MAP_CHUNK * d, values + first, values + n + first);
+    bm_log_progress(log, (double)(done + rows) * context->size, NULL);
   }
   bm_free(work);
   return status;
@@ -147,7 +152,7 @@ static bm_status_t choose_starts(uint64_t seed, size_t n, const double *values, 
   bm_free(ranked);
   ascent->ball = 0.0;
   for (size_t i = 0; i < n; i++) {
-    double point[256];
+    double point[BM_LIPSCHITZ_DIMENSION_MAX];
     bm_generate_base(seed, i, 1, ascent->d, point);
     double distance = radius(ascent->d, point);
     ascent->ball = distance > ascent->ball ? distance : ascent->ball;
@@ -179,13 +184,6 @@ static bm_status_t ascend(bm_map_t *map, uint64_t seed, size_t n, const double *
   return status;
 }
 
-static int ascending(const void *a, const void *b)
-{
-  double x = *(const double *)a;
-  double y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* From all points' values to the result; the two ascents go to two ranks where there are two. */
 static bm_status_t summarise(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
                              double *largest, const double *inverse, bm_lipschitz_t *result)
@@ -209,7 +207,7 @@ static bm_status_t summarise(const bm_context_t *context, bm_map_t *map, uint64_
       result->inverse_max_sampled = inverse[i];
     }
   }
-  qsort(largest, n, sizeof *largest, ascending);
+  qsort(largest, n, sizeof *largest, bm_order_ascending);
   result->max_sampled = largest[n - 1];
   result->p99 = largest[(size_t)ceil(0.99 * (double)n) - 1];
   return BM_OK;
@@ -221,7 +219,7 @@ bm_status_t bm_lipschitz(const bm_context_t *context, bm_map_t *map, uint64_t se
   double *values = NULL;
   BM_TRY_AGREE(context, BM_ALLOC(2 * n, &values));
   bm_log_progress_start(log, "Lipschitz constants", (double)n, "points");
-  bm_status_t status = bm_agree(context, measure_own(context, map, seed, n, values, values + n));
+  bm_status_t status = bm_agree(context, measure_own(context, map, seed, n, log, values));
   /* Every point has one owner and zeros elsewhere: this sum has no rounding. */
   if (status == BM_OK) {
     status = bm_context_mpi_status(

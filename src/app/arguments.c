@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/base/nearest.h"
 
 typedef struct {
   const bm_option_t *option;
@@ -41,8 +42,27 @@ static const bm_option_t *find_option(const bm_command_t *command, const char *n
   return NULL;
 }
 
-static bm_status_t unknown_option(const bm_command_t *command, const char *text)
+static const char *nearest_option(const bm_command_t *command, const char *text, size_t length)
 {
+  size_t best = bm_nearest_limit(length) + 1;
+  const char *nearest = NULL;
+  for (const bm_option_t *option = command->options; option->name != NULL; option++) {
+    size_t edits = bm_nearest_edits(text, length, option->name);
+    if (edits < best) {
+      best = edits;
+      nearest = option->name;
+    }
+  }
+  return nearest;
+}
+
+static bm_status_t unknown_option(const bm_command_t *command, const char *text, size_t length)
+{
+  const char *nearest = nearest_option(command, text, length);
+  if (nearest != NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "%s: unknown option '%s'; did you mean %s?", command->name, text,
+                   nearest);
+  }
   return BM_FAIL(BM_ERR_USAGE, "%s: unknown option '%s'; see boltzmap %s --help", command->name,
                  text, command->name);
 }
@@ -56,7 +76,7 @@ static bm_status_t take_option(bm_arguments_t *self, int count, char *const *tex
   const bm_option_t *option = find_option(self->command, text, length);
   *taken = 1;
   if (option == NULL) {
-    return unknown_option(self->command, text);
+    return unknown_option(self->command, text, length);
   }
   const char *value = equals != NULL ? equals + 1 : NULL;
   if (option->value == NULL && value != NULL) {

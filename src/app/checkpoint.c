@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
@@ -12,7 +11,6 @@
 #include "boltzmap/io/state.h"
 #include "boltzmap/parallel/agree.h"
 
-#define BM_KIND "checkpoint"
 #define BM_KEPT 2
 #define BM_LISTED_MAX 64
 
@@ -63,74 +61,71 @@ static bm_status_t path_of(const bm_experiment_t *experiment, const bm_deck_case
   return bm_stage_path(experiment, deck_case, name, path);
 }
 
-/* Remove all but the newest `kept`. */
+static bm_status_t remove_step(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                               int64_t step)
+{
+  char *path = NULL;
+  BM_TRY(path_of(experiment, deck_case, step, &path));
+  bm_status_t status = bm_file_remove(path);
+  bm_free(path);
+  return status;
+}
+
+/* Remove all but the one just written and the one before it. Later steps are of a training that this one
+ * took the place of, or damaged. */
 static bm_status_t prune(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                         size_t kept)
+                         int64_t written)
 {
   list_t list;
+  size_t kept = 0;
   BM_TRY(list_checkpoints(experiment, deck_case, &list));
-  for (size_t i = kept; i < list.count; i++) {
-    char *path;
-    BM_TRY(path_of(experiment, deck_case, list.step[i], &path));
-    unlink(path);
-    bm_free(path);
+  for (size_t i = 0; i < list.count; i++) {
+    if (list.step[i] <= written && kept < BM_KEPT) {
+      kept++;
+    } else {
+      BM_TRY(remove_step(experiment, deck_case, list.step[i]));
+    }
   }
   return BM_OK;
 }
 
 bm_status_t bm_checkpoint_remove(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
 {
-  return prune(experiment, deck_case, 0);
+  list_t list;
+  BM_TRY(list_checkpoints(experiment, deck_case, &list));
+  for (size_t i = 0; i < list.count; i++) {
+    BM_TRY(remove_step(experiment, deck_case, list.step[i]));
+  }
+  return BM_OK;
 }
 
 static bm_status_t put_header(const bm_experiment_t *experiment, uint64_t fingerprint,
                               double seconds, bm_state_t *state)
 {
-  char text[17];
-  snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
-  BM_TRY(bm_state_put_string(state, "fingerprint", text));
-  BM_TRY(bm_state_put_doubles(state, "seconds", 1, &seconds));
-  for (size_t i = 0; i < experiment->provenance_count; i++) {
-    char name[96];
-    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
-    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
-  }
-  return BM_OK;
+  BM_TRY(bm_experiment_put_origin(experiment, fingerprint, state));
+  return bm_state_put_doubles(state, "seconds", 1, &seconds);
 }
 
-/* Rank 0's part: everything but the trainer's state is put in, the file written. */
+/* Rank 0's part. */
 static bm_status_t write_state(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                               int64_t step, const bm_state_t *state)
+                               const bm_checkpoint_t *what, bm_state_t *state)
 {
   char *path = NULL;
-  BM_TRY(path_of(experiment, deck_case, step, &path));
+  BM_TRY(put_header(experiment, what->fingerprint, what->seconds, state));
+  BM_TRY(path_of(experiment, deck_case, what->step, &path));
   bm_status_t status = bm_state_write(state, path);
   bm_free(path);
   BM_TRY(status);
-  return prune(experiment, deck_case, BM_KEPT);
+  return prune(experiment, deck_case, what->step);
 }
 
 bm_status_t bm_checkpoint_write(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                                uint64_t fingerprint, bm_trainer_t *trainer, double seconds)
+                                const bm_checkpoint_t *what, bm_state_t *state)
 {
-  const int root = bm_context_is_root(experiment->context);
-  bm_state_t *state = NULL;
-  bm_status_t status = BM_OK;
-  if (root) {
-    status = bm_state_create(BM_KIND, &state);
-    if (status == BM_OK) {
-      status = put_header(experiment, fingerprint, seconds, state);
-    }
-  }
-  status = bm_agree(experiment->context, status);
-  if (status == BM_OK) {
-    status = bm_trainer_save(trainer, state);
-  }
-  if (status == BM_OK && root) {
-    status = write_state(experiment, deck_case, bm_trainer_step(trainer), state);
-  }
-  bm_state_destroy(&state);
-  return bm_agree(experiment->context, status);
+  const bm_context_t *context = experiment->context;
+  return bm_agree(context, bm_context_is_root(context)
+                               ? write_state(experiment, deck_case, what, state)
+                               : BM_OK);
 }
 
 static bm_status_t fingerprint_of(const bm_state_t *state, uint64_t *fingerprint)
@@ -144,7 +139,7 @@ static bm_status_t fingerprint_of(const bm_state_t *state, uint64_t *fingerprint
 bm_status_t bm_checkpoint_fingerprint(const char *file, uint64_t *fingerprint)
 {
   bm_state_t *state = NULL;
-  BM_TRY(bm_state_read(file, BM_KIND, &state));
+  BM_TRY(bm_state_read(file, BM_CHECKPOINT_KIND, &state));
   bm_status_t status = fingerprint_of(state, fingerprint);
   bm_state_destroy(&state);
   return status;
@@ -172,35 +167,34 @@ static bm_status_t choose(const bm_experiment_t *experiment, const bm_deck_case_
   return bm_string_copy("", path);
 }
 
-static bm_status_t restore_from(const bm_context_t *context, const char *path, uint64_t fingerprint,
-                                bm_trainer_t *trainer, double *seconds)
+static bm_status_t read_from(const bm_context_t *context, const char *path, uint64_t fingerprint,
+                             double *seconds, bm_state_t **state)
 {
-  bm_state_t *state = NULL;
   uint64_t found = 0;
-  BM_TRY(bm_state_read_all(context, path, BM_KIND, &state));
-  bm_status_t status = fingerprint_of(state, &found);
+  BM_TRY(bm_state_read_all(context, path, BM_CHECKPOINT_KIND, state));
+  bm_status_t status = fingerprint_of(*state, &found);
   if (status == BM_OK && found != fingerprint) {
     status = BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case", path);
   }
   if (status == BM_OK) {
-    status = bm_state_get_doubles(state, "seconds", 1, seconds);
+    status = bm_state_get_doubles(*state, "seconds", 1, seconds);
   }
   status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = bm_trainer_restore(trainer, state);
+  if (status != BM_OK) {
+    bm_state_destroy(state);
   }
-  bm_state_destroy(&state);
   return status;
 }
 
-bm_status_t bm_checkpoint_restore(const bm_experiment_t *experiment,
-                                  const bm_deck_case_t *deck_case, uint64_t fingerprint,
-                                  const char *file, bm_trainer_t *trainer, double *seconds)
+bm_status_t bm_checkpoint_read(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                               uint64_t fingerprint, const char *file, double *seconds,
+                               bm_state_t **state)
 {
   const bm_context_t *context = experiment->context;
   char *path = NULL;
   bm_status_t status = BM_OK;
   *seconds = 0.0;
+  *state = NULL;
   if (bm_context_is_root(context)) {
     status = file != NULL ? bm_string_copy(file, &path)
                           : choose(experiment, deck_case, fingerprint, &path);
@@ -208,7 +202,7 @@ bm_status_t bm_checkpoint_restore(const bm_experiment_t *experiment,
   BM_TRY_AGREE(context, status);
   BM_TRY(bm_broadcast_string(context, &path));
   if (path[0] != '\0') {
-    status = restore_from(context, path, fingerprint, trainer, seconds);
+    status = read_from(context, path, fingerprint, seconds, state);
     if (status == BM_OK) {
       bm_log_info(experiment->log, "  going on from %s", path);
     }

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "boltzmap/analyse/lipschitz.h"
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/log.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/flop_rate.h"
 #include "boltzmap/train/trainer.h"
@@ -20,88 +22,127 @@ static const bm_option_t options[] = {
     {NULL, NULL, NULL},
 };
 
-/* What a case needs. */
+/* What a case is like. */
 typedef struct {
-  double training_s, generation_s, rank_bytes, disk_bytes;
-  size_t parameters;
-} needs_t;
-
-static bm_status_t sizes_of(const bm_deck_case_t *deck_case, bm_flow_shape_t *shape, double *rows,
-                            double *particles)
-{
-  bm_potential_t *potential = NULL;
-  BM_TRY(bm_potential_create(deck_case, &potential));
-  bm_status_t status =
-      bm_experiment_flow_shape(deck_case, bm_potential_dimension(potential), shape);
-  *particles = (double)bm_potential_layout(potential)->particles;
-  *rows = bm_deck_has(deck_case, "reference.samples")
-              ? (double)bm_deck_int(deck_case, "reference.samples")
-              : NAN;
-  bm_potential_destroy(&potential);
-  return status;
-}
-
-static bm_status_t estimate(const bm_context_t *context, const bm_deck_case_t *deck_case,
-                            needs_t *needs)
-{
   bm_flow_shape_t shape;
   bm_trainer_settings_t trainer;
-  double rows = NAN;
-  double particles = NAN;
-  double rate;
+  bm_evaluate_settings_t evaluate;
+  double particles, reference, generated; /* configurations of each set */
+  double parameters, workspace_bytes;
+} case_t;
+
+/* What it needs. */
+typedef struct {
+  double training_s, generation_s, rank_bytes, disk_bytes;
+} needs_t;
+
+static bm_status_t describe_flow(case_t *found)
+{
   bm_flow_t *flow = NULL;
-  bm_evaluate_settings_t evaluate = bm_experiment_evaluate(deck_case);
-  BM_TRY_AGREE(context, sizes_of(deck_case, &shape, &rows, &particles));
-  BM_TRY_AGREE(context, bm_trainer_settings(deck_case, &trainer));
-  BM_TRY_AGREE(context, bm_flow_create(&shape, &flow));
-  needs->parameters = bm_flow_parameter_count(flow);
+  BM_TRY(bm_flow_create(&found->shape, &flow));
+  found->parameters = (double)bm_flow_parameter_count(flow);
+  found->workspace_bytes =
+      bm_flow_workspace_bytes(flow, (size_t)found->trainer.batch, (size_t)found->trainer.shards);
   bm_flow_destroy(&flow);
-  BM_TRY(bm_flop_sgemm_rate(context, &shape, (size_t)(trainer.batch / trainer.shards), &rate));
-  double flops = bm_flop_training_per_sample(&shape);
-  double train_rows = rows * (1.0 - trainer.validation_fraction);
-  double generated = (double)bm_deck_int(deck_case, "generate.samples");
-  needs->training_s = train_rows * (double)trainer.epochs * flops / (BM_TRAINING_SHARE * rate);
-  needs->generation_s =
-      (generated + (double)evaluate.average_samples) * flops / 3.0 / (BM_TRAINING_SHARE * rate);
-  /* parameters, their best, moments, gradients of the nodes; the rows and the evaluation's columns */
-  double d = (double)shape.d;
-  double sets = 2.0 * (double)evaluate.floor_pairs + 4.0;
-  needs->rank_bytes = 9.0 * sizeof(bm_real_t) * (double)needs->parameters +
-                      sets * 8.0 * d * fmax(rows, generated) +
-                      8.0 * 8.0 * (double)evaluate.average_samples;
-  needs->disk_bytes = (rows + generated) * (particles * 24.0 + 40.0) +
-                      9.0 * sizeof(bm_real_t) * (double)needs->parameters;
   return BM_OK;
 }
 
-static const char *duration(double seconds, char text[32])
+static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
 {
-  if (!(seconds < 1e9)) {
-    snprintf(text, 32, "unknown");
-  } else if (seconds < 100.0) {
-    snprintf(text, 32, "%.0f s", ceil(seconds));
-  } else if (seconds < 6000.0) {
-    snprintf(text, 32, "%.0f min", ceil(seconds / 60.0));
-  } else {
-    snprintf(text, 32, "%.1f h", seconds / 3600.0);
+  bm_potential_t *potential = NULL;
+  BM_TRY(bm_potential_create(deck_case, &potential));
+  const size_t d = bm_potential_dimension(potential);
+  found->particles = (double)bm_potential_layout(potential)->particles;
+  bm_potential_destroy(&potential);
+  BM_TRY(bm_experiment_flow_shape(deck_case, d, &found->shape));
+  BM_TRY(bm_trainer_settings(deck_case, &found->trainer));
+  found->evaluate = bm_experiment_evaluate(deck_case);
+  found->generated = (double)bm_deck_int(deck_case, "generate.samples");
+  return describe_flow(found);
+}
+
+/* Samples of the reference: those of the deck, or of the user's file, which has to be good. */
+static bm_status_t count_reference(const bm_context_t *context, const bm_deck_case_t *deck_case,
+                                   case_t *found)
+{
+  bm_samples_t *samples = NULL;
+  if (bm_deck_has(deck_case, "reference.samples")) {
+    found->reference = (double)bm_deck_int(deck_case, "reference.samples");
+    return BM_OK;
   }
-  return text;
+  BM_TRY(bm_stage_read_file(context, deck_case, found->shape.d, &samples));
+  found->reference = (double)samples->n;
+  bm_samples_destroy(&samples);
+  return BM_OK;
+}
+
+/* On rank 0, which has the most: the rows as read and as standardised, parameters, best ones, gradients of
+ * nodes and those received, its share of the moments, and the checkpoint with its image. */
+static double training_bytes(const case_t *found, int ranks)
+{
+  const double real = sizeof(bm_real_t);
+  return found->reference * (double)found->shape.d * (8.0 + real) + found->workspace_bytes +
+         real * found->parameters * (14.0 + 2.0 / ranks);
+}
+
+/* The two sets, those that are compared, the floors' sets, costs of the exact distance, Jacobians of three
+ * chunks, and the columns of averages. */
+static double evaluation_bytes(const case_t *found)
+{
+  const bm_evaluate_settings_t *evaluate = &found->evaluate;
+  const double d = (double)found->shape.d;
+  double most = evaluate->distance_samples > 0 ? (double)evaluate->distance_samples : INFINITY;
+  double compared = fmin(found->reference, most) + fmin(found->generated, most);
+  double exact = fmin((double)evaluate->comparison.exact_points, compared / 2.0);
+  int jacobians = evaluate->lipschitz_points > 0 && found->shape.d <= BM_LIPSCHITZ_DIMENSION_MAX;
+  return 8.0 *
+         (d * (found->reference + found->generated) +
+          d * compared * (1.0 + (double)evaluate->floor_pairs) + exact * exact +
+          (jacobians ? 3.0 * BM_MAP_CHUNK * d * d : 0.0) + 8.0 * (double)evaluate->average_samples);
+}
+
+static double disk_bytes(const case_t *found)
+{
+  const double frame = found->particles * 24.0 + 16.0;
+  return (found->reference + found->generated) * (frame + 24.0) +
+         (double)found->evaluate.trajectory_frames * frame +
+         9.0 * sizeof(bm_real_t) * found->parameters; /* model and two checkpoints */
+}
+
+static bm_status_t estimate(const bm_context_t *context, const case_t *found, needs_t *needs)
+{
+  const bm_trainer_settings_t *trainer = &found->trainer;
+  double rate;
+  BM_TRY(bm_flop_sgemm_rate(context, &found->shape, (size_t)(trainer->batch / trainer->shards),
+                            &rate));
+  rate *= BM_TRAINING_SHARE;
+  double rows = found->reference * (1.0 - trainer->validation_fraction) * (double)trainer->epochs;
+  double made = found->generated + (double)found->evaluate.average_samples;
+  *needs =
+      (needs_t){.training_s = rows * bm_flop_training_per_sample(&found->shape) / rate,
+                .generation_s = made * bm_flop_generation_per_sample(&found->shape) / rate,
+                .rank_bytes = fmax(training_bytes(found, context->size), evaluation_bytes(found)),
+                .disk_bytes = disk_bytes(found)};
+  return BM_OK;
 }
 
 static bm_status_t print_needs(const bm_context_t *context, const bm_deck_t *deck)
 {
   for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
     const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
+    case_t found;
     needs_t needs;
-    char training[32];
-    char generation[32];
-    BM_TRY(estimate(context, deck_case, &needs));
+    char training[BM_DURATION_MAX];
+    char generation[BM_DURATION_MAX];
+    BM_TRY_AGREE(context, describe(deck_case, &found));
+    BM_TRY(count_reference(context, deck_case, &found));
+    BM_TRY(estimate(context, &found, &needs));
     if (bm_context_is_root(context)) {
-      printf("# %s: %zu parameters; on %d rank%s of this machine about %s of training and %s of "
+      printf("# %s: %.0f parameters; on %d rank%s of this machine about %s of training and %s of "
              "generation; %.0f MB a rank, %.0f MB on disk\n",
-             bm_deck_case_name(deck_case), needs.parameters, context->size,
-             context->size == 1 ? "" : "s", duration(needs.training_s, training),
-             duration(needs.generation_s, generation), needs.rank_bytes / 1e6,
+             bm_deck_case_name(deck_case), found.parameters, context->size,
+             context->size == 1 ? "" : "s", bm_log_duration(needs.training_s, training),
+             bm_log_duration(needs.generation_s, generation), needs.rank_bytes / 1e6,
              needs.disk_bytes / 1e6);
     }
   }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "boltzmap/app/commands.h"
+#include "boltzmap/app/origin.h"
 #include "boltzmap/base/memory.h"
-#include "boltzmap/base/version.h"
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/parallel/agree.h"
@@ -45,9 +45,14 @@ static bm_status_t write_densities(const bm_context_t *context, const bm_map_t *
 {
   const bm_layout_t *layout = bm_map_layout(map);
   const bm_observable_t observable = {"log_density", "1", density + samples->rows.first};
-  const bm_provenance_t provenance[] = {{"model", bm_arguments_positional(arguments, 0)},
-                                        {"configurations", bm_arguments_value(arguments, "--in")},
-                                        {"libraries", bm_library_versions()}};
+  const char *model = bm_arguments_positional(arguments, 0);
+  bm_origin_t origin = {.count = 0};
+  char hash[17];
+  BM_TRY(bm_origin_hash(context, model, hash));
+  bm_origin_add(&origin, "model", model);
+  bm_origin_add(&origin, "model_xxh64", hash);
+  bm_origin_add(&origin, "configurations", bm_arguments_value(arguments, "--in"));
+  bm_origin_add_machine(&origin, context);
   bm_samples_content_t content = {.particles = layout->particles,
                                   .dimensions = layout->dimensions,
                                   .length_unit = "nm",
@@ -55,8 +60,8 @@ static bm_status_t write_densities(const bm_context_t *context, const bm_map_t *
                                   .time_stride_ps = 1.0,
                                   .observables = &observable,
                                   .observable_count = 1,
-                                  .provenance = provenance,
-                                  .provenance_count = sizeof provenance / sizeof provenance[0]};
+                                  .provenance = origin.rows,
+                                  .provenance_count = origin.count};
   return bm_samples_write(context, bm_arguments_value(arguments, "--out"), samples, &content);
 }
 
@@ -98,6 +103,7 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   if (in == NULL) {
     return BM_FAIL(BM_ERR_USAGE, "density: --in FILE is needed");
   }
+  BM_TRY(bm_command_check_out("density", bm_arguments_value(arguments, "--out")));
   BM_TRY(bm_generate_load(context, bm_arguments_positional(arguments, 0), &map));
   bm_samples_selection_t selection = {.dataset = bm_arguments_value(arguments, "--dataset")};
   bm_status_t status = bm_samples_read(context, in, &selection, &samples);

@@ -72,7 +72,7 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
   BM_TRY(bm_arguments_int(arguments, "--repeats", 1, 1000000, 1, &repeats));
   BM_TRY(bm_arguments_int(arguments, "--projections", 1, 100000000, 1000, &projections));
   BM_TRY(bm_arguments_int(arguments, "--seed", 0, INT64_MAX, 1, &seed));
-  BM_TRY(bm_arguments_real(arguments, "--period", 1e-300, 1e300, 0.0, &request->settings.period));
+  BM_TRY(bm_arguments_real(arguments, "--period", 1e-100, 1e100, 0.0, &request->settings.period));
   if (repeats > 1 && subsample == 0) {
     return BM_FAIL(BM_ERR_USAGE,
                    "--repeats needs --subsample: the same points give the same result");
@@ -104,19 +104,14 @@ static bm_status_t fill_json(const char *kind, const bm_distance_result_t *resul
 
 static bm_status_t print_json(const char *kind, const bm_distance_result_t *result, double seconds)
 {
-  char *text = NULL;
   bm_json_t *line = bm_json_object();
   if (line == NULL) {
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: result");
   }
   bm_status_t status = fill_json(kind, result, seconds, line);
   if (status == BM_OK) {
-    status = bm_json_print(line, 1, &text);
+    status = bm_json_say(line);
   }
-  if (status == BM_OK) {
-    printf("%s\n", text);
-  }
-  bm_free(text);
   bm_json_destroy(&line);
   return status;
 }

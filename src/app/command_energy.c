@@ -1,7 +1,5 @@
 /* boltzmap energy: energies, and forces, of given configurations; one JSON line a frame. */
 
-#include <stdio.h>
-
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/base/json.h"
@@ -38,19 +36,14 @@ static bm_status_t fill_line(bm_json_t *line, size_t frame, double energy, size_
 
 static bm_status_t print_line(size_t frame, double energy, size_t d, const double *gradient)
 {
-  char *text = NULL;
   bm_json_t *line = bm_json_object();
   if (line == NULL) {
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: energies");
   }
   bm_status_t status = fill_line(line, frame, energy, d, gradient);
   if (status == BM_OK) {
-    status = bm_json_print(line, 1, &text);
+    status = bm_json_say(line);
   }
-  if (status == BM_OK) {
-    printf("%s\n", text);
-  }
-  bm_free(text);
   bm_json_destroy(&line);
   return status;
 }

@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "boltzmap/app/commands.h"
-#include "boltzmap/base/version.h"
+#include "boltzmap/app/origin.h"
 #include "boltzmap/generate/generator.h"
+#include "boltzmap/parallel/agree.h"
 
 static const bm_option_t options[] = {
     {"--samples", "N", "how many; needed"},
@@ -26,15 +27,21 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   }
   bm_map_t *map = NULL;
   bm_log_t *log = NULL;
-  BM_TRY(bm_generate_load(context, model, &map));
+  bm_origin_t origin = {.count = 0};
   char seed_text[32];
+  char hash[17];
+  BM_TRY(bm_command_check_out("generate", out));
+  BM_TRY(bm_origin_hash(context, model, hash));
+  BM_TRY(bm_generate_load(context, model, &map));
   snprintf(seed_text, sizeof seed_text, "%lld", (long long)seed);
-  const bm_provenance_t provenance[] = {
-      {"model", model}, {"seed", seed_text}, {"libraries", bm_library_versions()}};
-  bm_status_t status = bm_log_create(context, NULL, 0, &log);
+  bm_origin_add(&origin, "model", model);
+  bm_origin_add(&origin, "model_xxh64", hash);
+  bm_origin_add(&origin, "seed", seed_text);
+  bm_origin_add_machine(&origin, context);
+  bm_status_t status = bm_agree(context, bm_log_create(context, NULL, &log));
   if (status == BM_OK) {
-    status = bm_generate_file(context, map, (uint64_t)seed, (size_t)samples, NULL, out, provenance,
-                              sizeof provenance / sizeof provenance[0], 0, log);
+    status = bm_generate_file(context, map, (uint64_t)seed, (size_t)samples, NULL, out, origin.rows,
+                              origin.count, 0, log);
   }
   if (status == BM_OK) {
     bm_log_info(log, "%s: %lld samples", out, (long long)samples);

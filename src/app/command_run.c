@@ -6,6 +6,7 @@
 
 #include "boltzmap/app/checkpoint.h"
 #include "boltzmap/app/commands.h"
+#include "boltzmap/app/floors.h"
 #include "boltzmap/app/output.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/parallel/agree.h"
@@ -18,9 +19,9 @@ static const bm_option_t options[] = {
     {"--stage", "LIST", "only these of sample,train,generate,evaluate"},
     {"--case", "NAME", "only this case; may be repeated"},
     {"--restart", "WHAT",
-     "auto (default): go on where a checkpoint is; never: start over; FILE: from "
-     "this checkpoint"},
-    {"--force", NULL, "start over, also in the output folder of another deck"},
+     "auto (default): go on where a checkpoint is; never: start the selected stages and what "
+     "follows from them over, in the selected cases; FILE: from this checkpoint"},
+    {"--force", NULL, "as --restart never, also in the output folder of another deck"},
     {NULL, NULL, NULL},
 };
 
@@ -28,6 +29,7 @@ static const bm_option_t options[] = {
 typedef struct {
   bm_experiment_t *experiment;
   unsigned stages; /* bits of bm_stage_table */
+  int anew;        /* what is selected starts over */
   const char *const *names;
   size_t name_count;
   const char *restart_file;
@@ -42,6 +44,46 @@ static int is_selected(const selection_t *selection, const bm_deck_case_t *deck_
     }
   }
   return selection->name_count == 0;
+}
+
+/* The first selected stage: it and what follows from it starts over, if anything does. */
+static size_t first_stage(const selection_t *selection)
+{
+  size_t s = 0;
+  while ((selection->stages >> s & 1u) == 0) {
+    s++;
+  }
+  return s;
+}
+
+static int starts_over(const selection_t *selection, const bm_deck_case_t *deck_case, size_t s)
+{
+  return selection->anew && is_selected(selection, deck_case) && s >= first_stage(selection);
+}
+
+static int is_asked(const selection_t *selection, const bm_stage_t *stage)
+{
+  size_t s = 0;
+  while (bm_stage_table[s] != stage) {
+    s++;
+  }
+  return (selection->stages >> s & 1u) != 0;
+}
+
+/* Does this run go on from the user's checkpoint in the training of this case? */
+static int restarts(const selection_t *selection, const bm_deck_case_t *deck_case)
+{
+  return selection->restart_file != NULL &&
+         bm_stage_fingerprint(selection->experiment, &bm_stage_train, deck_case) ==
+             selection->restart_fingerprint;
+}
+
+static int is_left_to_do(const selection_t *selection, const bm_deck_case_t *deck_case, size_t s)
+{
+  const bm_stage_t *stage = bm_stage_table[s];
+  return starts_over(selection, deck_case, s) ||
+         (stage == &bm_stage_train && restarts(selection, deck_case)) ||
+         !bm_stage_is_done(selection->experiment, stage, deck_case);
 }
 
 static bm_status_t check_names(const selection_t *selection)
@@ -62,9 +104,7 @@ static bm_status_t check_restart_file(selection_t *selection)
   BM_TRY(bm_checkpoint_fingerprint(selection->restart_file, &selection->restart_fingerprint));
   for (size_t c = 0; c < bm_deck_case_count(experiment->deck); c++) {
     const bm_deck_case_t *deck_case = bm_deck_case(experiment->deck, c);
-    if (is_selected(selection, deck_case) &&
-        bm_stage_fingerprint(experiment, &bm_stage_train, deck_case) ==
-            selection->restart_fingerprint) {
+    if (is_selected(selection, deck_case) && restarts(selection, deck_case)) {
       return BM_OK;
     }
   }
@@ -72,17 +112,16 @@ static bm_status_t check_restart_file(selection_t *selection)
                  selection->restart_file);
 }
 
-static bm_status_t read_restart(const bm_arguments_t *arguments, selection_t *selection,
-                                bm_output_mode_t *mode)
+static bm_status_t read_restart(const bm_arguments_t *arguments, selection_t *selection)
 {
   const bm_context_t *context = selection->experiment->context;
   const char *restart = bm_arguments_value(arguments, "--restart");
-  *mode = BM_OUTPUT_GO_ON;
+  selection->anew = bm_arguments_has(arguments, "--force");
   if (restart == NULL || strcmp(restart, "auto") == 0) {
     return BM_OK;
   }
   if (strcmp(restart, "never") == 0) {
-    *mode = BM_OUTPUT_ANEW;
+    selection->anew = 1;
     return BM_OK;
   }
   selection->restart_file = restart;
@@ -114,26 +153,64 @@ static bm_status_t check_convergence(const bm_experiment_t *experiment,
   return BM_OK;
 }
 
+/* Stages that are not asked for but whose outcome is needed have to be done. */
+static bm_status_t check_stages(const selection_t *selection)
+{
+  const bm_deck_t *deck = selection->experiment->deck;
+  for (size_t c = 0; c < bm_deck_case_count(deck); c++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, c);
+    for (size_t s = 0; is_selected(selection, deck_case) && bm_stage_table[s] != NULL; s++) {
+      int asked = (selection->stages >> s & 1u) != 0;
+      int later = selection->stages >> s > 1u;
+      if (!asked && later && is_left_to_do(selection, deck_case, s)) {
+        return BM_FAIL(BM_ERR_USAGE, "--stage: case '%s' needs stage %s first",
+                       bm_deck_case_name(deck_case), bm_stage_table[s]->name);
+      }
+    }
+  }
+  return BM_OK;
+}
+
+/* The user's own checkpoint may lie among those of the case, and stays. */
+static bm_status_t forget_case(const selection_t *selection, const bm_deck_case_t *deck_case)
+{
+  const bm_experiment_t *experiment = selection->experiment;
+  const size_t first = first_stage(selection);
+  BM_TRY(bm_stage_forget(experiment, deck_case, first));
+  for (size_t s = first; bm_stage_table[s] != NULL; s++) {
+    if (bm_stage_table[s] == &bm_stage_train && !restarts(selection, deck_case)) {
+      return bm_checkpoint_remove(experiment, deck_case);
+    }
+  }
+  return BM_OK;
+}
+
+/* Rank 0's own. The reference of the deck's own system in a folder of its own belongs to no case: it goes
+ * where all cases start over. */
+static bm_status_t forget(const selection_t *selection)
+{
+  const bm_deck_t *deck = selection->experiment->deck;
+  for (size_t c = 0; selection->anew && c < bm_deck_case_count(deck); c++) {
+    if (is_selected(selection, bm_deck_case(deck, c))) {
+      BM_TRY(forget_case(selection, bm_deck_case(deck, c)));
+    }
+  }
+  return selection->anew && selection->name_count == 0 ? forget_case(selection, bm_deck_base(deck))
+                                                       : BM_OK;
+}
+
 /* Run the stages of a case that are asked for and not done. */
 static bm_status_t run_case(const selection_t *selection, const bm_deck_case_t *deck_case,
                             size_t *ran)
 {
   bm_experiment_t *experiment = selection->experiment;
-  int restarts = selection->restart_file != NULL &&
-                 bm_stage_fingerprint(experiment, &bm_stage_train, deck_case) ==
-                     selection->restart_fingerprint;
-  experiment->restart_file = restarts ? selection->restart_file : NULL;
+  int again = restarts(selection, deck_case);
+  experiment->restart_file = again ? selection->restart_file : NULL;
   for (size_t s = 0; bm_stage_table[s] != NULL; s++) {
     const bm_stage_t *stage = bm_stage_table[s];
-    int again = restarts && stage == &bm_stage_train;
-    int done = !again && bm_stage_is_done(experiment, stage, deck_case);
     int asked = (selection->stages >> s & 1u) != 0;
-    int later = selection->stages >> s > 1u;
-    if (!done && !asked && later) {
-      return BM_FAIL(BM_ERR_USAGE, "--stage: case '%s' needs stage %s first",
-                     bm_deck_case_name(deck_case), stage->name);
-    }
-    if (!done && asked) {
+    if (asked &&
+        ((again && stage == &bm_stage_train) || !bm_stage_is_done(experiment, stage, deck_case))) {
       BM_TRY(bm_stop_check(experiment->context));
       BM_TRY(bm_stage_run(experiment, stage, deck_case));
       (*ran)++;
@@ -160,6 +237,9 @@ static bm_status_t run_cases(const selection_t *selection)
       BM_TRY(bm_output_write_results(experiment));
     }
   }
+  if (!bm_output_results_are_current(experiment)) {
+    BM_TRY(bm_output_write_results(experiment));
+  }
   if (ran == 0) {
     bm_log_info(experiment->log, "%s: finished already and left alone; --force starts over",
                 experiment->folder);
@@ -170,46 +250,95 @@ static bm_status_t run_cases(const selection_t *selection)
   return BM_OK;
 }
 
-/* Files that the user brings are read before the output folder is touched. */
-static bm_status_t check_file(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+static bm_status_t check_size(const bm_deck_case_t *deck_case, size_t rows, int floors)
 {
+  if (rows < 2) {
+    return bm_deck_fail(deck_case, "reference.file", "holds fewer than 2 samples");
+  }
+  if (floors && rows < BM_FLOOR_LEAST) {
+    return bm_deck_fail(deck_case, "reference.file",
+                        "holds %zu samples, floors need %d: more samples, or "
+                        "evaluate.floor_pairs=0",
+                        rows, BM_FLOOR_LEAST);
+  }
+  return BM_OK;
+}
+
+/* Files that the user brings are read before the output folder is touched. */
+static bm_status_t check_file(const selection_t *selection, const bm_deck_case_t *deck_case,
+                              int floors)
+{
+  const bm_experiment_t *experiment = selection->experiment;
   bm_potential_t *potential = NULL;
   bm_samples_t *samples = NULL;
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0 ||
-      bm_stage_is_done(experiment, &bm_stage_sample, deck_case)) {
+      !is_left_to_do(selection, deck_case, 0 /* sample */)) {
     return BM_OK;
   }
   BM_TRY_AGREE(experiment->context, bm_potential_create(deck_case, &potential));
   bm_status_t status = bm_stage_read_file(experiment->context, deck_case,
                                           bm_potential_dimension(potential), &samples);
-  if (status == BM_OK && samples->n < 2) {
-    status = bm_deck_fail(deck_case, "reference.file", "holds fewer than 2 samples");
+  if (status == BM_OK) {
+    status = check_size(deck_case, samples->n, floors);
   }
   bm_samples_destroy(&samples);
   bm_potential_destroy(&potential);
   return bm_agree(experiment->context, status);
 }
 
-static bm_status_t check_files(const selection_t *selection)
+/* Is the reference of the deck's own system that of a case which has it, or is checked for its own sake? */
+static int shares_target(const selection_t *selection)
 {
-  const bm_deck_t *deck = selection->experiment->deck;
+  const bm_experiment_t *experiment = selection->experiment;
+  const bm_deck_t *deck = experiment->deck;
+  uint64_t wanted = bm_stage_fingerprint(experiment, &bm_stage_sample, bm_deck_base(deck));
   for (size_t c = 0; c < bm_deck_case_count(deck); c++) {
-    if (is_selected(selection, bm_deck_case(deck, c))) {
-      BM_TRY(check_file(selection->experiment, bm_deck_case(deck, c)));
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, c);
+    if (bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case) == wanted &&
+        (is_selected(selection, deck_case) ||
+         bm_stage_is_done(experiment, &bm_stage_sample, deck_case))) {
+      return 1;
     }
   }
-  return BM_OK;
+  return 0;
+}
+
+/* Those of the selected cases, and of the deck's own system where an evaluation is going to ask for it. */
+static bm_status_t check_files(const selection_t *selection)
+{
+  const bm_experiment_t *experiment = selection->experiment;
+  const bm_deck_t *deck = experiment->deck;
+  const int evaluates = is_asked(selection, &bm_stage_evaluate);
+  int needs_target = 0;
+  int target_floors = 0;
+  for (size_t c = 0; c < bm_deck_case_count(deck); c++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, c);
+    if (!is_selected(selection, deck_case)) {
+      continue;
+    }
+    int floors = evaluates && bm_deck_int(deck_case, "evaluate.floor_pairs") > 0;
+    BM_TRY(check_file(selection, deck_case, floors));
+    if (evaluates && bm_stage_needs_target(experiment, deck_case)) {
+      needs_target = 1;
+      target_floors = target_floors || floors;
+    }
+  }
+  return needs_target && !shares_target(selection)
+             ? check_file(selection, bm_deck_base(deck), target_floors)
+             : BM_OK;
 }
 
 static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *selection)
 {
   bm_experiment_t *experiment = selection->experiment;
-  bm_output_mode_t mode;
   selection->name_count = bm_arguments_values(arguments, "--case", &selection->names);
   BM_TRY(check_names(selection));
-  BM_TRY(read_restart(arguments, selection, &mode));
+  BM_TRY(read_restart(arguments, selection));
+  BM_TRY(check_stages(selection));
   BM_TRY(check_files(selection));
-  BM_TRY(bm_output_open(experiment, mode, bm_arguments_has(arguments, "--force")));
+  BM_TRY(bm_output_open(experiment, bm_arguments_has(arguments, "--force")));
+  BM_TRY_AGREE(experiment->context,
+               bm_context_is_root(experiment->context) ? forget(selection) : BM_OK);
   bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
               experiment->context->size, experiment->context->size == 1 ? "" : "s",
               experiment->folder);
@@ -228,7 +357,7 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   const char *path = bm_arguments_positional(arguments, 0);
   const char *const *overrides;
   bm_deck_t *deck = NULL;
-  selection_t selection = {NULL, 0, NULL, 0, NULL, 0};
+  selection_t selection = {0};
   BM_TRY(bm_stage_selection(bm_arguments_value(arguments, "--stage"), &selection.stages));
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
   BM_TRY(bm_experiment_load(context, path, overrides, count, &deck));
@@ -251,7 +380,9 @@ const bm_command_t bm_command_run = {
     .details =
         "A run that was interrupted goes on when the same command is given again, on any number\n"
         "of ranks. A finished run is left alone. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint\n"
-        "and stop with exit code 75.",
+        "and stop with exit code 75. The third Ctrl-C or SIGTERM, or another one after ten "
+        "seconds,\n"
+        "ends the program at once.",
     .options = options,
     .run = run,
 };

@@ -32,6 +32,16 @@ static void print_help(void)
          "74 input/output; 75 stopped on request with a valid checkpoint: run again to go on.\n");
 }
 
+bm_status_t bm_command_check_out(const char *command, const char *out)
+{
+  const char *end = out == NULL ? NULL : strrchr(out, '.');
+  if (end != NULL && (strcmp(end, ".npy") == 0 || strcmp(end, ".csv") == 0)) {
+    return BM_FAIL(BM_ERR_USAGE, "%s: --out %s: a sample set is written as HDF5; call it .h5md",
+                   command, out);
+  }
+  return BM_OK;
+}
+
 static const bm_command_t *find_command(const char *name)
 {
   for (size_t i = 0; commands[i] != NULL; i++) {
@@ -52,7 +62,19 @@ static int asks_for_help(int count, char *const *texts)
   return 0;
 }
 
-bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *const *texts)
+static bm_status_t run(const bm_context_t *context, const bm_command_t *command, int count,
+                       char *const *texts)
+{
+  bm_arguments_t *arguments = NULL;
+  bm_status_t status = bm_agree(context, bm_arguments_parse(command, count, texts, &arguments));
+  if (status == BM_OK) {
+    status = command->run(context, arguments);
+  }
+  bm_arguments_destroy(&arguments);
+  return status;
+}
+
+static bm_status_t answer(const bm_context_t *context, int count, char *const *texts)
 {
   const int root = bm_context_is_root(context);
   if (count == 0) {
@@ -60,7 +82,9 @@ bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *c
   }
   if (strcmp(texts[0], "--version") == 0) {
     if (root) {
-      printf("boltzmap %s (%s)\n%s\n", bm_version(), bm_revision(), bm_library_versions());
+      char mpi[160];
+      bm_context_library(mpi, sizeof mpi);
+      printf("boltzmap %s (%s)\n%s, %s\n", bm_version(), bm_revision(), bm_library_versions(), mpi);
     }
     return BM_OK;
   }
@@ -80,12 +104,23 @@ bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *c
     }
     return BM_OK;
   }
-  bm_arguments_t *arguments = NULL;
-  bm_status_t status =
-      bm_agree(context, bm_arguments_parse(command, count - 1, texts + 1, &arguments));
-  if (status == BM_OK) {
-    status = command->run(context, arguments);
+  return run(context, command, count - 1, texts + 1);
+}
+
+/* What was printed has to arrive: a full disk behind a pipe shows only here. */
+static bm_status_t flush_output(void)
+{
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    return BM_FAIL(BM_ERR_IO, "cannot write to standard output");
   }
-  bm_arguments_destroy(&arguments);
-  return status;
+  return BM_OK;
+}
+
+bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *const *texts)
+{
+  bm_status_t status = bm_agree(context, answer(context, count, texts));
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = flush_output();
+  }
+  return bm_agree(context, status);
 }

@@ -1,15 +1,14 @@
 #include "boltzmap/app/experiment.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "boltzmap/app/floors.h"
 #include "boltzmap/base/memory.h"
-#include "boltzmap/base/version.h"
 #include "boltzmap/io/file.h"
-#include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/trainer.h"
@@ -76,26 +75,35 @@ static const bm_deck_key_t evaluate_keys[] = {
 
 #define BM_TABLES_MAX 32
 
+static void add_table(const bm_deck_key_t *tables[BM_TABLES_MAX], size_t *count,
+                      const bm_deck_key_t *table)
+{
+  assert(*count + 1 < BM_TABLES_MAX); /* and NULL behind it */
+  if (table != NULL) {
+    tables[(*count)++] = table;
+  }
+}
+
 const bm_deck_key_t *const *bm_experiment_tables(void)
 {
   static const bm_deck_key_t *tables[BM_TABLES_MAX];
   size_t count = 0;
-  tables[count++] = run_keys;
-  tables[count++] = bm_potential_keys;
+  if (tables[0] != NULL) {
+    return tables;
+  }
+  add_table(tables, &count, run_keys);
+  add_table(tables, &count, bm_potential_keys);
   for (size_t i = 0; bm_potential_table[i] != NULL; i++) {
-    tables[count++] = bm_potential_table[i]->keys;
+    add_table(tables, &count, bm_potential_table[i]->keys);
   }
-  tables[count++] = bm_sampler_keys;
+  add_table(tables, &count, bm_sampler_keys);
   for (size_t i = 0; bm_sampler_table[i] != NULL; i++) {
-    if (bm_sampler_table[i]->keys != NULL) {
-      tables[count++] = bm_sampler_table[i]->keys;
-    }
+    add_table(tables, &count, bm_sampler_table[i]->keys);
   }
-  tables[count++] = flow_keys;
-  tables[count++] = bm_trainer_keys;
-  tables[count++] = generate_keys;
-  tables[count++] = evaluate_keys;
-  tables[count] = NULL;
+  add_table(tables, &count, flow_keys);
+  add_table(tables, &count, bm_trainer_keys);
+  add_table(tables, &count, generate_keys);
+  add_table(tables, &count, evaluate_keys);
   return tables;
 }
 
@@ -110,12 +118,11 @@ bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
                                      bm_flow_shape_t *shape)
 {
   const int64_t *widths;
-  *shape = (bm_flow_shape_t){
-      .d = d,
-      .layers = (size_t)bm_deck_int(deck_case, "flow.layers"),
-      .hidden_count = bm_deck_int_list(deck_case, "flow.hidden", &widths),
-      .activation = bm_activation_from_name(bm_deck_string(deck_case, "flow.activation")),
-      .scale_cap = bm_deck_real(deck_case, "flow.scale_cap")};
+  *shape = (bm_flow_shape_t){.d = d,
+                             .layers = (size_t)bm_deck_int(deck_case, "flow.layers"),
+                             .hidden_count = bm_deck_int_list(deck_case, "flow.hidden", &widths),
+                             .scale_cap = bm_deck_real(deck_case, "flow.scale_cap")};
+  BM_TRY(bm_activation_find(bm_deck_string(deck_case, "flow.activation"), &shape->activation));
   if (d < 2) {
     return bm_deck_fail(deck_case, "flow.kind",
                         "coupling layers need at least 2 coordinates, the system has %zu", d);
@@ -159,6 +166,9 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potent
   bm_trainer_settings_t trainer;
   BM_TRY(bm_experiment_flow_shape(deck_case, bm_potential_dimension(potential), &shape));
   BM_TRY(bm_trainer_settings(deck_case, &trainer));
+  if (trainer.augment && bm_potential_ops(potential)->symmetry_count == 0) {
+    return bm_deck_fail(deck_case, "training.augment", "this kind of system knows no symmetries");
+  }
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0) {
     bm_sampler_settings_t sampler;
     BM_TRY(bm_sampler_check(deck_case, potential));
@@ -169,6 +179,11 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potent
   }
   if (bm_deck_int(deck_case, "evaluate.floor_pairs") == 1) {
     return bm_deck_fail(deck_case, "evaluate.floor_pairs", "0 for no floors, or at least 2");
+  }
+  bm_evaluate_settings_t evaluate = bm_experiment_evaluate(deck_case);
+  if ((double)evaluate.trajectory_frames * (double)evaluate.trajectory_stride > BM_STEPS_MOST) {
+    return bm_deck_fail(deck_case, "evaluate.trajectory_stride", "more than %g steps in all",
+                        BM_STEPS_MOST);
   }
   return BM_OK;
 }
@@ -200,27 +215,83 @@ const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char 
   return NULL;
 }
 
-static void describe_host(char *text, size_t size)
-{
-  struct utsname name;
-  if (uname(&name) == 0) {
-    snprintf(text, size, "%s %s", name.sysname, name.machine);
-  }
-}
-
 static void fill_provenance(bm_experiment_t *experiment)
 {
   const char *slash = strrchr(experiment->deck_name, '/');
-  const bm_provenance_t rows[] = {
-      {"deck_file", slash != NULL ? slash + 1 : experiment->deck_name},
-      {"deck", bm_deck_echo(experiment->deck)},
-      {"seed", experiment->seed_text},
-      {"ranks", experiment->ranks},
-      {"host_type", experiment->host},
-      {"libraries", bm_library_versions()},
-  };
-  experiment->provenance_count = sizeof rows / sizeof rows[0];
-  memcpy(experiment->provenance, rows, sizeof rows);
+  bm_origin_t *origin = &experiment->origin;
+  bm_origin_add(origin, "deck_file", slash != NULL ? slash + 1 : experiment->deck_name);
+  bm_origin_add(origin, "deck", bm_deck_echo(experiment->deck));
+  bm_origin_add(origin, "seed", experiment->seed_text);
+  bm_origin_add_machine(origin, experiment->context);
+  experiment->provenance = origin->rows;
+  experiment->provenance_count = origin->count;
+}
+
+static const bm_deck_case_t *case_or_base(const bm_deck_t *deck, size_t i)
+{
+  return i < bm_deck_case_count(deck) ? bm_deck_case(deck, i) : bm_deck_base(deck);
+}
+
+static const char *file_of(const bm_deck_case_t *deck_case)
+{
+  return strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") == 0
+             ? bm_deck_string(deck_case, "reference.file")
+             : NULL;
+}
+
+/* Rank 0's part. Cases may share a file. What is missing is told where it is needed. */
+static bm_status_t hash_files(bm_experiment_t *experiment)
+{
+  const size_t count = bm_deck_case_count(experiment->deck) + 1;
+  for (size_t i = 0; i < count; i++) {
+    const char *file = file_of(case_or_base(experiment->deck, i));
+    size_t same = 0;
+    while (file != NULL && same < i) {
+      const char *other = file_of(case_or_base(experiment->deck, same));
+      if (other != NULL && strcmp(other, file) == 0) {
+        break;
+      }
+      same++;
+    }
+    if (same < i) {
+      experiment->file_hashes[i] = file != NULL ? experiment->file_hashes[same] : 0;
+    } else if (file != NULL && bm_file_exists(file)) {
+      BM_TRY(bm_file_hash(file, &experiment->file_hashes[i]));
+    }
+  }
+  return BM_OK;
+}
+
+static bm_status_t find_file_hashes(bm_experiment_t *experiment)
+{
+  const bm_context_t *context = experiment->context;
+  const size_t count = bm_deck_case_count(experiment->deck) + 1;
+  BM_TRY_AGREE(context, BM_ALLOC(count, &experiment->file_hashes));
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? hash_files(experiment) : BM_OK);
+  return bm_broadcast(context, experiment->file_hashes, count * sizeof *experiment->file_hashes);
+}
+
+uint64_t bm_experiment_file_hash(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+{
+  size_t i = 0;
+  while (case_or_base(experiment->deck, i) != deck_case) {
+    i++;
+  }
+  return experiment->file_hashes[i];
+}
+
+bm_status_t bm_experiment_put_origin(const bm_experiment_t *experiment, uint64_t fingerprint,
+                                     bm_state_t *state)
+{
+  char text[17];
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
+  BM_TRY(bm_state_put_string(state, "fingerprint", text));
+  for (size_t i = 0; i < experiment->provenance_count; i++) {
+    char name[96];
+    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
+    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
+  }
+  return BM_OK;
 }
 
 /* out/<name> unless the command line or the deck says otherwise. */
@@ -247,16 +318,17 @@ bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck,
     self->lock = -1;
     self->seed = (uint64_t)bm_deck_int(base, "run.seed");
     self->checkpoint_every_s = 60.0 * bm_deck_real(base, "run.checkpoint_every_min");
-    snprintf(self->ranks, sizeof self->ranks, "%d", context->size);
     snprintf(self->seed_text, sizeof self->seed_text, "%llu", (unsigned long long)self->seed);
     snprintf(self->deck_name, sizeof self->deck_name, "%s", deck_path);
-    describe_host(self->host, sizeof self->host);
     fill_provenance(self);
     status = choose_folder(self, out);
   }
   status = bm_agree(context, status);
   if (status != BM_OK && *experiment == NULL) {
     bm_deck_destroy(&deck);
+  }
+  if (status == BM_OK) {
+    status = find_file_hashes(*experiment);
   }
   if (status != BM_OK) {
     bm_experiment_destroy(experiment);
@@ -268,10 +340,14 @@ void bm_experiment_destroy(bm_experiment_t **experiment)
 {
   if (*experiment != NULL) {
     bm_log_destroy(&(*experiment)->log);
+    for (size_t i = 0; i < (*experiment)->floor_count; i++) {
+      bm_floors_release(&(*experiment)->floors[i]);
+    }
     bm_free((*experiment)->floors);
     if ((*experiment)->lock >= 0) {
       close((*experiment)->lock);
     }
+    bm_free((*experiment)->file_hashes);
     bm_free((*experiment)->folder);
     bm_deck_destroy(&(*experiment)->deck);
   }

@@ -12,7 +12,7 @@
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/sample/sampler.h"
 
-#define BM_BLOCKS 20 /* of a file with few walkers */
+#define BM_BLOCKS BM_FLOOR_LEAST /* of a file with few walkers */
 
 /* The sets of all pairs: 2·pairs of them, a then b. */
 typedef struct {
@@ -197,10 +197,9 @@ static bm_status_t average_sets(const bm_potential_t *potential, const sets_t *s
   const size_t count = bm_potential_traits(potential)->average_count;
   const size_t most = sets->n[0] > sets->n[1] ? sets->n[0] : sets->n[1];
   const double number = 2.0 * (double)sets->pairs;
-  double *values = NULL;
-  double squares[BM_FLOOR_AVERAGES] = {0};
-  assert(count <= BM_FLOOR_AVERAGES);
-  BM_TRY(BM_ALLOC(count * most, &values));
+  double *values = NULL; /* [count][most], squares [count] */
+  BM_TRY(BM_ALLOC(count * (most + 1), &values));
+  double *squares = values + count * most;
   for (size_t i = 0; i < 2 * sets->pairs; i++) {
     size_t n = sets->n[i % 2];
     bm_potential_average(potential, n, sets->rows[i], values);
@@ -220,9 +219,9 @@ static bm_status_t average_sets(const bm_potential_t *potential, const sets_t *s
 }
 
 static bm_status_t work_out(bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                            const bm_potential_t *potential, const bm_evaluate_settings_t *settings,
-                            sets_t *sets, bm_floor_t *floor)
+                            const bm_evaluate_settings_t *settings, sets_t *sets, bm_floor_t *floor)
 {
+  const bm_potential_t *potential = floor->potential;
   BM_TRY_AGREE(experiment->context, BM_ALLOC(2 * sets->pairs, &sets->rows));
   bm_log_progress_start(experiment->log, "floors", (double)sets->pairs, "pairs");
   bm_status_t status = make_sets(experiment, reference, potential, sets);
@@ -238,6 +237,24 @@ static bm_status_t work_out(bm_experiment_t *experiment, const bm_deck_case_t *r
   }
   bm_free(sets->rows);
   return status;
+}
+
+static bm_status_t make_room(const bm_deck_case_t *reference,
+                             const bm_evaluate_settings_t *settings, bm_floor_t *floor)
+{
+  BM_TRY(bm_potential_create(reference, &floor->potential));
+  const size_t averages = bm_potential_traits(floor->potential)->average_count;
+  BM_TRY(BM_ALLOC(bm_comparison_count(floor->potential, &settings->comparison), &floor->rows));
+  BM_TRY(BM_ALLOC(averages, &floor->means));
+  return BM_ALLOC(averages, &floor->errors);
+}
+
+void bm_floors_release(bm_floor_t *floor)
+{
+  bm_free(floor->errors);
+  bm_free(floor->means);
+  bm_free(floor->rows);
+  bm_potential_destroy(&floor->potential);
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -274,17 +291,21 @@ bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *refe
       return BM_OK;
     }
   }
-  bm_potential_t *potential = NULL;
   bm_floor_t made = {.key = key};
-  BM_TRY_AGREE(experiment->context, bm_potential_create(reference, &potential));
-  assert(bm_comparison_count(potential, &settings->comparison) <= BM_FLOOR_ROWS);
-  sets_t sets = {settings->floor_pairs, {n_a, n_b}, bm_potential_dimension(potential), NULL};
-  bm_status_t status = work_out(experiment, reference, potential, settings, &sets, &made);
-  bm_potential_destroy(&potential);
-  BM_TRY(status);
   size_t known = experiment->floor_count;
-  BM_TRY_AGREE(experiment->context, bm_resize(known, known + 1, sizeof *experiment->floors,
-                                              (void **)&experiment->floors));
+  bm_status_t status = make_room(reference, settings, &made);
+  if (status == BM_OK) {
+    status = bm_resize(known, known + 1, sizeof *experiment->floors, (void **)&experiment->floors);
+  }
+  status = bm_agree(experiment->context, status);
+  if (status == BM_OK) {
+    sets_t sets = {settings->floor_pairs, {n_a, n_b}, bm_potential_dimension(made.potential), NULL};
+    status = work_out(experiment, reference, settings, &sets, &made);
+  }
+  if (status != BM_OK) {
+    bm_floors_release(&made);
+    return status;
+  }
   experiment->floors[known] = made;
   experiment->floor_count = known + 1;
   *floor = &experiment->floors[known];

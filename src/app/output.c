@@ -3,15 +3,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/version.h"
+#include "boltzmap/flow/product.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/parallel/agree.h"
 
@@ -47,31 +51,21 @@ static int has_entries(const char *folder)
   return found;
 }
 
-/* Does deck.cfg say that the folder is this deck's? Nothing is touched. */
-static bm_status_t read_owner(const char *deck_path, uint64_t fingerprint, int *ours)
+/* Does this text of a deck.cfg say that the folder is the deck's of this fingerprint? */
+static int is_ours(const char *text, uint64_t fingerprint)
 {
-  char *text = NULL;
-  size_t size;
-  *ours = 0;
-  if (!bm_file_exists(deck_path)) {
-    return BM_OK;
-  }
-  BM_TRY(bm_file_read(deck_path, &text, &size));
-  *ours = strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0 &&
-          strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
-  bm_free(text);
-  return BM_OK;
+  return text != NULL && strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0 &&
+         strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
 }
 
-/* Whose folder is it, and may we use it? */
-static bm_status_t check_owner(const bm_experiment_t *experiment, const char *deck_path,
-                               uint64_t fingerprint, int force, int *ours)
+/* Whose folder is it, and may we use it? `text` is that of its deck.cfg, NULL where there is none. */
+static bm_status_t check_owner(const bm_experiment_t *experiment, const char *text,
+                               uint64_t fingerprint, int force)
 {
-  BM_TRY(read_owner(deck_path, fingerprint, ours));
-  if (*ours || force || !has_entries(experiment->folder)) {
+  if (is_ours(text, fingerprint) || force || !has_entries(experiment->folder)) {
     return BM_OK;
   }
-  if (!bm_file_exists(deck_path)) {
+  if (text == NULL) {
     return BM_FAIL(BM_ERR_DATA,
                    "%s: is not empty and not the output of a run; choose another folder with --out",
                    experiment->folder);
@@ -99,8 +93,10 @@ static bm_status_t take_lock(bm_experiment_t *experiment)
   return status;
 }
 
+/* The same deck may have other values in `run`, or another origin of them: deck.cfg is that of the last run.
+ * `old` is its text until now, or NULL. */
 static bm_status_t write_deck(const bm_experiment_t *experiment, const char *path,
-                              uint64_t fingerprint)
+                              uint64_t fingerprint, const char *old)
 {
   const char *echo = bm_deck_echo(experiment->deck);
   size_t size = strlen(echo) + 64;
@@ -108,39 +104,36 @@ static bm_status_t write_deck(const bm_experiment_t *experiment, const char *pat
   BM_TRY(BM_ALLOC(size, &text));
   int used =
       snprintf(text, size, BM_DECK_MARK "%016llx\n%s", (unsigned long long)fingerprint, echo);
-  bm_status_t status = bm_file_write(path, text, (size_t)used);
+  bm_status_t status = BM_OK;
+  if (old == NULL || strcmp(old, text) != 0) {
+    status = bm_file_write(path, text, (size_t)used);
+  }
   bm_free(text);
   return status;
 }
 
-static bm_status_t forget_all(const bm_experiment_t *experiment)
-{
-  for (size_t i = 0; i < bm_deck_case_count(experiment->deck); i++) {
-    BM_TRY(bm_stage_forget(experiment, bm_deck_case(experiment->deck, i)));
-  }
-  return bm_stage_forget(experiment, bm_deck_base(experiment->deck));
-}
-
 /* Rank 0's part. */
-static bm_status_t open_folder(bm_experiment_t *experiment, bm_output_mode_t mode, int force)
+static bm_status_t open_folder(bm_experiment_t *experiment, int force)
 {
   char *deck_path = NULL;
+  char *text = NULL;
+  size_t size;
   uint64_t fingerprint = fingerprint_of(experiment);
   BM_TRY(bm_path_join(experiment->folder, "deck.cfg", &deck_path));
-  int ours;
-  bm_status_t status = check_owner(experiment, deck_path, fingerprint, force, &ours);
+  bm_status_t status = bm_file_exists(deck_path) ? bm_file_read(deck_path, &text, &size) : BM_OK;
+  if (status == BM_OK) {
+    status = check_owner(experiment, text, fingerprint, force);
+  }
   if (status == BM_OK) {
     status = bm_folder_create(experiment->folder);
   }
   if (status == BM_OK) {
     status = take_lock(experiment);
   }
-  if (status == BM_OK && (mode == BM_OUTPUT_ANEW || force)) {
-    status = forget_all(experiment);
+  if (status == BM_OK) {
+    status = write_deck(experiment, deck_path, fingerprint, text);
   }
-  if (status == BM_OK && !ours) {
-    status = write_deck(experiment, deck_path, fingerprint);
-  }
+  bm_free(text);
   bm_free(deck_path);
   return status;
 }
@@ -149,15 +142,15 @@ static bm_status_t open_log(bm_experiment_t *experiment)
 {
   char *path = NULL;
   BM_TRY(bm_path_join(experiment->folder, "log.txt", &path));
-  bm_status_t status = bm_log_create(experiment->context, path, 0, &experiment->log);
+  bm_status_t status = bm_log_create(experiment->context, path, &experiment->log);
   bm_free(path);
   return status;
 }
 
-bm_status_t bm_output_open(bm_experiment_t *experiment, bm_output_mode_t mode, int force)
+bm_status_t bm_output_open(bm_experiment_t *experiment, int force)
 {
   const bm_context_t *context = experiment->context;
-  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, mode, force) : BM_OK);
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, force) : BM_OK);
   return bm_agree(context, open_log(experiment));
 }
 
@@ -252,8 +245,10 @@ static bm_status_t fill_document(const bm_experiment_t *experiment, bm_json_t *d
   BM_TRY(bm_json_add_string(document, "deck", experiment->provenance[0].text));
   BM_TRY(bm_json_add_string(document, "seed", experiment->seed_text));
   BM_TRY(bm_json_add_number(document, "ranks", experiment->context->size));
-  BM_TRY(bm_json_add_string(document, "host_type", experiment->host));
+  BM_TRY(bm_json_add_string(document, "host_type", experiment->origin.host_type));
   BM_TRY(bm_json_add_string(document, "libraries", bm_library_versions()));
+  BM_TRY(bm_json_add_string(document, "mpi", experiment->origin.mpi));
+  BM_TRY(bm_json_add_string(document, "kernel", bm_product_kernel()));
   BM_TRY(bm_json_add_array(document, "overrides", &overrides));
   for (size_t i = 0; i < bm_deck_override_count(experiment->deck); i++) {
     BM_TRY(bm_json_add_string(overrides, NULL, bm_deck_override(experiment->deck, i)));
@@ -327,6 +322,49 @@ static bm_status_t append_cases(text_t *out, const bm_json_t *document)
     BM_TRY(append_rows(out, name, "timing", bm_json_get(entry, "timings")));
   }
   return BM_OK;
+}
+
+/* When a file was last written, in seconds; before all times where it is not there. */
+static double written_at(const char *path)
+{
+  struct stat info;
+  return stat(path, &info) == 0 ? (double)info.st_mtim.tv_sec + 1e-9 * (double)info.st_mtim.tv_nsec
+                                : -INFINITY;
+}
+
+static bm_status_t find_newest_record(const bm_experiment_t *experiment, double *newest)
+{
+  *newest = -DBL_MAX;
+  for (size_t c = 0; c < bm_deck_case_count(experiment->deck); c++) {
+    for (size_t s = 0; bm_stage_table[s] != NULL; s++) {
+      char *path = NULL;
+      BM_TRY(bm_stage_record_path(experiment, bm_stage_table[s], bm_deck_case(experiment->deck, c),
+                                  &path));
+      *newest = fmax(*newest, written_at(path));
+      bm_free(path);
+    }
+  }
+  return BM_OK;
+}
+
+static int are_current(const bm_experiment_t *experiment)
+{
+  const char *const names[] = {"results.json", "results.csv"};
+  double newest;
+  int current = find_newest_record(experiment, &newest) == BM_OK;
+  for (size_t i = 0; current && i < sizeof names / sizeof names[0]; i++) {
+    char *path = NULL;
+    current =
+        bm_path_join(experiment->folder, names[i], &path) == BM_OK && written_at(path) >= newest;
+    bm_free(path);
+  }
+  return current;
+}
+
+int bm_output_results_are_current(const bm_experiment_t *experiment)
+{
+  const bm_context_t *context = experiment->context;
+  return !bm_agree_any(context, bm_context_is_root(context) && !are_current(experiment));
 }
 
 static bm_status_t write_results(const bm_experiment_t *experiment)

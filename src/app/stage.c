@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "boltzmap/app/checkpoint.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/io/file.h"
@@ -59,19 +57,28 @@ bm_status_t bm_stage_path(const bm_experiment_t *experiment, const bm_deck_case_
   return status;
 }
 
+/* Of the deck's groups, and of the samples that the user brings. */
+static uint64_t own_fingerprint(const bm_experiment_t *experiment, const char *groups,
+                                const bm_deck_case_t *deck_case)
+{
+  uint64_t file = bm_experiment_file_hash(experiment, deck_case);
+  return bm_deck_fingerprint(deck_case, groups) ^ file * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_t *stage,
                               const bm_deck_case_t *deck_case)
 {
-  uint64_t hash = bm_deck_fingerprint(deck_case, stage->groups);
+  uint64_t hash = own_fingerprint(experiment, stage->groups, deck_case);
   if (stage->uses_target) {
-    uint64_t target = bm_deck_fingerprint(bm_deck_base(experiment->deck), bm_stage_sample.groups);
+    uint64_t target =
+        own_fingerprint(experiment, bm_stage_sample.groups, bm_deck_base(experiment->deck));
     hash ^= target + UINT64_C(0x9e3779b97f4a7c15) + (hash << 6) + (hash >> 2);
   }
   return hash;
 }
 
-static bm_status_t record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
-                               const bm_deck_case_t *deck_case, char **path)
+bm_status_t bm_stage_record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
+                                 const bm_deck_case_t *deck_case, char **path)
 {
   char name[64];
   snprintf(name, sizeof name, "%s.json", stage->name);
@@ -86,7 +93,7 @@ static bm_status_t load_record(const bm_experiment_t *experiment, const bm_stage
   char *text = NULL;
   size_t size;
   *record = NULL;
-  BM_TRY(record_path(experiment, stage, deck_case, &path));
+  BM_TRY(bm_stage_record_path(experiment, stage, deck_case, &path));
   bm_status_t status = BM_OK;
   if (bm_file_exists(path)) {
     status = bm_file_read(path, &text, &size);
@@ -119,6 +126,15 @@ static int file_is_whole(const bm_experiment_t *experiment, const bm_deck_case_t
   return whole;
 }
 
+/* Is the record there and that of this deck? */
+static int is_current(const bm_experiment_t *experiment, const bm_stage_t *stage,
+                      const bm_deck_case_t *deck_case, const bm_json_t *record)
+{
+  const char *stored = record == NULL ? NULL : bm_json_string(bm_json_get(record, "fingerprint"));
+  return stored != NULL &&
+         strtoull(stored, NULL, 16) == bm_stage_fingerprint(experiment, stage, deck_case);
+}
+
 static int is_done_here(const bm_experiment_t *experiment, const bm_stage_t *stage,
                         const bm_deck_case_t *deck_case)
 {
@@ -127,12 +143,11 @@ static int is_done_here(const bm_experiment_t *experiment, const bm_stage_t *sta
     bm_log_warn(experiment->log, "%s; the stage is run again", bm_status_message());
     return 0;
   }
-  const char *stored = record == NULL ? NULL : bm_json_string(bm_json_get(record, "fingerprint"));
-  uint64_t fingerprint = stored == NULL ? 0 : strtoull(stored, NULL, 16);
-  int done = stored != NULL && fingerprint == bm_stage_fingerprint(experiment, stage, deck_case);
+  int done = is_current(experiment, stage, deck_case, record);
   bm_json_destroy(&record);
   for (const char *const *file = stage->files; done && *file != NULL; file++) {
-    done = file_is_whole(experiment, deck_case, *file);
+    int is_there = stage->leaves == NULL || stage->leaves(deck_case, *file);
+    done = !is_there || file_is_whole(experiment, deck_case, *file);
   }
   return done;
 }
@@ -150,7 +165,7 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
   bm_json_t *record;
   BM_TRY(load_record(experiment, stage, deck_case, &record));
   bm_status_t status = BM_OK;
-  if (record != NULL) {
+  if (is_current(experiment, stage, deck_case, record)) {
     status =
         bm_results_merge(results, bm_json_get(record, "metrics"), bm_json_get(record, "timings"));
   }
@@ -158,30 +173,23 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
   return status;
 }
 
-static bm_status_t remove_file(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                               const char *file)
-{
-  char *path = NULL;
-  BM_TRY(bm_stage_path(experiment, deck_case, file, &path));
-  unlink(path);
-  bm_free(path);
-  return BM_OK;
-}
-
 static bm_status_t remove_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case)
 {
-  char name[64];
-  snprintf(name, sizeof name, "%s.json", stage->name);
-  return remove_file(experiment, deck_case, name);
+  char *path = NULL;
+  BM_TRY(bm_stage_record_path(experiment, stage, deck_case, &path));
+  bm_status_t status = bm_file_remove(path);
+  bm_free(path);
+  return status;
 }
 
-bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                            size_t first)
 {
-  for (size_t i = 0; bm_stage_table[i] != NULL; i++) {
-    BM_TRY(remove_record(experiment, bm_stage_table[i], deck_case));
+  for (size_t s = first; bm_stage_table[s] != NULL; s++) {
+    BM_TRY(remove_record(experiment, bm_stage_table[s], deck_case));
   }
-  return bm_checkpoint_remove(experiment, deck_case);
+  return BM_OK;
 }
 
 static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
@@ -207,7 +215,7 @@ static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stag
     status = bm_json_print(record, 0, &text);
   }
   if (status == BM_OK) {
-    status = record_path(experiment, stage, deck_case, &path);
+    status = bm_stage_record_path(experiment, stage, deck_case, &path);
   }
   if (status == BM_OK) {
     status = bm_file_write(path, text, strlen(text));
@@ -294,6 +302,14 @@ const bm_deck_case_t *bm_stage_target_of(const bm_experiment_t *experiment,
     return deck_case;
   }
   return base;
+}
+
+int bm_stage_needs_target(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)
+{
+  const bm_deck_case_t *target = bm_stage_target_of(experiment, deck_case);
+  return bm_deck_case_count(experiment->deck) > 1 && target != deck_case &&
+         bm_stage_fingerprint(experiment, &bm_stage_sample, target) !=
+             bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case);
 }
 
 bm_status_t bm_stage_target(bm_experiment_t *experiment, const bm_deck_case_t **target)

@@ -2,6 +2,7 @@
  * real trajectory to look at. */
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,9 +15,9 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/sample/sampler.h"
 
-#define BM_LIPSCHITZ_DIMENSION_MAX 256
+#define BM_TRAJECTORY "trajectory.h5md"
 
-static const char *const files[] = {NULL};
+static const char *const files[] = {BM_TRAJECTORY, NULL};
 
 /* What the parts of the evaluation share. */
 typedef struct {
@@ -36,18 +37,19 @@ static int is_root(const evaluation_t *self)
   return bm_context_is_root(self->experiment->context);
 }
 
-/* Smallest value of each observable in a set. */
+/* Smallest value of each observable in a set; `*least` [observable_count] is owned by the caller. */
 static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *cloud,
-                            double *least /* [observable_count] */)
+                            double **least)
 {
   const size_t count = bm_potential_traits(potential)->observable_count;
   double *values = NULL;
+  BM_TRY(BM_ALLOC(count, least));
   BM_TRY(BM_ALLOC(count * cloud->n, &values));
   bm_potential_observe(potential, cloud->n, cloud->x, values);
   for (size_t k = 0; k < count; k++) {
-    least[k] = INFINITY;
+    (*least)[k] = INFINITY;
     for (size_t i = 0; i < cloud->n; i++) {
-      least[k] = fmin(least[k], values[k * cloud->n + i]);
+      (*least)[k] = fmin((*least)[k], values[k * cloud->n + i]);
     }
   }
   bm_free(values);
@@ -57,35 +59,42 @@ static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *c
 static bm_status_t put_smallest_generated(const evaluation_t *self)
 {
   const bm_traits_t *traits = bm_potential_traits(self->own);
-  double least[BM_FLOOR_ROWS];
-  BM_TRY(smallest(self->own, &self->generated, least));
-  for (size_t k = 0; k < traits->observable_count; k++) {
+  double *least = NULL;
+  bm_status_t status = smallest(self->own, &self->generated, &least);
+  for (size_t k = 0; status == BM_OK && k < traits->observable_count; k++) {
     char name[160];
     snprintf(name, sizeof name, "min_%s_generated", traits->observables[k].name);
-    BM_TRY(bm_results_metric(self->results, name, least[k], NAN, traits->observables[k].unit,
-                             self->generated.n));
+    status = bm_results_metric(self->results, name, least[k], NAN, traits->observables[k].unit,
+                               self->generated.n);
   }
-  return BM_OK;
+  bm_free(least);
+  return status;
 }
 
-static bm_status_t averages(const evaluation_t *self)
+static bm_status_t averages_of_map(const evaluation_t *self, const double *least)
 {
-  const bm_context_t *context = self->experiment->context;
-  double least[BM_FLOOR_ROWS];
-  bm_status_t status = smallest(self->own, &self->reference, least);
-  if (status == BM_OK && is_root(self)) {
-    status = put_smallest_generated(self);
-  }
-  BM_TRY_AGREE(context, status);
-  if (self->settings.average_samples < 2) {
-    return BM_OK;
-  }
   bm_map_averages_t what = {.potential = self->own,
                             .target = self->settings.weights ? self->target : NULL,
                             .least = least,
                             .seed = self->experiment->seed,
                             .n = self->settings.average_samples};
-  return bm_averages_of_map(context, self->map, &what, self->experiment->log, self->results);
+  return bm_averages_of_map(self->experiment->context, self->map, &what, self->experiment->log,
+                            self->results);
+}
+
+static bm_status_t averages(const evaluation_t *self)
+{
+  double *least = NULL;
+  bm_status_t status = smallest(self->own, &self->reference, &least);
+  if (status == BM_OK && is_root(self)) {
+    status = put_smallest_generated(self);
+  }
+  status = bm_agree(self->experiment->context, status);
+  if (status == BM_OK && self->settings.average_samples >= 2) {
+    status = averages_of_map(self, least);
+  }
+  bm_free(least);
+  return status;
 }
 
 /* Sizes at which two sets are compared, equal for the distance and its floor. */
@@ -136,24 +145,36 @@ static bm_status_t put_replicas(const evaluation_t *self, const bm_floor_t *floo
   return BM_OK;
 }
 
+static bm_status_t put_distances(const evaluation_t *self, const bm_evaluate_settings_t *settings,
+                                 const bm_cloud_t *a, const bm_cloud_t *b,
+                                 const char *const *suffixes)
+{
+  const bm_experiment_t *experiment = self->experiment;
+  const size_t count = bm_comparison_count(self->own, &settings->comparison);
+  bm_comparison_row_t *rows = NULL;
+  BM_TRY_AGREE(experiment->context, BM_ALLOC(count, &rows));
+  bm_status_t status = bm_comparison_measure(experiment->context, self->own, &settings->comparison,
+                                             a, b, experiment->log, rows);
+  if (status == BM_OK) {
+    status = put_rows(self, rows, count, 0, suffixes);
+  }
+  bm_free(rows);
+  return bm_agree(experiment->context, status);
+}
+
 /* Distances of the generated samples from a reference, and the floor of that reference. */
 static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t *where,
                                   const bm_cloud_t *a, const bm_cloud_t *b,
                                   const char *const *suffixes)
 {
-  bm_experiment_t *experiment = self->experiment;
-  const bm_context_t *context = experiment->context;
   bm_evaluate_settings_t settings = settings_for(self, a->n, b->n);
-  const size_t count = bm_comparison_count(self->own, &settings.comparison);
-  bm_comparison_row_t rows[BM_FLOOR_ROWS];
-  BM_TRY(
-      bm_comparison_measure(context, self->own, &settings.comparison, a, b, experiment->log, rows));
-  BM_TRY_AGREE(context, put_rows(self, rows, count, 0, suffixes));
+  BM_TRY(put_distances(self, &settings, a, b, suffixes));
   if (settings.floor_pairs < 2) {
     return BM_OK;
   }
   const bm_floor_t *floor;
-  BM_TRY(bm_floors_of(experiment, where, &settings, a->n, b->n, &floor));
+  BM_TRY(bm_floors_of(self->experiment, where, &settings, a->n, b->n, &floor));
+  const size_t count = bm_comparison_count(self->own, &settings.comparison);
   bm_status_t status = put_rows(self, floor->rows, count, 1, suffixes);
   if (status == BM_OK && suffixes[0][0] == '\0') {
     status = put_replicas(self, floor);
@@ -166,7 +187,8 @@ static bm_status_t compare(const evaluation_t *self, const bm_deck_case_t *where
 {
   const bm_context_t *context = self->experiment->context;
   const size_t d = reference->d;
-  size_t most = bm_floors_most(where, reference->n, walkers);
+  int floors = self->settings.floor_pairs > 0;
+  size_t most = floors ? bm_floors_most(where, reference->n, walkers) : SIZE_MAX;
   size_t n[2] = {size_of(self, self->generated.n, most), size_of(self, reference->n, most)};
   double *rows = NULL;
   BM_TRY_AGREE(context, BM_ALLOC((n[0] + n[1]) * d, &rows));
@@ -206,14 +228,13 @@ static bm_status_t distances(const evaluation_t *self)
   static const char *const no_suffix[] = {"", NULL};
   const bm_experiment_t *experiment = self->experiment;
   const bm_deck_case_t *target = bm_stage_target_of(experiment, self->deck_case);
-  int has_target = bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case;
+  int needs_target = bm_stage_needs_target(experiment, self->deck_case);
   int is_target =
-      has_target && bm_stage_fingerprint(experiment, &bm_stage_sample, target) ==
-                        bm_stage_fingerprint(experiment, &bm_stage_sample, self->deck_case);
+      bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case && !needs_target;
   double started = bm_log_clock();
   BM_TRY(compare(self, self->deck_case, &self->reference, self->walkers,
                  is_target ? suffixes : no_suffix));
-  if (has_target && !is_target) {
+  if (needs_target) {
     BM_TRY(compare_with_target(self));
   }
   return is_root(self)
@@ -297,7 +318,7 @@ static bm_status_t trajectory(const evaluation_t *self)
   }
   bm_status_t status = BM_ALLOC(items, &x);
   if (status == BM_OK) {
-    status = bm_stage_path(self->experiment, self->deck_case, "trajectory.h5md", &path);
+    status = bm_stage_path(self->experiment, self->deck_case, BM_TRAJECTORY, &path);
   }
   status = bm_agree(self->experiment->context, status);
   if (status == BM_OK) {
@@ -306,6 +327,12 @@ static bm_status_t trajectory(const evaluation_t *self)
   bm_free(path);
   bm_free(x);
   return status;
+}
+
+static int leaves(const bm_deck_case_t *deck_case, const char *file)
+{
+  return strcmp(file, BM_TRAJECTORY) != 0 ||
+         bm_experiment_evaluate(deck_case).trajectory_frames > 0;
 }
 
 static bm_status_t load(evaluation_t *self)
@@ -351,5 +378,6 @@ const bm_stage_t bm_stage_evaluate = {
     .groups = "system,reference,flow,training,generate,evaluate,run.seed",
     .uses_target = 1,
     .files = files,
+    .leaves = leaves,
     .run = run,
 };

@@ -1,13 +1,12 @@
 /* Stage sample: reference.h5md from the deck's sampler, from a file that the user brings, or from
  * another case that has the same. */
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boltzmap/analyse/averages.h"
+#include "boltzmap/app/checkpoint.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
@@ -48,10 +47,7 @@ static bm_status_t link_reference(const bm_experiment_t *experiment, const bm_de
     status = bm_stage_path(experiment, to, BM_REFERENCE, &target);
   }
   if (status == BM_OK) {
-    unlink(target);
-    if (link(source, target) != 0) {
-      status = BM_FAIL(BM_ERR_IO, "%s: cannot link to %s: %s", target, source, strerror(errno));
-    }
+    status = bm_file_link(source, target);
   }
   if (status == BM_OK) {
     status = bm_results_create(&whole);
@@ -68,16 +64,19 @@ static bm_status_t link_reference(const bm_experiment_t *experiment, const bm_de
   return status;
 }
 
-/* Between frames: steps, and time in ps (in reduced units, steps). */
+/* What the stage makes. */
 typedef struct {
-  size_t steps;
-  double time;
-} spacing_t;
+  bm_samples_t *samples;
+  size_t stride;  /* steps between frames */
+  double time;    /* ps between frames (in reduced units, steps) */
+  double seconds; /* spent */
+} reference_t;
 
 static bm_status_t write_reference(const bm_experiment_t *experiment,
                                    const bm_deck_case_t *deck_case, const bm_potential_t *potential,
-                                   const bm_samples_t *samples, const spacing_t *spacing)
+                                   const reference_t *reference)
 {
+  const bm_samples_t *samples = reference->samples;
   const bm_traits_t *traits = bm_potential_traits(potential);
   const bm_layout_t *layout = bm_potential_layout(potential);
   const size_t rows = samples->rows.count;
@@ -106,8 +105,8 @@ static bm_status_t write_reference(const bm_experiment_t *experiment,
         .particles = layout->particles,
         .dimensions = layout->dimensions,
         .length_unit = "nm",
-        .step_stride = spacing->steps,
-        .time_stride_ps = spacing->time,
+        .step_stride = reference->stride,
+        .time_stride_ps = reference->time,
         .single_precision = samples->d > 8,
         .observables = observables,
         .observable_count = count,
@@ -173,54 +172,96 @@ bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t
   return status;
 }
 
-static bm_status_t make_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+/* Checkpoints of a sampler (bm_sampler_keeper_t). */
+typedef struct {
+  const bm_experiment_t *experiment;
+  const bm_deck_case_t *deck_case;
+  uint64_t fingerprint;
+  double before_s, started; /* seconds spent before, clock since */
+} keeper_t;
+
+static double spent(const keeper_t *keeper)
+{
+  return keeper->before_s + bm_log_clock() - keeper->started;
+}
+
+static bm_status_t save(void *self, int64_t step, bm_state_t *state)
+{
+  const keeper_t *keeper = self;
+  const bm_checkpoint_t what = {keeper->fingerprint, step, spent(keeper)};
+  return bm_checkpoint_write(keeper->experiment, keeper->deck_case, &what, state);
+}
+
+static bm_status_t load(void *self, bm_state_t **state)
+{
+  keeper_t *keeper = self;
+  return bm_checkpoint_read(keeper->experiment, keeper->deck_case, keeper->fingerprint, NULL,
+                            &keeper->before_s, state);
+}
+
+/* Samples of a sampler. */
+static bm_status_t draw_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                                 const bm_potential_t *potential, bm_results_t *results,
-                                bm_samples_t **samples, spacing_t *spacing)
+                                reference_t *reference)
 {
   const bm_context_t *context = experiment->context;
-  *spacing = (spacing_t){1, 1.0};
-  if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") == 0) {
-    return bm_stage_read_file(context, deck_case, bm_potential_dimension(potential), samples);
-  }
   bm_sampler_settings_t settings;
   bm_sampler_report_t report;
+  keeper_t own = {experiment, deck_case,
+                  bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case), 0.0,
+                  bm_log_clock()};
+  const bm_sampler_keeper_t keeper = {&own, experiment->checkpoint_every_s, save, load};
   BM_TRY(bm_sampler_settings(deck_case, &settings));
   const bm_sampler_request_t request = {context,          potential,       &settings,
-                                        experiment->seed, experiment->log, NULL};
-  BM_TRY(bm_sampler_run(&request, samples, &report));
-  spacing->steps = (size_t)report.thinning;
-  spacing->time = isnan(report.frame_ps) ? (double)report.thinning : report.frame_ps;
+                                        experiment->seed, experiment->log, &keeper};
+  BM_TRY(bm_sampler_run(&request, &reference->samples, &report));
+  reference->seconds = spent(&own);
+  reference->stride = (size_t)report.thinning;
+  reference->time = isnan(report.frame_ps) ? (double)report.thinning : report.frame_ps;
   if (isnan(report.simulated_ns)) {
     bm_log_info(experiment->log,
                 "  %zu samples of %zu walkers; acceptance %.2f, burn-in %lld, thinning %lld steps",
                 settings.samples, settings.walkers, report.acceptance, (long long)report.burn_in,
                 (long long)report.thinning);
   } else {
-    bm_log_info(experiment->log, "  %zu frames of %zu walkers, %.4g ns in all, at %.1f K",
-                settings.samples, settings.walkers, report.simulated_ns, report.temperature_K);
+    bm_log_info(experiment->log,
+                "  %zu frames of %zu walkers, %.4g ns in all, at %.1f K, in %.0f s",
+                settings.samples, settings.walkers, report.simulated_ns, report.temperature_K,
+                reference->seconds);
   }
   return bm_context_is_root(context) ? put_report(&report, settings.samples, results) : BM_OK;
+}
+
+static bm_status_t make_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                                const bm_potential_t *potential, bm_results_t *results,
+                                reference_t *reference)
+{
+  if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0) {
+    return draw_samples(experiment, deck_case, potential, results, reference);
+  }
+  double started = bm_log_clock();
+  BM_TRY(bm_stage_read_file(experiment->context, deck_case, bm_potential_dimension(potential),
+                            &reference->samples));
+  reference->seconds = bm_log_clock() - started;
+  return BM_OK;
 }
 
 static bm_status_t sample(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                           const bm_potential_t *potential, bm_results_t *results)
 {
   const bm_context_t *context = experiment->context;
-  bm_samples_t *samples = NULL;
-  spacing_t spacing;
+  reference_t reference = {NULL, 1, 1.0, 0.0};
   double rhat = NAN;
-  double started = bm_log_clock();
-  bm_status_t status = bm_agree(
-      context, make_samples(experiment, deck_case, potential, results, &samples, &spacing));
-  double seconds = bm_log_clock() - started;
+  bm_status_t status =
+      bm_agree(context, make_samples(experiment, deck_case, potential, results, &reference));
   if (status == BM_OK) {
-    status = write_reference(experiment, deck_case, potential, samples, &spacing);
+    status = write_reference(experiment, deck_case, potential, &reference);
   }
   if (status == BM_OK) {
-    status = bm_averages_of_walkers(context, potential, samples, "reference", results);
+    status = bm_averages_of_walkers(context, potential, reference.samples, "reference", results);
   }
   if (status == BM_OK) {
-    status = bm_averages_diagnose(context, potential, samples, results, &rhat);
+    status = bm_averages_diagnose(context, potential, reference.samples, results, &rhat);
   }
   if (status == BM_OK && rhat > BM_RHAT_CONVERGED) {
     bm_log_warn(experiment->log,
@@ -228,10 +269,13 @@ static bm_status_t sample(bm_experiment_t *experiment, const bm_deck_case_t *dec
                 BM_RHAT_CONVERGED);
   }
   if (status == BM_OK && bm_context_is_root(context)) {
-    status = bm_results_timing(results, "sampling_s", seconds, "s");
+    status = bm_results_timing(results, "sampling_s", reference.seconds, "s");
+    if (status == BM_OK) {
+      status = bm_checkpoint_remove(experiment, deck_case);
+    }
   }
-  bm_samples_destroy(&samples);
-  return status;
+  bm_samples_destroy(&reference.samples);
+  return bm_agree(context, status);
 }
 
 static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,

@@ -24,12 +24,42 @@ typedef struct {
   bm_trainer_t *trainer;
   double before_s; /* spent in earlier runs */
   double started;
+  size_t held_out;       /* rows */
   double checkpoint_due; /* on rank 0's clock */
 } training_t;
 
 static double spent(const training_t *training)
 {
   return training->before_s + bm_log_clock() - training->started;
+}
+
+static bm_status_t write_checkpoint(const training_t *training, bm_trainer_t *trainer)
+{
+  const bm_context_t *context = training->experiment->context;
+  const bm_checkpoint_t what = {training->fingerprint, bm_trainer_step(trainer), spent(training)};
+  bm_state_t *state = NULL;
+  bm_status_t status =
+      bm_context_is_root(context) ? bm_state_create(BM_CHECKPOINT_KIND, &state) : BM_OK;
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = bm_trainer_save(trainer, state);
+  }
+  if (status == BM_OK) {
+    status = bm_checkpoint_write(training->experiment, training->deck_case, &what, state);
+  }
+  bm_state_destroy(&state);
+  return status;
+}
+
+/* Bring the trainer to where its last checkpoint stands. */
+static bm_status_t go_on(training_t *training)
+{
+  bm_state_t *state = NULL;
+  BM_TRY(bm_checkpoint_read(training->experiment, training->deck_case, training->fingerprint,
+                            training->experiment->restart_file, &training->before_s, &state));
+  bm_status_t status = state == NULL ? BM_OK : bm_trainer_restore(training->trainer, state);
+  bm_state_destroy(&state);
+  return status;
 }
 
 /* After every step: is there a reason to write a checkpoint, on any rank? */
@@ -44,8 +74,7 @@ static bm_status_t after_step(bm_trainer_t *trainer, void *data)
   bm_status_t stop = bm_stop_check(context);
   char message[BM_MESSAGE_MAX];
   snprintf(message, sizeof message, "%s", bm_status_message());
-  BM_TRY(bm_checkpoint_write(training->experiment, training->deck_case, training->fingerprint,
-                             trainer, spent(training)));
+  BM_TRY(write_checkpoint(training, trainer));
   training->checkpoint_due = bm_log_clock() + training->experiment->checkpoint_every_s;
   bm_status_set_message(message);
   return stop;
@@ -82,18 +111,9 @@ static bm_status_t write_history(const training_t *training)
 
 static bm_status_t fill_model(const training_t *training, bm_map_t *map, bm_state_t *state)
 {
-  const bm_experiment_t *experiment = training->experiment;
-  char fingerprint[17];
-  snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)training->fingerprint);
   BM_TRY(bm_map_save(map, state));
-  BM_TRY(bm_state_put_string(state, "fingerprint", fingerprint));
   BM_TRY(bm_state_put_string(state, "case", bm_deck_case_name(training->deck_case)));
-  for (size_t i = 0; i < experiment->provenance_count; i++) {
-    char name[96];
-    snprintf(name, sizeof name, "provenance/%s", experiment->provenance[i].name);
-    BM_TRY(bm_state_put_string(state, name, experiment->provenance[i].text));
-  }
-  return BM_OK;
+  return bm_experiment_put_origin(training->experiment, training->fingerprint, state);
 }
 
 static bm_status_t write_model(const training_t *training, bm_map_t *map)
@@ -155,7 +175,7 @@ static bm_status_t put_results(const training_t *training, bm_map_t *map,
   for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
     BM_TRY(bm_results_metric(results, metrics[i].name, metrics[i].value, NAN, "1", 1));
   }
-  BM_TRY(put_validation(map, data, bm_trainer_held_out(training->trainer), results));
+  BM_TRY(put_validation(map, data, training->held_out, results));
   BM_TRY(bm_results_timing(results, "training_s", seconds, "s"));
   BM_TRY(bm_results_timing(results, "training_fraction_of_sgemm", sgemm_fraction, "1"));
   return bm_results_timing(results, "training_samples_per_s", report.samples_per_s, "1/s");
@@ -183,8 +203,7 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   const bm_context_t *context = experiment->context;
   const bm_flow_shape_t *shape = bm_flow_shape(bm_map_flow(map));
   double fraction;
-  BM_TRY(bm_checkpoint_restore(experiment, training->deck_case, training->fingerprint,
-                               experiment->restart_file, training->trainer, &training->before_s));
+  BM_TRY(go_on(training));
   training->started = bm_log_clock();
   training->checkpoint_due = training->started + experiment->checkpoint_every_s;
   BM_TRY(bm_trainer_run(training->trainer, experiment->log, after_step, training));
@@ -206,14 +225,16 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   return bm_agree(context, status);
 }
 
-/* An untrained map for these data: standardised by them. */
+/* An untrained map for these data: standardised by the rows that are not held out. */
 static bm_status_t create_map(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
-                              bm_map_t **map)
+                              size_t held_out, bm_map_t **map)
 {
   bm_standardisation_t *standardisation = NULL;
   bm_flow_shape_t shape;
   BM_TRY(bm_experiment_flow_shape(deck_case, data->d, &shape));
-  BM_TRY(bm_standardisation_fit(data->n, data->d, data->x, &standardisation));
+  size_t rows =
+      held_out < data->n ? data->n - held_out : data->n; /* else the trainer refuses them */
+  BM_TRY(bm_standardisation_fit(rows, data->d, data->x, &standardisation));
   bm_status_t status =
       bm_map_create(&shape, bm_potential_layout(data->potential), standardisation, map);
   if (status != BM_OK) {
@@ -233,7 +254,9 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   bm_trainer_settings_t settings;
   bm_map_t *map = NULL;
   BM_TRY(bm_trainer_settings(deck_case, &settings));
-  bm_status_t status = bm_agree(context, create_map(deck_case, data, &map));
+  size_t held_out = bm_trainer_held_out(data, settings.validation_fraction);
+  bm_status_t status = bm_agree(context, create_map(deck_case, data, held_out, &map));
+  training.held_out = held_out;
   if (status == BM_OK) {
     status = bm_trainer_create(context, map, &settings, data, experiment->seed, &training.trainer);
   }

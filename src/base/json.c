@@ -18,11 +18,6 @@ bm_json_t *bm_json_object(void)
   return cJSON_CreateObject();
 }
 
-bm_json_t *bm_json_array(void)
-{
-  return cJSON_CreateArray();
-}
-
 bm_status_t bm_json_add(bm_json_t *parent, const char *name, bm_json_t *value)
 {
   if (value == NULL) {
@@ -142,6 +137,15 @@ bm_status_t bm_json_print(const bm_json_t *value, int compact, char **text)
   bm_status_t status = bm_string_copy(printed, text);
   cJSON_free(printed);
   return status;
+}
+
+bm_status_t bm_json_say(const bm_json_t *value)
+{
+  char *text = NULL;
+  BM_TRY(bm_json_print(value, 1, &text));
+  printf("%s\n", text);
+  bm_free(text);
+  return BM_OK;
 }
 
 bm_json_t *bm_json_copy(const bm_json_t *value)

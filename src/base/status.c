@@ -6,23 +6,15 @@
 
 static _Thread_local char last_message[BM_MESSAGE_MAX];
 
-static const struct {
-  int exit_code;
-  const char *name;
-} status_rows[] = {
-#define BM_STATUS_ROW(name, exit_code, text) {exit_code, text},
+static const int exit_codes[] = {
+#define BM_STATUS_ROW(name, exit_code) exit_code,
     BM_STATUS_TABLE(BM_STATUS_ROW)
 #undef BM_STATUS_ROW
 };
 
 int bm_status_exit_code(bm_status_t status)
 {
-  return status_rows[status].exit_code;
-}
-
-const char *bm_status_name(bm_status_t status)
-{
-  return status_rows[status].name;
+  return exit_codes[status];
 }
 
 const char *bm_status_message(void)

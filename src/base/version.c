@@ -15,7 +15,7 @@ const char *bm_revision(void)
 
 const char *bm_library_versions(void)
 {
-  return "OpenBLAS " BM_OPENBLAS_VERSION ", HDF5 " BM_HDF5_VERSION
+  return "OpenBLAS " BM_OPENBLAS_VERSION ", LAPACKE " BM_LAPACKE_VERSION ", HDF5 " BM_HDF5_VERSION
          ", libconfig " BM_LIBCONFIG_VERSION ", cJSON " BM_CJSON_VERSION
          ", xxHash " BM_XXHASH_VERSION;
 }

@@ -7,9 +7,15 @@
 
 const char *const bm_activation_names[] = {"relu", "tanh", NULL};
 
-bm_activation_t bm_activation_from_name(const char *name)
+bm_status_t bm_activation_find(const char *name, bm_activation_t *activation)
 {
-  return strcmp(name, "tanh") == 0 ? BM_TANH : BM_RELU;
+  for (int i = 0; bm_activation_names[i] != NULL; i++) {
+    if (strcmp(bm_activation_names[i], name) == 0) {
+      *activation = (bm_activation_t)(BM_RELU + i);
+      return BM_OK;
+    }
+  }
+  return BM_FAIL(BM_ERR_DATA, "no activation '%s' is known", name);
 }
 
 const char *bm_activation_name(bm_activation_t activation)

@@ -31,6 +31,8 @@ typedef struct {
   bm_real_t *cache_t;
 } layer_cache_t;
 
+#define BM_WIDE 5 /* buffers as wide as a configuration */
+
 struct bm_flow_workspace {
   size_t rows, shards;
   layer_cache_t *layers;
@@ -190,6 +192,26 @@ static void place_caches(const bm_flow_t *flow, bm_flow_workspace_t *workspace)
   }
 }
 
+/* Items that a row of a batch is kept in, for all layers, and items of scratch. */
+static size_t count_items(const bm_flow_t *flow, size_t rows, size_t shards, size_t *scratch)
+{
+  size_t items = 0;
+  *scratch = 0;
+  for (size_t k = 0; k < flow->shape.layers; k++) {
+    items += cache_items(&flow->couplings[k]);
+    size_t need = bm_network_scratch(&flow->couplings[k].network, rows, shards);
+    *scratch = need > *scratch ? need : *scratch;
+  }
+  return items;
+}
+
+double bm_flow_workspace_bytes(const bm_flow_t *flow, size_t rows, size_t shards)
+{
+  size_t scratch;
+  size_t items = count_items(flow, rows, shards, &scratch) + BM_WIDE * flow->shape.d + 1;
+  return sizeof(bm_real_t) * ((double)rows * (double)items + (double)scratch);
+}
+
 bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
                                      bm_flow_workspace_t **out)
 {
@@ -198,15 +220,10 @@ bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t 
   BM_TRY(BM_ALLOC(1, &workspace));
   workspace->rows = rows;
   workspace->shards = shards;
-  size_t items = 0;
-  size_t scratch = 0;
-  for (size_t k = 0; k < flow->shape.layers; k++) {
-    items += cache_items(&flow->couplings[k]);
-    size_t need = bm_network_scratch(&flow->couplings[k].network, rows, shards);
-    scratch = need > scratch ? need : scratch;
-  }
-  bm_real_t **wide[] = {&workspace->t, &workspace->ds, &workspace->dt, &workspace->da,
-                        &workspace->adjoint};
+  size_t scratch;
+  size_t items = count_items(flow, rows, shards, &scratch);
+  bm_real_t **wide[BM_WIDE] = {&workspace->t, &workspace->ds, &workspace->dt, &workspace->da,
+                               &workspace->adjoint};
   bm_status_t status = BM_ALLOC(flow->shape.layers, &workspace->layers);
   if (status == BM_OK) {
     status = BM_ALLOC(rows * items, &workspace->block);

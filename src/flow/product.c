@@ -6,10 +6,13 @@
 
 #if defined(__AVX512F__)
 #define BM_VECTOR_BYTES 64
+#define BM_VECTOR_BITS "512"
 #elif defined(__AVX__)
 #define BM_VECTOR_BYTES 32
+#define BM_VECTOR_BITS "256"
 #else
 #define BM_VECTOR_BYTES 16
+#define BM_VECTOR_BITS "128"
 #endif
 
 #ifdef BM_REAL_IS_DOUBLE
@@ -212,6 +215,11 @@ static void product_by_dots(const bm_product_t *product, bm_real_t *scratch)
       product->c[i * product->n + j] = product->relu && !(value > 0) ? 0 : value;
     }
   }
+}
+
+const char *bm_product_kernel(void)
+{
+  return BM_VECTOR_BITS "-bit vectors of " BM_REAL_NAME;
 }
 
 void bm_product(const bm_product_t *product, bm_real_t *scratch)

@@ -1,10 +1,12 @@
 #include "deck_names.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "boltzmap/base/nearest.h"
+
 #define BM_DECK_NAME_MAX 100 /* characters of a folder's name */
-#define BM_WORD_MAX 64       /* longer words are not compared */
 
 /* What the output folder holds beside the folders of the cases. */
 static const char *const reserved_names[] = {
@@ -31,50 +33,13 @@ bm_deck_shown_t bm_deck_shown(const char *text)
   return shown;
 }
 
-static size_t least(size_t a, size_t b)
-{
-  return a < b ? a : b;
-}
-
-/* Edits (insert, delete, replace, swap neighbours) from one word to the other. */
-static size_t distance(const char *a, size_t a_length, const char *b)
-{
-  size_t b_length = strlen(b);
-  size_t rows[3][BM_WORD_MAX + 1];
-  if (a_length > BM_WORD_MAX || b_length > BM_WORD_MAX) {
-    return BM_WORD_MAX;
-  }
-  for (size_t j = 0; j <= b_length; j++) {
-    rows[0][j] = j;
-  }
-  for (size_t i = 1; i <= a_length; i++) {
-    const size_t *above = rows[(i - 1) % 3];
-    size_t *row = rows[i % 3];
-    row[0] = i;
-    for (size_t j = 1; j <= b_length; j++) {
-      size_t replaced = above[j - 1] + (a[i - 1] != b[j - 1]);
-      row[j] = least(replaced, 1 + least(above[j], row[j - 1]));
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        row[j] = least(row[j], rows[(i - 2) % 3][j - 2] + 1);
-      }
-    }
-  }
-  return rows[a_length % 3][b_length];
-}
-
-/* Edits up to which another word is taken for what was meant. */
-static size_t tolerance(size_t length)
-{
-  return length < 3 ? 1 : 1 + length / 4;
-}
-
 const char *bm_deck_nearest(const char *word, const char *const *names)
 {
   size_t length = strlen(word);
-  size_t best = tolerance(length) + 1;
+  size_t best = bm_nearest_limit(length) + 1;
   const char *nearest = NULL;
   for (size_t i = 0; names[i] != NULL; i++) {
-    size_t found = distance(word, length, names[i]);
+    size_t found = bm_nearest_edits(word, length, names[i]);
     if (found < best && found < strlen(names[i])) {
       best = found;
       nearest = names[i];
@@ -92,16 +57,16 @@ const char *bm_deck_nearest_path(const bm_deck_key_t *const *rows, size_t count,
                                  const char *key)
 {
   size_t length = strlen(key);
-  size_t best = tolerance(length) + 1;
+  size_t best = bm_nearest_limit(length) + 1;
   const char *nearest = NULL;
   for (size_t i = 0; i < count; i++) {
     const char *path = rows[i]->path;
     size_t group_length = bm_deck_group_length(path);
     const char *name = path + group_length + 1;
     int same_group = strlen(group) == group_length && strncmp(path, group, group_length) == 0;
-    size_t found = distance(key, length, name);
+    size_t found = bm_nearest_edits(key, length, name);
     if (!same_group) {
-      found = found == 0 ? 1 : BM_WORD_MAX;
+      found = found == 0 ? 1 : SIZE_MAX;
     }
     if (found < best && found < strlen(name)) {
       best = found;

@@ -44,8 +44,9 @@ bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
   return BM_OK;
 }
 
-/* Checksum and length of everything behind the user block. */
-static bm_status_t checksum_body(int file, const char *path, uint64_t *hash, uint64_t *bytes)
+/* Checksum and length of everything from `first` on. */
+static bm_status_t checksum(int file, const char *path, uint64_t first, uint64_t *hash,
+                            uint64_t *bytes)
 {
   XXH64_state_t *state = XXH64_createState();
   char *buffer = NULL;
@@ -59,7 +60,7 @@ static bm_status_t checksum_body(int file, const char *path, uint64_t *hash, uin
   XXH64_reset(state, 0);
   *bytes = 0;
   for (;;) {
-    ssize_t got = pread(file, buffer, BM_READ_BYTES, (off_t)(BM_SEAL_BYTES + *bytes));
+    ssize_t got = pread(file, buffer, BM_READ_BYTES, (off_t)(first + *bytes));
     if (got < 0 && errno == EINTR) {
       continue;
     }
@@ -80,6 +81,18 @@ done:
   return status;
 }
 
+bm_status_t bm_file_hash(const char *path, uint64_t *hash)
+{
+  uint64_t bytes;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    return io_error(path, "cannot open");
+  }
+  bm_status_t status = checksum(file, path, 0, hash, &bytes);
+  close(file);
+  return status;
+}
+
 void bm_file_seal_bytes(char *bytes, size_t count)
 {
   assert(count >= BM_SEAL_BYTES);
@@ -97,7 +110,7 @@ bm_status_t bm_file_seal(const char *path)
   }
   uint64_t hash = 0;
   uint64_t bytes = 0;
-  bm_status_t status = checksum_body(file, path, &hash, &bytes);
+  bm_status_t status = checksum(file, path, BM_SEAL_BYTES, &hash, &bytes);
   char block[BM_SEAL_BYTES] = {0};
   snprintf(block, sizeof block, BM_SEAL_FORMAT, hash, bytes);
   if (status == BM_OK && pwrite(file, block, sizeof block, 0) != (ssize_t)sizeof block) {
@@ -125,7 +138,7 @@ bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal)
     uint64_t hash = 0;
     uint64_t bytes = 0;
     char expected[BM_SEAL_BYTES] = {0};
-    status = checksum_body(file, path, &hash, &bytes);
+    status = checksum(file, path, BM_SEAL_BYTES, &hash, &bytes);
     snprintf(expected, sizeof expected, BM_SEAL_FORMAT, hash, bytes);
     *seal = memcmp(block, expected, sizeof block) == 0 ? BM_SEAL_GOOD : BM_SEAL_BROKEN;
   }
@@ -257,6 +270,53 @@ bm_status_t bm_file_read(const char *path, char **bytes, size_t *count)
     *bytes = NULL;
   }
   return status;
+}
+
+static bm_status_t copy(const char *source, const char *path)
+{
+  char *buffer = NULL;
+  int from = open(source, O_RDONLY | O_CLOEXEC);
+  if (from < 0) {
+    return io_error(source, "cannot open");
+  }
+  int to = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+  bm_status_t status = to < 0 ? io_error(path, "cannot create") : BM_ALLOC(BM_READ_BYTES, &buffer);
+  for (ssize_t got = 1; status == BM_OK && got > 0;) {
+    got = read(from, buffer, BM_READ_BYTES);
+    if (got < 0) {
+      status = io_error(source, "cannot read");
+    } else {
+      status = write_all(to, path, buffer, (size_t)got);
+    }
+  }
+  if (to >= 0 && close(to) != 0 && status == BM_OK) {
+    status = io_error(path, "cannot close");
+  }
+  close(from);
+  bm_free(buffer);
+  return status;
+}
+
+bm_status_t bm_file_link(const char *source, const char *path)
+{
+  char *temporary = NULL;
+  BM_TRY(bm_file_temporary_name(path, &temporary));
+  bm_status_t status = bm_file_remove(temporary);
+  if (status == BM_OK && link(source, temporary) != 0) {
+    int has_no_links = errno == EPERM || errno == EOPNOTSUPP || errno == EXDEV || errno == EMLINK;
+    status = has_no_links ? copy(source, temporary) : io_error(path, "cannot link");
+  }
+  if (status == BM_OK) {
+    status = bm_file_publish(temporary, path);
+  }
+  unlink(temporary); /* also where both were names of one file already: rename leaves them */
+  bm_free(temporary);
+  return status;
+}
+
+bm_status_t bm_file_remove(const char *path)
+{
+  return unlink(path) == 0 || errno == ENOENT ? BM_OK : io_error(path, "cannot remove");
 }
 
 bm_status_t bm_folder_create(const char *path)

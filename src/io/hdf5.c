@@ -40,15 +40,38 @@ static bm_status_t write_attribute(hid_t object, const char *path, const char *n
   return status;
 }
 
-bm_status_t bm_hdf5_write_string(hid_t object, const char *path, const char *name, const char *text)
+/* The type of strings of any length; negative where HDF5 fails. */
+static hid_t string_type(H5T_cset_t characters)
 {
   hid_t type = H5Tcopy(H5T_C_S1);
-  hid_t space = H5Screate(H5S_SCALAR);
-  H5Tset_size(type, H5T_VARIABLE);
-  H5Tset_cset(type, H5T_CSET_UTF8);
-  bm_status_t status = write_attribute(object, path, name, type, space, &text);
-  H5Sclose(space);
-  H5Tclose(type);
+  if (type >= 0 && (H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, characters) < 0)) {
+    H5Tclose(type);
+    return -1;
+  }
+  return type;
+}
+
+bm_status_t bm_hdf5_write_string(hid_t object, const char *path, const char *name, const char *text)
+{
+  return bm_hdf5_write_strings(object, path, name, 0, &text);
+}
+
+bm_status_t bm_hdf5_write_strings(hid_t object, const char *path, const char *name, size_t count,
+                                  const char *const *texts)
+{
+  hsize_t size = count;
+  hid_t type = string_type(H5T_CSET_UTF8);
+  hid_t space = count == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &size, NULL);
+  bm_status_t status = bm_hdf5_status(type < 0 ? type : space, path, "make a type");
+  if (status == BM_OK) {
+    status = write_attribute(object, path, name, type, space, texts);
+  }
+  if (space >= 0) {
+    H5Sclose(space);
+  }
+  if (type >= 0) {
+    H5Tclose(type);
+  }
   return status;
 }
 
@@ -57,17 +80,61 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
 {
   hsize_t size = count;
   hid_t space = H5Screate_simple(1, &size, NULL);
+  BM_TRY(bm_hdf5_status(space, path, "make a space"));
   bm_status_t status = write_attribute(object, path, name, H5T_NATIVE_INT, space, values);
   H5Sclose(space);
   return status;
+}
+
+bm_status_t bm_hdf5_transfer_together(const char *path, hid_t *transfer)
+{
+  *transfer = H5Pcreate(H5P_DATASET_XFER);
+  herr_t result = *transfer < 0 ? -1 : H5Pset_dxpl_mpio(*transfer, H5FD_MPIO_COLLECTIVE);
+  return bm_hdf5_status(result, path, "prepare a collective transfer");
+}
+
+bm_status_t bm_hdf5_select_rows(hid_t dataset, const char *path, size_t first, size_t count,
+                                hid_t *memory, hid_t *space)
+{
+  hsize_t start[3] = {first, 0, 0};
+  hsize_t size[3] = {0, 0, 0};
+  *memory = -1;
+  *space = H5Dget_space(dataset);
+  int rank = *space < 0 ? -1 : H5Sget_simple_extent_dims(*space, size, NULL);
+  size[0] = count;
+  *memory = rank < 0 ? -1 : H5Screate_simple(rank, size, NULL);
+  herr_t result = *memory < 0 ? -1 : 0;
+  if (result == 0 && count == 0) {
+    result = H5Sselect_none(*space) < 0 || H5Sselect_none(*memory) < 0 ? -1 : 0;
+  } else if (result == 0) {
+    result = H5Sselect_hyperslab(*space, H5S_SELECT_SET, start, NULL, size, NULL);
+  }
+  bm_status_t status = bm_hdf5_status(result, path, "select rows");
+  if (status != BM_OK) {
+    bm_hdf5_close_selection(memory, space);
+  }
+  return status;
+}
+
+void bm_hdf5_close_selection(hid_t *memory, hid_t *space)
+{
+  if (*memory >= 0) {
+    H5Sclose(*memory);
+  }
+  if (*space >= 0) {
+    H5Sclose(*space);
+  }
+  *memory = *space = -1;
 }
 
 /* Attributes of other programs may hold several values, for which one pointer has no room. */
 static int is_single(hid_t attribute)
 {
   hid_t space = H5Aget_space(attribute);
-  int single = H5Sget_simple_extent_npoints(space) == 1;
-  H5Sclose(space);
+  int single = space >= 0 && H5Sget_simple_extent_npoints(space) == 1;
+  if (space >= 0) {
+    H5Sclose(space);
+  }
   return single;
 }
 
@@ -75,13 +142,16 @@ static bm_status_t read_variable_string(hid_t attribute, const char *path, const
                                         char **text)
 {
   char *value = NULL;
-  hid_t memory = H5Tcopy(H5T_C_S1);
-  H5Tset_size(memory, H5T_VARIABLE);
   hid_t file_type = H5Aget_type(attribute);
-  H5Tset_cset(memory, H5Tget_cset(file_type));
-  H5Tclose(file_type);
-  herr_t result = H5Aread(attribute, memory, &value);
-  H5Tclose(memory);
+  H5T_cset_t characters = file_type < 0 ? H5T_CSET_ERROR : H5Tget_cset(file_type);
+  hid_t memory = characters == H5T_CSET_ERROR ? -1 : string_type(characters);
+  herr_t result = memory < 0 ? -1 : H5Aread(attribute, memory, &value);
+  if (memory >= 0) {
+    H5Tclose(memory);
+  }
+  if (file_type >= 0) {
+    H5Tclose(file_type);
+  }
   if (result < 0 || value == NULL) {
     return BM_FAIL(BM_ERR_DATA, "%s: cannot read attribute '%s'", path, name);
   }
@@ -112,14 +182,16 @@ bm_status_t bm_hdf5_read_string(hid_t object, const char *path, const char *name
   }
   hid_t type = H5Aget_type(attribute);
   bm_status_t status = BM_OK;
-  if (H5Tget_class(type) != H5T_STRING || !is_single(attribute)) {
+  if (type < 0 || H5Tget_class(type) != H5T_STRING || !is_single(attribute)) {
     status = BM_FAIL(BM_ERR_DATA, "%s: attribute '%s' is not a string", path, name);
   } else if (H5Tis_variable_str(type) > 0) {
     status = read_variable_string(attribute, path, name, text);
   } else {
     status = read_fixed_string(attribute, type, path, name, text);
   }
-  H5Tclose(type);
+  if (type >= 0) {
+    H5Tclose(type);
+  }
   H5Aclose(attribute);
   return status;
 }

@@ -126,7 +126,9 @@ bm_status_t bm_npy_open(const char *path, bm_npy_t *npy)
   }
   struct stat info;
   bm_status_t status = read_header(path, file, npy);
-  if (status == BM_OK && fstat(fileno(file), &info) == 0) {
+  if (status == BM_OK && fstat(fileno(file), &info) != 0) {
+    status = BM_FAIL(BM_ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
+  } else if (status == BM_OK) {
     uint64_t expected = npy->data_offset + npy->rows * npy->columns * npy->item_bytes;
     if ((uint64_t)info.st_size != expected) {
       status = BM_FAIL(BM_ERR_DATA, "%s: %llu bytes long where its header asks for %llu", path,

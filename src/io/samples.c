@@ -42,35 +42,23 @@ void bm_samples_destroy(bm_samples_t **samples)
   *samples = NULL;
 }
 
-/* Gather `width` values a row to all ranks. One broadcast a rank keeps counts small. */
-static bm_status_t replicate(const bm_context_t *context, const bm_samples_t *samples, size_t width,
-                             const double *local, double **all)
+/* One broadcast a rank keeps counts small. */
+bm_status_t bm_samples_replicate(const bm_context_t *context, const bm_samples_t *samples,
+                                 double **all)
 {
-  BM_TRY_AGREE(context, BM_ALLOC(samples->n * width, all));
+  BM_TRY_AGREE(context, BM_ALLOC(samples->n * samples->d, all));
   for (int rank = 0; rank < context->size; rank++) {
     bm_range_t rows = rows_of(samples->n, samples->walkers, context->size, rank);
-    size_t count = rows.count * width;
+    size_t count = rows.count * samples->d;
     const size_t most = (size_t)1 << 27; /* 1 GiB of doubles */
     for (size_t done = 0; done < count; done += most) {
       size_t part = count - done < most ? count - done : most;
-      double *target = *all + rows.first * width + done;
+      double *target = *all + rows.first * samples->d + done;
       for (size_t i = 0; rank == context->rank && i < part; i++) {
-        target[i] = local[done + i];
+        target[i] = samples->x[done + i];
       }
       BM_TRY_MPI(MPI_Bcast(target, (int)part, MPI_DOUBLE, rank, context->comm));
     }
   }
   return BM_OK;
-}
-
-bm_status_t bm_samples_replicate(const bm_context_t *context, const bm_samples_t *samples,
-                                 double **all)
-{
-  return replicate(context, samples, samples->d, samples->x, all);
-}
-
-bm_status_t bm_samples_replicate_column(const bm_context_t *context, const bm_samples_t *samples,
-                                        const double *local, double **all)
-{
-  return replicate(context, samples, 1, local, all);
 }

@@ -79,11 +79,13 @@ static herr_t count_dataset(hid_t group, const char *name, const H5L_info_t *inf
   hid_t object = H5Oopen(group, name, H5P_DEFAULT);
   if (object >= 0 && H5Iget_type(object) == H5I_DATASET) {
     hid_t type = H5Dget_type(object);
-    H5T_class_t class = H5Tget_class(type);
+    H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
     if ((class == H5T_FLOAT || class == H5T_INTEGER) && found->count++ == 0) {
       snprintf(found->name, sizeof found->name, "/%s", name);
     }
-    H5Tclose(type);
+    if (type >= 0) {
+      H5Tclose(type);
+    }
   }
   if (object >= 0) {
     H5Oclose(object);
@@ -135,12 +137,14 @@ static bm_status_t find_dataset(hid_t file, const char *path, const char *asked,
 static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, shape_t *shape)
 {
   hid_t type = H5Dget_type(dataset);
+  BM_TRY(bm_hdf5_status(type, path, "get the type of a data set"));
   H5T_class_t class = H5Tget_class(type);
   H5Tclose(type);
   if (class != H5T_FLOAT && class != H5T_INTEGER) {
     return BM_FAIL(BM_ERR_DATA, "%s: the data set does not hold numbers", path);
   }
   hid_t space = H5Dget_space(dataset);
+  BM_TRY(bm_hdf5_status(space, path, "get the shape of a data set"));
   int rank = H5Sget_simple_extent_ndims(space);
   hsize_t size[3] = {0, 1, 1};
   if (rank >= 1 && rank <= 3) {
@@ -157,6 +161,7 @@ static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, sh
   *shape = (shape_t){size[0], size[1] * size[2], 0, 0, 1};
   if (H5Lexists(file, "parameters", H5P_DEFAULT) > 0) {
     hid_t parameters = H5Gopen2(file, "parameters", H5P_DEFAULT);
+    BM_TRY(bm_hdf5_status(parameters, path, "open the parameters"));
     long long walkers = bm_hdf5_read_int(parameters, "walkers", 1);
     shape->walkers = walkers > 0 ? (size_t)walkers : 1;
     long long dimensions = bm_hdf5_read_int(parameters, "dimensions", 3);
@@ -181,27 +186,23 @@ static bm_status_t check_shape(const char *path, shape_t *shape)
 }
 
 /* Read some rows, or none, all stored columns, as float64. Collective. */
-static bm_status_t read_piece(hid_t dataset, const char *path, bm_range_t rows, double *stored)
+static bm_status_t read_piece(const bm_context_t *context, hid_t dataset, const char *path,
+                              bm_range_t rows, double *stored)
 {
-  hid_t space = H5Dget_space(dataset);
-  hsize_t start[3] = {rows.first, 0, 0};
-  hsize_t size[3] = {0, 0, 0};
-  int rank = H5Sget_simple_extent_dims(space, size, NULL);
-  size[0] = rows.count;
-  hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
-  H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE);
-  hid_t memory = H5Screate_simple(rank, size, NULL);
-  if (rows.count == 0) {
-    H5Sselect_none(space);
-    H5Sselect_none(memory);
-  } else {
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
+  hid_t memory = -1, space = -1, transfer = -1;
+  bm_status_t status = bm_hdf5_select_rows(dataset, path, rows.first, rows.count, &memory, &space);
+  if (status == BM_OK) {
+    status = bm_hdf5_transfer_together(path, &transfer);
   }
-  herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
-  bm_status_t status = bm_hdf5_status(result, path, "read rows");
-  H5Sclose(memory);
-  H5Pclose(transfer);
-  H5Sclose(space);
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
+    status = bm_hdf5_status(result, path, "read rows");
+  }
+  if (transfer >= 0) {
+    H5Pclose(transfer);
+  }
+  bm_hdf5_close_selection(&memory, &space);
   return status;
 }
 
@@ -219,7 +220,7 @@ static bm_status_t read_hdf5_rows(const bm_context_t *context, hid_t dataset, co
     size_t done = round * most < rows.count ? round * most : rows.count;
     size_t left = rows.count - done;
     bm_range_t piece = {rows.first + done, left < most ? left : most};
-    bm_status_t next = read_piece(dataset, path, piece, stored + done * width);
+    bm_status_t next = read_piece(context, dataset, path, piece, stored + done * width);
     status = status == BM_OK ? next : status;
   }
   return bm_agree(context, status);
@@ -251,18 +252,30 @@ static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, cons
   return status;
 }
 
+static bm_status_t open_together(const bm_context_t *context, const char *path, hid_t *file)
+{
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  herr_t result = access < 0 ? -1 : H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL);
+  bm_status_t status = bm_agree(context, bm_hdf5_status(result, path, "prepare to open"));
+  if (status == BM_OK) {
+    *file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    status = bm_agree(context, bm_hdf5_status(*file, path, "open as HDF5"));
+  }
+  if (access >= 0) {
+    H5Pclose(access);
+  }
+  return status;
+}
+
 static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
                              const bm_samples_selection_t *selection, bm_samples_t **out)
 {
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL);
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
-  bm_status_t status = bm_hdf5_status(file, path, "open as HDF5");
-  H5Pclose(access);
-  BM_TRY_AGREE(context, status);
+  hid_t file = -1;
+  BM_TRY(open_together(context, path, &file));
   hid_t dataset = -1;
   shape_t shape = {0, 0, 0, 0, 1};
-  status = find_dataset(file, path, selection == NULL ? NULL : selection->dataset, &dataset);
+  bm_status_t status =
+      find_dataset(file, path, selection == NULL ? NULL : selection->dataset, &dataset);
   if (status == BM_OK) {
     status = dataset_shape(file, dataset, path, &shape);
   }

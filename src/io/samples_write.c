@@ -31,13 +31,19 @@ static bm_status_t create_dataset(hid_t parent, const char *path, const char *na
 {
   hid_t space = H5Screate_simple(rank, size, NULL);
   hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-  H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
-  H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
-  H5Pset_obj_track_times(properties, 0); /* equal sets are equal files, whenever written */
-  *out = H5Dcreate2(parent, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+  /* equal sets are equal files, whenever written: no times */
+  int ready = space >= 0 && properties >= 0 &&
+              H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY) >= 0 &&
+              H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER) >= 0 &&
+              H5Pset_obj_track_times(properties, 0) >= 0;
+  *out = ready ? H5Dcreate2(parent, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT) : -1;
   bm_status_t status = bm_hdf5_status(*out, path, "create a data set");
-  H5Pclose(properties);
-  H5Sclose(space);
+  if (properties >= 0) {
+    H5Pclose(properties);
+  }
+  if (space >= 0) {
+    H5Sclose(space);
+  }
   return status;
 }
 
@@ -47,26 +53,19 @@ static bm_status_t create_group(hid_t parent, const char *path, const char *name
   return bm_hdf5_status(*out, path, "create a group");
 }
 
-/* Write rows [first, first + count) of a data set whose rows have `width` items. */
+/* Write rows [first, first + count) of a data set. Collective; its status is this rank's own. */
 static bm_status_t write_rows(const bm_samples_writer_t *writer, hid_t dataset, hid_t type,
                               size_t first, size_t count, const void *values)
 {
-  hid_t space = H5Dget_space(dataset);
-  hsize_t start[3] = {first, 0, 0};
-  hsize_t size[3] = {0, 0, 0};
-  int rank = H5Sget_simple_extent_dims(space, size, NULL);
-  size[0] = count;
-  hid_t memory = H5Screate_simple(rank, size, NULL);
-  if (count == 0) {
-    H5Sselect_none(space);
-    H5Sselect_none(memory);
-  } else {
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
+  hid_t memory, space;
+  bm_status_t status =
+      bm_agree(writer->context,
+               bm_hdf5_select_rows(dataset, writer->temporary, first, count, &memory, &space));
+  if (status == BM_OK) {
+    herr_t result = H5Dwrite(dataset, type, memory, space, writer->collective, values);
+    status = bm_hdf5_status(result, writer->temporary, "write rows");
   }
-  herr_t result = H5Dwrite(dataset, type, memory, space, writer->collective, values);
-  bm_status_t status = bm_hdf5_status(result, writer->temporary, "write rows");
-  H5Sclose(memory);
-  H5Sclose(space);
+  bm_hdf5_close_selection(&memory, &space);
   return status;
 }
 
@@ -96,22 +95,13 @@ static bm_status_t write_h5md_group(hid_t file, const char *path)
 static bm_status_t write_box(hid_t group, const char *path)
 {
   const int dimension = 3;
+  const char *const none[3] = {"none", "none", "none"};
   hid_t box;
   BM_TRY(create_group(group, path, "box", &box));
   BM_TRY(bm_hdf5_write_ints(box, path, "dimension", 1, &dimension));
-  const char *none[3] = {"none", "none", "none"};
-  hid_t type = H5Tcopy(H5T_C_S1);
-  H5Tset_size(type, H5T_VARIABLE);
-  hsize_t three = 3;
-  hid_t space = H5Screate_simple(1, &three, NULL);
-  hid_t attribute = H5Acreate2(box, "boundary", type, space, H5P_DEFAULT, H5P_DEFAULT);
-  herr_t result = attribute < 0 ? -1 : H5Awrite(attribute, type, none);
-  bm_status_t status = bm_hdf5_status(result, path, "write the box");
-  H5Aclose(attribute);
-  H5Sclose(space);
-  H5Tclose(type);
+  BM_TRY(bm_hdf5_write_strings(box, path, "boundary", 3, none));
   H5Gclose(box);
-  return status;
+  return BM_OK;
 }
 
 static bm_status_t create_frames(bm_samples_writer_t *writer, hid_t group)
@@ -141,9 +131,9 @@ static bm_status_t write_frames(const bm_samples_writer_t *writer,
   }
   if (status == BM_OK) {
     status = write_rows(writer, writer->step, H5T_NATIVE_LLONG, rows.first, rows.count, steps);
-  }
-  if (status == BM_OK) {
-    status = write_rows(writer, writer->time, H5T_NATIVE_DOUBLE, rows.first, rows.count, times);
+    bm_status_t next =
+        write_rows(writer, writer->time, H5T_NATIVE_DOUBLE, rows.first, rows.count, times);
+    status = bm_agree(writer->context, status == BM_OK ? next : status);
   }
   bm_free(steps);
   bm_free(times);
@@ -222,17 +212,27 @@ static bm_status_t write_parameters(const bm_samples_writer_t *writer,
 
 static bm_status_t create_file(bm_samples_writer_t *writer)
 {
+  const bm_context_t *context = writer->context;
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   hid_t creation = H5Pcreate(H5P_FILE_CREATE);
-  H5Pset_fapl_mpio(access, writer->context->comm, MPI_INFO_NULL);
-  H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110);
-  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-  H5Pset_userblock(creation, BM_SEAL_BYTES);
-  writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, creation, access);
-  bm_status_t status = bm_hdf5_status(writer->file, writer->temporary, "create this file");
-  H5Pclose(creation);
-  H5Pclose(access);
-  return status;
+  int ready = access >= 0 && creation >= 0 &&
+              H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL) >= 0 &&
+              H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110) >= 0 &&
+              H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
+              H5Pset_userblock(creation, BM_SEAL_BYTES) >= 0;
+  bm_status_t status =
+      bm_agree(context, bm_hdf5_status(ready ? 0 : -1, writer->temporary, "prepare this file"));
+  if (status == BM_OK) {
+    writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, creation, access);
+    status = bm_hdf5_status(writer->file, writer->temporary, "create this file");
+  }
+  if (creation >= 0) {
+    H5Pclose(creation);
+  }
+  if (access >= 0) {
+    H5Pclose(access);
+  }
+  return bm_agree(context, status);
 }
 
 /* A collective write to a full disk may report success or never return, and HDF5 cannot close a file
@@ -263,18 +263,23 @@ static bm_status_t keep_space(const bm_samples_writer_t *writer)
   return bm_agree(writer->context, status);
 }
 
+static bm_status_t create_objects(bm_samples_writer_t *writer, const bm_samples_content_t *content,
+                                  size_t walkers)
+{
+  BM_TRY(bm_hdf5_transfer_together(writer->temporary, &writer->collective));
+  BM_TRY(write_h5md_group(writer->file, writer->temporary));
+  BM_TRY(create_positions(writer, content));
+  BM_TRY(create_observables(writer, content));
+  return write_parameters(writer, content, walkers);
+}
+
 /* Everything but the rows. */
 static bm_status_t create_content(bm_samples_writer_t *writer, const bm_samples_content_t *content,
                                   size_t walkers)
 {
   BM_TRY(try_space(writer, content));
-  BM_TRY_AGREE(writer->context, create_file(writer));
-  writer->collective = H5Pcreate(H5P_DATASET_XFER);
-  H5Pset_dxpl_mpio(writer->collective, H5FD_MPIO_COLLECTIVE);
-  BM_TRY(write_h5md_group(writer->file, writer->temporary));
-  BM_TRY(create_positions(writer, content));
-  BM_TRY(create_observables(writer, content));
-  BM_TRY(write_parameters(writer, content, walkers));
+  BM_TRY(create_file(writer));
+  BM_TRY_AGREE(writer->context, create_objects(writer, content, walkers));
   BM_TRY(keep_space(writer));
   BM_TRY(write_frames(writer, content));
   return bm_hdf5_status(H5Fflush(writer->file, H5F_SCOPE_GLOBAL), writer->temporary, "flush");

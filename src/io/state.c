@@ -268,10 +268,13 @@ static bm_status_t write_block(hid_t file, const char *path, const block_t *bloc
   hid_t space = H5Screate_simple(1, &size, NULL);
   hid_t links = H5Pcreate(H5P_LINK_CREATE);
   hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-  H5Pset_create_intermediate_group(links, 1);
-  H5Pset_obj_track_times(properties, 0); /* equal states are equal files, whenever written */
-  hid_t dataset =
-      H5Dcreate2(file, block->name, disk_type(block->type), space, links, properties, H5P_DEFAULT);
+  /* equal states are equal files, whenever written: no times */
+  int ready = space >= 0 && links >= 0 && properties >= 0 &&
+              H5Pset_create_intermediate_group(links, 1) >= 0 &&
+              H5Pset_obj_track_times(properties, 0) >= 0;
+  hid_t dataset = !ready ? -1
+                         : H5Dcreate2(file, block->name, disk_type(block->type), space, links,
+                                      properties, H5P_DEFAULT);
   herr_t result = dataset < 0 ? -1
                               : H5Dwrite(dataset, memory_type(block->type), H5S_ALL, H5S_ALL,
                                          H5P_DEFAULT, block->values);
@@ -282,9 +285,15 @@ static bm_status_t write_block(hid_t file, const char *path, const block_t *bloc
   if (dataset >= 0) {
     H5Dclose(dataset);
   }
-  H5Pclose(properties);
-  H5Pclose(links);
-  H5Sclose(space);
+  if (properties >= 0) {
+    H5Pclose(properties);
+  }
+  if (links >= 0) {
+    H5Pclose(links);
+  }
+  if (space >= 0) {
+    H5Sclose(space);
+  }
   return status;
 }
 
@@ -302,21 +311,31 @@ static bm_status_t write_blocks(const bm_state_t *state, hid_t file, const char 
   return BM_OK;
 }
 
+static bm_status_t create_in_memory(const char *path, hid_t *file)
+{
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+  int ready = access >= 0 && creation >= 0 && H5Pset_fapl_core(access, BM_IMAGE_GROWTH, 0) >= 0 &&
+              H5Pset_userblock(creation, BM_SEAL_BYTES) >= 0;
+  *file = ready ? H5Fcreate(path, H5F_ACC_TRUNC, creation, access) : -1;
+  bm_status_t status = bm_hdf5_status(*file, path, "create this file");
+  if (creation >= 0) {
+    H5Pclose(creation);
+  }
+  if (access >= 0) {
+    H5Pclose(access);
+  }
+  return status;
+}
+
 /* The bytes of the file. HDF5 makes them in memory, since it cannot close a file that a full disk did
  * not take. Owned by the caller. */
 static bm_status_t make_image(const bm_state_t *state, const char *path, char **image,
                               size_t *bytes)
 {
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  hid_t creation = H5Pcreate(H5P_FILE_CREATE);
-  H5Pset_fapl_core(access, BM_IMAGE_GROWTH, 0);
-  H5Pset_userblock(creation, BM_SEAL_BYTES);
-  hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-  bm_status_t status = bm_hdf5_status(file, path, "create this file");
-  H5Pclose(creation);
-  H5Pclose(access);
-  BM_TRY(status);
-  status = write_blocks(state, file, path);
+  hid_t file = -1;
+  BM_TRY(create_in_memory(path, &file));
+  bm_status_t status = write_blocks(state, file, path);
   if (status == BM_OK) {
     status = bm_hdf5_status(H5Fflush(file, H5F_SCOPE_GLOBAL), path, "flush");
   }
@@ -352,6 +371,7 @@ bm_status_t bm_state_write(const bm_state_t *state, const char *path)
 static bm_status_t type_of(hid_t dataset, const char *path, const char *name, type_t *type)
 {
   hid_t stored = H5Dget_type(dataset);
+  BM_TRY(bm_hdf5_status(stored, path, "get the type of a block"));
   H5T_class_t class = H5Tget_class(stored);
   size_t bytes = H5Tget_size(stored);
   H5Tclose(stored);
@@ -372,10 +392,12 @@ static bm_status_t read_block(bm_state_t *state, hid_t dataset, const char *path
   type_t type = TYPE_TEXT;
   BM_TRY(type_of(dataset, path, name, &type));
   hid_t space = H5Dget_space(dataset);
+  BM_TRY(bm_hdf5_status(space, path, "get the size of a block"));
   hssize_t count = H5Sget_simple_extent_npoints(space);
   H5Sclose(space);
+  BM_TRY(bm_hdf5_status(count, path, "get the size of a block"));
   block_t *block;
-  BM_TRY(add_block(state, name, type, count < 0 ? 0 : (size_t)count, &block));
+  BM_TRY(add_block(state, name, type, (size_t)count, &block));
   return bm_hdf5_status(
       H5Dread(dataset, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, block->values), path,
       "read a block");
@@ -406,6 +428,9 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
 static bm_status_t read_blocks(hid_t file, const char *path, const char *kind, bm_state_t **out)
 {
   char *stored = NULL;
+  if (H5Aexists(file, "kind") <= 0) {
+    return BM_FAIL(BM_ERR_DATA, "%s: is not a %s", path, kind != NULL ? kind : "state container");
+  }
   BM_TRY(bm_hdf5_read_string(file, path, "kind", &stored));
   bm_status_t status = BM_OK;
   long long version = bm_hdf5_read_int(file, "state_version", -1);

@@ -1,5 +1,8 @@
 #include "boltzmap/parallel/context.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "boltzmap/base/memory.h"
 
 bm_status_t bm_context_create(MPI_Comm comm, bm_context_t **out)
@@ -37,6 +40,17 @@ void bm_context_destroy(bm_context_t **context)
 int bm_context_is_root(const bm_context_t *context)
 {
   return context->rank == 0;
+}
+
+void bm_context_library(char *text, size_t size)
+{
+  char whole[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int length = 0;
+  if (MPI_Get_library_version(whole, &length) != MPI_SUCCESS || whole[0] == '\0') {
+    snprintf(whole, sizeof whole, "unknown");
+  }
+  /* who built it, and with what, comes behind */
+  snprintf(text, size, "%.*s", (int)strcspn(whole, ",\n"), whole);
 }
 
 bm_status_t bm_context_mpi_status(int code, const char *call)

@@ -11,15 +11,3 @@ bm_range_t bm_partition(size_t count, int parts, int part)
   size_t first = p * base + (p < extra ? p : extra);
   return (bm_range_t){first, base + (p < extra ? 1 : 0)};
 }
-
-int bm_partition_owner(size_t count, int parts, size_t item)
-{
-  assert(item < count);
-  size_t base = count / (size_t)parts;
-  size_t extra = count % (size_t)parts;
-  size_t in_long_parts = extra * (base + 1);
-  if (item < in_long_parts) {
-    return (int)(item / (base + 1));
-  }
-  return (int)(extra + (item - in_long_parts) / base);
-}

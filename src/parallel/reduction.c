@@ -1,5 +1,6 @@
 #include "boltzmap/parallel/reduction.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -118,6 +119,10 @@ bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size
 {
   bm_reduction_t *reduction = NULL;
   *out = NULL;
+  if (length > INT_MAX) {
+    return BM_FAIL(BM_ERR_DATA, "sums over vectors of %zu items: at most %d are possible", length,
+                   INT_MAX);
+  }
   bm_status_t status = BM_ALLOC(1, &reduction);
   if (status == BM_OK) {
     reduction->context = context;
@@ -156,11 +161,6 @@ void bm_reduction_destroy(bm_reduction_t **reduction)
   }
   bm_free(self);
   *reduction = NULL;
-}
-
-bm_range_t bm_reduction_shards(const bm_reduction_t *reduction)
-{
-  return shards_of(reduction, reduction->context->rank);
 }
 
 size_t bm_reduction_node_count(const bm_reduction_t *reduction)

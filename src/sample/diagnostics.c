@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/base/order.h"
 
 #define BM_DRAWS_LEAST 4     /* the halves of a chain need two draws each */
 #define BM_RANK_OFFSET 0.375 /* Blom's, for normal scores of ranks */
@@ -126,13 +127,6 @@ static bm_status_t normalise_ranks(size_t count, double *values /* [count], in p
   return BM_OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-  double x = *(const double *)a;
-  double y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* Quantiles of all values, linear between order statistics. */
 static bm_status_t quantiles(size_t count, const double *values, size_t wanted,
                              const double *probabilities /* [wanted] */, double *results)
@@ -140,7 +134,7 @@ static bm_status_t quantiles(size_t count, const double *values, size_t wanted,
   double *sorted;
   BM_TRY(BM_ALLOC(count, &sorted));
   memcpy(sorted, values, count * sizeof *sorted);
-  qsort(sorted, count, sizeof *sorted, ascending);
+  qsort(sorted, count, sizeof *sorted, bm_order_ascending);
   for (size_t k = 0; k < wanted; k++) {
     double place = probabilities[k] * (double)(count - 1);
     size_t below = (size_t)place;

@@ -381,8 +381,6 @@ static bm_status_t go_on(run_t *run, bm_samples_t *samples)
   bm_status_t status = BM_OK;
   if (state != NULL) {
     status = bm_agree(request->context, take_state(run, state, samples));
-    bm_log_info(request->log, "  going on from %.4g ns of each walker",
-                BM_NS * request->settings->timestep * (double)bm_dynamics_step(run->dynamics));
   }
   bm_state_destroy(&state);
   return status;

@@ -12,7 +12,6 @@
 
 #define BM_SCHEDULE_STREAM UINT32_MAX /* no walker has this number */
 #define BM_SCHEDULE_SLOT 1            /* slot 0 is the length of HMC's trajectories */
-#define BM_STEPS_MOST 1e14            /* of a run; random numbers count them with 48 bits */
 #define BM_STEP_SAMPLER "reference.sampler=metropolis|mala|langevin|hmc"
 #define BM_EXACT_SAMPLER "reference.sampler=metropolis|mala|hmc"
 #define BM_MOLECULAR "reference.sampler=langevin-middle|tempering"
@@ -352,6 +351,9 @@ static bm_status_t follow(bm_walkers_t *walker, double time_step, size_t frames,
     memcpy(x + frame * walker->d, walker->x, walker->d * sizeof *x);
     for (size_t i = 0; i < stride; i++) {
       bm_sampler_langevin.step(walker, &move, step++);
+      if (step % BM_STEPS_BETWEEN_POLLS == 0) {
+        BM_TRY(bm_stop_poll());
+      }
     }
   }
   return BM_OK;

@@ -2,10 +2,19 @@
 
 #include <string.h>
 
-#include "loss_rows.h"
+const bm_loss_ops_t *const bm_loss_table[] = {
+#define BM_LOSS_ROW(row, name) &bm_loss_##row,
+    BM_LOSS_TABLE(BM_LOSS_ROW)
+#undef BM_LOSS_ROW
+        NULL,
+};
 
-const bm_loss_ops_t *const bm_loss_table[] = {&bm_loss_nll, NULL};
-const char *const bm_loss_names[] = {"nll", NULL};
+const char *const bm_loss_names[] = {
+#define BM_LOSS_ROW(row, name) name,
+    BM_LOSS_TABLE(BM_LOSS_ROW)
+#undef BM_LOSS_ROW
+        NULL,
+};
 
 const bm_loss_ops_t *bm_loss_find(const char *name)
 {

@@ -1,7 +1,6 @@
 #include <math.h>
 
 #include "boltzmap/train/loss.h"
-#include "loss_rows.h"
 
 double bm_loss_nll_sum(size_t rows, size_t d, const bm_real_t *base, const double *log_det)
 {

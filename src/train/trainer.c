@@ -6,13 +6,15 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/base/order.h"
 #include "boltzmap/base/random.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/reduction.h"
 #include "boltzmap/train/adam.h"
 
 #define BM_VALIDATION_CHUNK 128 /* rows a shard of the validation set */
-#define BM_VALIDATIONS 100      /* evaluations a run, where the deck leaves it open */
+#define BM_SHARDS_MAX 4096
+#define BM_VALIDATIONS 100 /* evaluations a run, where the deck leaves it open */
 
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
@@ -23,7 +25,7 @@ const bm_deck_key_t bm_trainer_keys[] = {
     {"training.loss", BM_DECK_STRING, "\"nll\"", 0, 0, bm_loss_names, NULL, "loss to minimise"},
     {"training.epochs", BM_DECK_INT, "400", 1, 1e9, NULL, NULL, "passes over the training rows"},
     {"training.batch", BM_DECK_INT, "256", 1, 1e9, NULL, NULL, "rows a minibatch"},
-    {"training.shards", BM_DECK_INT, "8", 1, 4096, NULL, NULL,
+    {"training.shards", BM_DECK_INT, "8", 1, BM_SHARDS_MAX, NULL, NULL,
      "parts of a minibatch, summed in a fixed order; ranks beyond them idle"},
     {"training.learning_rate", BM_DECK_REAL, "1e-3", 1e-12, 10, NULL, NULL,
      "Adam's step size at the top of the schedule"},
@@ -116,8 +118,7 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
   return BM_OK;
 }
 
-/* Rows of whole held-out walkers, at least one; of one walker, its last rows. */
-static size_t held_out_rows(const bm_training_data_t *data, double fraction)
+size_t bm_trainer_held_out(const bm_training_data_t *data, double fraction)
 {
   size_t units = data->walkers > 1 ? data->walkers : data->n;
   size_t held_out = (size_t)llround(fraction * (double)units);
@@ -170,7 +171,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
 {
   bm_trainer_t *trainer = NULL;
   *out = NULL;
-  size_t held_out = held_out_rows(data, settings->validation_fraction);
+  size_t held_out = bm_trainer_held_out(data, settings->validation_fraction);
   if (held_out >= data->n) {
     return BM_FAIL(BM_ERR_DATA, "training: %zu rows are too few to hold some out", data->n);
   }
@@ -255,18 +256,19 @@ static void prepare_epoch(bm_trainer_t *trainer)
   }
 }
 
-static double learning_rate(const bm_trainer_t *trainer)
+/* Rate of the step after so many finished ones. */
+static double learning_rate(const bm_trainer_t *trainer, int64_t finished)
 {
   const bm_trainer_settings_t *settings = &trainer->settings;
   double rate = settings->learning_rate;
   double total = (double)settings->epochs * (double)trainer->steps_per_epoch;
   if (settings->cosine) {
-    double progress = (double)trainer->step / total;
+    double progress = (double)finished / total;
     double low = settings->final_learning_rate;
     rate *= low + (1.0 - low) * 0.5 * (1.0 + cos(M_PI * progress));
   }
-  if (trainer->step < settings->warmup_steps) {
-    rate *= (double)(trainer->step + 1) / (double)settings->warmup_steps;
+  if (finished < settings->warmup_steps) {
+    rate *= (double)(finished + 1) / (double)settings->warmup_steps;
   }
   return rate;
 }
@@ -277,7 +279,7 @@ static void compute_node(bm_trainer_t *trainer, size_t index, size_t batch_first
 {
   bm_node_t node = bm_reduction_node(trainer->reduction, index);
   int shards = (int)trainer->settings.shards;
-  size_t offset[4096 + 1];
+  size_t offset[BM_SHARDS_MAX + 1];
   size_t first = bm_partition(batch_rows, shards, (int)node.first).first;
   for (size_t s = 0; s < node.count; s++) {
     bm_range_t range = bm_partition(batch_rows, shards, (int)(node.first + s));
@@ -323,7 +325,7 @@ static bm_status_t update(bm_trainer_t *trainer, const bm_real_t *gradient, doub
   bm_range_t slice = bm_reduction_slice(trainer->reduction);
   double clip = trainer->settings.clip_norm;
   double factor = clip > 0.0 && norm > clip ? clip / norm : 1.0;
-  bm_adam_t adam = {learning_rate(trainer), 0.9, 0.999, 1e-8};
+  bm_adam_t adam = {learning_rate(trainer, trainer->step), 0.9, 0.999, 1e-8};
   bm_real_t *parameters = bm_flow_parameters(trainer->flow);
   trainer->updates++;
   bm_adam_step(&adam, trainer->updates, factor, slice.count, gradient, trainer->moments[0],
@@ -394,7 +396,7 @@ static bm_status_t end_epoch(bm_trainer_t *trainer)
   double rows = trainer->epoch_rows;
   trainer->epoch++;
   bm_history_row_t row = {(double)trainer->epoch, trainer->epoch_loss / rows + units, NAN,
-                          learning_rate(trainer), trainer->epoch_norm / rows};
+                          learning_rate(trainer, trainer->step - 1), trainer->epoch_norm / rows};
   int last = trainer->epoch == trainer->settings.epochs;
   if (last || trainer->epoch % trainer->settings.validate_every == 0) {
     double mean;
@@ -440,6 +442,7 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
   int64_t total = trainer->settings.epochs * (int64_t)trainer->steps_per_epoch;
   bm_status_t status = BM_OK;
   bm_log_progress_start(log, "training", (double)trainer->settings.epochs, "epochs");
+  bm_log_progress_resume(log, (double)trainer->step / (double)trainer->steps_per_epoch);
   while (status == BM_OK && trainer->step < total) {
     prepare_epoch(trainer);
     double started = bm_log_clock();
@@ -455,6 +458,11 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
   }
   bm_log_progress_end(log);
   BM_TRY(status);
+  if (trainer->best_epoch == 0) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "training: the held-out loss was never finite, so that there is no model to "
+                   "keep; lower training.learning_rate or look at the held-out samples");
+  }
   memcpy(bm_flow_parameters(trainer->flow), trainer->best,
          bm_flow_parameter_count(trainer->flow) * sizeof *trainer->best);
   return BM_OK;
@@ -463,18 +471,6 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
 int64_t bm_trainer_step(const bm_trainer_t *trainer)
 {
   return trainer->step;
-}
-
-size_t bm_trainer_held_out(const bm_trainer_t *trainer)
-{
-  return trainer->validation_rows;
-}
-
-static int ascending(const void *a, const void *b)
-{
-  double x = *(const double *)a;
-  double y = *(const double *)b;
-  return (x > y) - (x < y);
 }
 
 void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report)
@@ -487,7 +483,7 @@ void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report
                                    .last_validation = trainer->last_validation,
                                    .samples_per_s = NAN};
   if (trainer->epoch_rate_count > 0) {
-    qsort(trainer->epoch_rates, trainer->epoch_rate_count, sizeof(double), ascending);
+    qsort(trainer->epoch_rates, trainer->epoch_rate_count, sizeof(double), bm_order_ascending);
     report->samples_per_s = trainer->epoch_rates[trainer->epoch_rate_count / 2];
   }
 }
@@ -502,6 +498,8 @@ const bm_history_row_t *bm_trainer_history(const bm_trainer_t *trainer, size_t *
 #define BM_COUNTERS 6
 #define BM_SUMS 5
 #define BM_HISTORY_COLUMNS 5
+_Static_assert(sizeof(bm_history_row_t) == BM_HISTORY_COLUMNS * sizeof(double),
+               "a row of the history is stored as its columns");
 
 static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
 {

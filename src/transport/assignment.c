@@ -77,14 +77,6 @@ static bm_status_t allocate(solver_t *s, size_t n, size_t d)
   return BM_OK;
 }
 
-static bm_status_t poll_stop(void)
-{
-  if (bm_stop_pending()) {
-    return BM_FAIL(BM_STOPPED, "stopped on request; run the same command again to go on");
-  }
-  return BM_OK;
-}
-
 /* Mean of each coordinate; zero on a torus, which has none. */
 static void find_mean(size_t n, size_t d, const double *x /* [n][d] */, double period,
                       double *mean /* [d] */)
@@ -208,10 +200,11 @@ static double least_of(size_t count, const double *values /* [count] */)
   return lanes[0];
 }
 
-static size_t find(const double *values, double value)
+/* The value is one of them. */
+static size_t find(size_t count, const double *values /* [count] */, double value)
 {
   size_t j = 0;
-  while (values[j] != value) {
+  while (j + 1 < count && values[j] != value) {
     j++;
   }
   return j;
@@ -280,7 +273,7 @@ static void reduce_columns(solver_t *s)
 static int64_t take_best(solver_t *s, size_t row, int *strict)
 {
   double best = reduce_row(s->stride, s->cost + row * s->stride, s->v, s->reduced);
-  size_t column = find(s->reduced, best);
+  size_t column = find(s->n, s->reduced, best);
   s->reduced[column] = INFINITY;
   double second = least_of(s->stride, s->reduced);
   double lowered = s->v[column] - (second - best);
@@ -288,7 +281,7 @@ static int64_t take_best(solver_t *s, size_t row, int *strict)
   if (*strict) {
     s->v[column] = lowered;
   } else if (s->row_of[column] != BM_UNASSIGNED) {
-    column = find(s->reduced, second);
+    column = find(s->n, s->reduced, second);
   }
   int64_t loser = s->row_of[column];
   assign(s, row, column);
@@ -311,7 +304,7 @@ static bm_status_t reduce_rows(solver_t *s)
       continue;
     }
     bids--;
-    BM_TRY(poll_stop());
+    BM_TRY(bm_stop_poll());
     int strict = 0;
     int64_t loser = take_best(s, s->free_rows[next++], &strict);
     if (loser == BM_UNASSIGNED) {
@@ -385,8 +378,9 @@ static void augment(solver_t *s, size_t start, size_t column)
 }
 
 /* Give a free row a column by the shortest path in reduced costs (Dijkstra), and move the duals so
- * that they stay feasible and tight on the pairing. */
-static void assign_row(solver_t *s, size_t start)
+ * that they stay feasible and tight on the pairing. Every step settles a column, and the last one left
+ * open has no row. */
+static bm_status_t assign_row(solver_t *s, size_t start)
 {
   memcpy(s->open_v, s->v, s->stride * sizeof *s->v);
   for (size_t j = 0; j < s->stride; j++) {
@@ -395,16 +389,19 @@ static void assign_row(solver_t *s, size_t start)
   size_t count = 0;
   size_t row = start;
   double offset = 0.0;
-  for (;;) {
+  while (count < s->n) {
     double least;
     relax(s, row, offset);
     size_t column = nearest_column(s, &least);
+    if (column >= s->n) {
+      break;
+    }
     if (s->row_of[column] == BM_UNASSIGNED) {
       for (size_t i = 0; i < count; i++) {
         s->v[s->settled[i]] += s->settled_distance[i] - least;
       }
       augment(s, start, column);
-      return;
+      return BM_OK;
     }
     s->settled[count] = column;
     s->settled_distance[count++] = least;
@@ -413,6 +410,7 @@ static void assign_row(solver_t *s, size_t start)
     row = (size_t)s->row_of[column];
     offset = s->cost[row * s->stride + column] - s->v[column] - least;
   }
+  return BM_FAIL(BM_ERR_INTERNAL, "exact distance: no column is left for row %zu", start);
 }
 
 static bm_status_t solve(solver_t *s)
@@ -422,8 +420,8 @@ static bm_status_t solve(solver_t *s)
     BM_TRY(reduce_rows(s));
   }
   for (size_t i = 0; i < s->free_count; i++) {
-    BM_TRY(poll_stop());
-    assign_row(s, s->free_rows[i]);
+    BM_TRY(bm_stop_poll());
+    BM_TRY(assign_row(s, s->free_rows[i]));
   }
   return BM_OK;
 }
@@ -460,7 +458,7 @@ static double slack(solver_t *s)
   return sum / (double)s->n;
 }
 
-static bm_status_t check(size_t n, size_t d, const double *x, const double *y)
+static bm_status_t check(size_t n, size_t d, const double *x, const double *y, double period)
 {
   if (n > BM_ASSIGNMENT_MAX) {
     return BM_FAIL(BM_ERR_DATA,
@@ -478,6 +476,10 @@ static bm_status_t check(size_t n, size_t d, const double *x, const double *y)
   if (largest > sqrt(BM_LARGEST_COST / (double)d) / (double)n) {
     return BM_FAIL(BM_ERR_DATA, "values up to %g: their squares overflow", largest);
   }
+  if (period > 0.0 && largest > BM_TURNS_MAX * period) {
+    return BM_FAIL(BM_ERR_DATA, "values up to %g are more than %.0e times --period %g", largest,
+                   BM_TURNS_MAX, period);
+  }
   return BM_OK;
 }
 
@@ -485,7 +487,7 @@ bm_status_t bm_assignment_w2(size_t n, size_t d, const double *x, const double *
                              uint32_t *pairing /* [n] or NULL */, bm_assignment_result_t *result)
 {
   assert(n > 0 && d > 0 && period >= 0.0);
-  BM_TRY(check(n, d, x, y));
+  BM_TRY(check(n, d, x, y, period));
   solver_t s;
   bm_status_t status = allocate(&s, n, d);
   if (status == BM_OK) {

@@ -52,7 +52,11 @@ static bm_status_t check_sliced(const bm_distance_settings_t *settings, size_t n
 {
   (void)n;
   (void)m;
-  (void)d;
+  if (d > BM_NORMALS_MAX) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "the sliced distance takes at most %zu columns, these sets have %zu",
+                   BM_NORMALS_MAX, d);
+  }
   if (settings->projections == 0) {
     return BM_FAIL(BM_ERR_DATA, "the sliced distance needs at least one projection");
   }
@@ -144,6 +148,20 @@ static size_t value_offset(const batch_t *batch, size_t task)
   return task / batch->blocks * batch->values + task % batch->blocks * batch->distance->block;
 }
 
+static bm_status_t check_value(const bm_distance_settings_t *settings, const bm_cloud_t *cloud,
+                               size_t i)
+{
+  if (!isfinite(cloud->x[i])) {
+    return BM_FAIL(BM_ERR_DATA, "row %zu, column %zu is not a finite number", i / cloud->d,
+                   i % cloud->d);
+  }
+  if (settings->period > 0.0 && fabs(cloud->x[i]) > BM_TURNS_MAX * settings->period) {
+    return BM_FAIL(BM_ERR_DATA, "row %zu, column %zu: %g is more than %.0e times --period %g",
+                   i / cloud->d, i % cloud->d, cloud->x[i], BM_TURNS_MAX, settings->period);
+  }
+  return BM_OK;
+}
+
 static bm_status_t check_cloud(const bm_distance_settings_t *settings, const bm_cloud_t *cloud)
 {
   if (cloud->n == 0 || cloud->d == 0) {
@@ -158,10 +176,7 @@ static bm_status_t check_cloud(const bm_distance_settings_t *settings, const bm_
                    cloud->n);
   }
   for (size_t i = 0; i < cloud->n * cloud->d; i++) {
-    if (!isfinite(cloud->x[i])) {
-      return BM_FAIL(BM_ERR_DATA, "row %zu, column %zu is not a finite number", i / cloud->d,
-                     i % cloud->d);
-    }
+    BM_TRY(check_value(settings, cloud, i));
   }
   return BM_OK;
 }
@@ -243,9 +258,7 @@ static bm_status_t draw(const batch_t *batch, size_t repeat, subsample_t *sample
 static bm_status_t work_task(const batch_t *batch, size_t task, subsample_t *sample,
                              double *w2_squared, double *gap)
 {
-  if (bm_stop_pending()) {
-    return BM_FAIL(BM_STOPPED, "stopped on request; run the same command again to go on");
-  }
+  BM_TRY(bm_stop_poll());
   const size_t repeat = task / batch->blocks;
   BM_TRY(draw(batch, repeat, sample));
   const size_t offset = value_offset(batch, task);

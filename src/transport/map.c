@@ -6,6 +6,8 @@
 
 #include "boltzmap/base/memory.h"
 
+#define BM_FLOW_KIND "realnvp"
+
 struct bm_map {
   bm_flow_t *flow;
   bm_flow_workspace_t *workspace;
@@ -15,7 +17,7 @@ struct bm_map {
   double log_scale;    /* log-determinant of the standardisation undone */
   bm_real_t *in, *out; /* [BM_MAP_CHUNK][d] */
   double *log_det;     /* [BM_MAP_CHUNK] */
-  double *jacobian;    /* [BM_MAP_CHUNK][d][d] */
+  double *jacobian;    /* [BM_MAP_CHUNK][d][d]; NULL until one is asked for */
 };
 
 static const size_t chunk_offset[2] = {0, BM_MAP_CHUNK};
@@ -43,9 +45,6 @@ bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layou
   }
   if (status == BM_OK) {
     status = BM_ALLOC(BM_MAP_CHUNK, &map->log_det);
-  }
-  if (status == BM_OK) {
-    status = BM_ALLOC(items * map->d, &map->jacobian);
   }
   if (status != BM_OK) {
     bm_map_destroy(&map);
@@ -169,10 +168,13 @@ void bm_map_pull(bm_map_t *map, size_t n, const double *x, double *base, double 
   }
 }
 
-void bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double *jacobian)
+bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double *jacobian)
 {
   const bm_standardisation_t *units = map->standardisation;
   size_t d = map->d;
+  if (map->jacobian == NULL) {
+    BM_TRY(BM_ALLOC(BM_MAP_CHUNK * d * d, &map->jacobian));
+  }
   for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
     size_t rows = chunk_rows(n, first);
     load_base(map, rows, base + first * d);
@@ -182,6 +184,7 @@ void bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double *jacobi
       jacobian[first * d * d + i] = map->jacobian[i] * units->scale[i / d % d];
     }
   }
+  return BM_OK;
 }
 
 bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state)
@@ -193,7 +196,7 @@ bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state)
   for (size_t l = 0; l < shape->hidden_count; l++) {
     sizes[4 + l] = (int64_t)shape->hidden[l];
   }
-  BM_TRY(bm_state_put_string(state, "flow/kind", "realnvp"));
+  BM_TRY(bm_state_put_string(state, "flow/kind", BM_FLOW_KIND));
   BM_TRY(bm_state_put_string(state, "flow/precision", BM_REAL_NAME));
   BM_TRY(bm_state_put_string(state, "flow/activation", bm_activation_name(shape->activation)));
   BM_TRY(bm_state_put_ints(state, "flow/sizes", 4 + shape->hidden_count, sizes));
@@ -215,6 +218,18 @@ static bm_status_t check_sizes(const int64_t *sizes, size_t count)
   return good ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
 }
 
+static bm_status_t load_kind(const bm_state_t *state, bm_flow_shape_t *shape)
+{
+  const char *kind;
+  const char *activation;
+  BM_TRY(bm_state_get_string(state, "flow/kind", &kind));
+  if (strcmp(kind, BM_FLOW_KIND) != 0) {
+    return BM_FAIL(BM_ERR_DATA, "the model's flow is of kind '%s', which is not known", kind);
+  }
+  BM_TRY(bm_state_get_string(state, "flow/activation", &activation));
+  return bm_activation_find(activation, &shape->activation);
+}
+
 static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, bm_layout_t *layout)
 {
   int64_t sizes[4 + BM_HIDDEN_MAX];
@@ -224,14 +239,11 @@ static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, b
   }
   BM_TRY(bm_state_get_ints(state, "flow/sizes", count, sizes));
   BM_TRY(check_sizes(sizes, count));
-  const char *activation;
   const char *length_unit;
-  BM_TRY(bm_state_get_string(state, "flow/activation", &activation));
   BM_TRY(bm_state_get_string(state, "units/length", &length_unit));
-  *shape = (bm_flow_shape_t){.d = (size_t)sizes[0],
-                             .layers = (size_t)sizes[1],
-                             .hidden_count = count - 4,
-                             .activation = bm_activation_from_name(activation)};
+  *shape = (bm_flow_shape_t){
+      .d = (size_t)sizes[0], .layers = (size_t)sizes[1], .hidden_count = count - 4};
+  BM_TRY(load_kind(state, shape));
   for (size_t l = 0; l < shape->hidden_count; l++) {
     shape->hidden[l] = (size_t)sizes[4 + l];
   }

@@ -13,13 +13,13 @@
 
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/coordinates.h"
-#include "boltzmap/model/prmtop.h"
 #include "boltzmap/model/molecule.h"
+#include "boltzmap/model/prmtop.h"
 #include "boltzmap/sample/dynamics.h"
 
 #define REPLICAS 16
-#define CHUNK 500   /* steps */
-#define REPEATS 20  /* of a chunk, the quickest of which counts */
+#define CHUNK 500  /* steps */
+#define REPEATS 20 /* of a chunk, the quickest of which counts */
 
 static void demand(bm_status_t status)
 {

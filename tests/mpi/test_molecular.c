@@ -13,12 +13,12 @@
 /* Keeps one state, as a checkpoint on disk would. */
 typedef struct {
   const bm_context_t *context;
-  int keep;         /* how many more are taken */
-  int offered;      /* is the kept one to be gone on from? */
+  int keep;    /* how many more are taken */
+  int offered; /* is the kept one to be gone on from? */
   char folder[256];
 } shelf_t;
 
-static bm_status_t save(void *self, int64_t step, const bm_state_t *state)
+static bm_status_t save(void *self, int64_t step, bm_state_t *state)
 {
   shelf_t *shelf = self;
   char path[300];

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "boltzmap/parallel/reduction.h"
@@ -25,10 +26,22 @@ static bm_real_t plain_sum(size_t first, size_t count, size_t i)
   return plain_sum(first, left, i) + plain_sum(first + left, count - left, i);
 }
 
+/* The shards of this rank: those of its nodes, which follow each other. */
+static bm_range_t shards_of(const bm_reduction_t *reduction)
+{
+  bm_range_t own = {0, 0};
+  for (size_t k = 0; k < bm_reduction_node_count(reduction); k++) {
+    bm_node_t node = bm_reduction_node(reduction, k);
+    own.first = k == 0 ? node.first : own.first;
+    own.count += node.count;
+  }
+  return own;
+}
+
 /* Fill this rank's nodes, add up, and put the slices together in `whole` [length]. */
 static void reduce(bm_reduction_t *reduction, size_t length, bm_real_t *whole, double *squares)
 {
-  bm_range_t own = bm_reduction_shards(reduction);
+  bm_range_t own = shards_of(reduction);
   size_t shards = 0;
   for (size_t k = 0; k < bm_reduction_node_count(reduction); k++) {
     bm_node_t node = bm_reduction_node(reduction, k);
@@ -112,13 +125,20 @@ static void slices_cover_the_vector(const bm_context_t *all, size_t length)
   bm_reduction_destroy(&reduction);
 }
 
+static void vectors_too_long_for_mpi_are_refused(const bm_context_t *all)
+{
+  bm_reduction_t *reduction;
+  CHECK(bm_reduction_create(all, 2, (size_t)INT_MAX + 1, &reduction) == BM_ERR_DATA);
+  CHECK(reduction == NULL);
+}
+
 static void shard_values_arrive_in_order(const bm_context_t *all, size_t shards)
 {
   bm_reduction_t *reduction;
   double local[40];
   double gathered[40];
   REQUIRE(bm_reduction_create(all, shards, 1, &reduction) == BM_OK);
-  bm_range_t own = bm_reduction_shards(reduction);
+  bm_range_t own = shards_of(reduction);
   for (size_t s = 0; s < own.count; s++) {
     local[s] = sqrt((double)(own.first + s));
   }
@@ -148,6 +168,7 @@ int main(int argc, char **argv)
   for (size_t s = 1; s <= 40; s++) {
     shard_values_arrive_in_order(all, s);
   }
+  vectors_too_long_for_mpi_are_refused(all);
   the_sum_of_squares_is_right(alone);
   return check_end(&all, &alone);
 }

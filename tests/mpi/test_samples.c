@@ -109,7 +109,7 @@ static void rows_come_back_on_any_number_of_ranks(const bm_context_t *all, const
   bm_samples_destroy(&back);
   REQUIRE(bm_samples_read(all, path, &(bm_samples_selection_t){.dataset = "observables/energy"},
                           &back) == BM_OK);
-  REQUIRE(bm_samples_replicate_column(all, back, back->x, &column) == BM_OK);
+  REQUIRE(bm_samples_replicate(all, back, &column) == BM_OK);
   for (size_t i = 0; i < n; i++) {
     const double value = value_of(i, 9);
     CHECK_BITS(&column[i], &value, 1);

@@ -47,6 +47,9 @@ DECKS = (
     ("no closing brace", "training: { epochs = 1;", "deck.cfg:"),
     ("no equals sign", "training: { epochs 1; };", "deck.cfg:4"),
     ("more shards than rows", "training: { batch = 4; shards = 8; };", "deck.cfg:4", "shards"),
+    ("more steps than are counted",
+     "evaluate: { trajectory_frames = 100000000; trajectory_stride = 10000000; };", "deck.cfg:4",
+     "trajectory_stride"),
     ("one pair of floors", "evaluate: { floor_pairs = 1; };", "deck.cfg:4", "at least 2"),
     ("no cases", "cases: ();", "deck.cfg:4", "cases"),
     ("a case without a name", "cases: ( { flow: { layers = 2; }; } );", "deck.cfg:4", "name"),
@@ -71,6 +74,9 @@ WHOLE = (
     ("not a multiple of the walkers",
      GOOD.replace("samples = 40", "samples = 42"), "deck.cfg:3", "40", "44"),
     ("fewer samples than walkers", GOOD.replace("samples = 40", "samples = 3"), "deck.cfg:3", "4"),
+    ("symmetries of a system that has none",
+     'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\ntraining: { augment = "symmetries"; };\n',
+     "deck.cfg:3", "training.augment", "symmetries"),
     ("unknown sampler", GOOD.replace("walkers = 4", 'sampler = "gibbs"; walkers = 4'), "deck.cfg:3",
      "metropolis"),
     ("a key of another sampler", GOOD.replace("walkers = 4", "leapfrog_steps = 4; walkers = 4"),
@@ -88,7 +94,9 @@ COMMANDS = (
     (USAGE, ["rnu"], "rnu"),
     (USAGE, ["run"], "DECK"),
     (USAGE, ["run", "F/good.cfg", "more"], "more"),
-    (USAGE, ["run", "F/good.cfg", "--ste", "a=1"], "--ste"),
+    (USAGE, ["run", "F/good.cfg", "--ste", "a=1"], "--ste", "--set"),
+    (USAGE, ["run", "F/good.cfg", "--reset-all=3"], "--reset-all", "run --help"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--subsamples=3"], "--subsample"),
     (USAGE, ["run", "F/good.cfg", "--set"], "--set"),
     (USAGE, ["run", "F/good.cfg", "--set", "epochs"], "epochs"),
     (USAGE, ["run", "F/good.cfg", "--stage", "smaple"], "smaple"),
@@ -102,6 +110,7 @@ COMMANDS = (
     (DATA, ["run", "F/good.cfg", "--restart", "F/a.npy"], "a.npy"),
     (IO, ["run", "F/good.cfg", "--out", "F/a.npy/out"], "a.npy"),
     (IO, ["run", "F/file.cfg"], "none.npy"),
+    (IO, ["run", "F/target.cfg"], "none.npy"),
     (DATA, ["run", "F/columns.cfg"], "columns.cfg:2", "2 columns"),
     (DATA, ["check", "F/bad.cfg"], "bad.cfg:1"),
     (USAGE, ["distance", "F/a.npy"], "B"),
@@ -109,6 +118,10 @@ COMMANDS = (
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--columns", "0;1"], "--columns"),
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--period", "-1"], "--period"),
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--repeats", "3"], "--subsample"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--period", "1e-300"], "--period"),
+    (DATA, ["distance", "F/a.npy", "F/b.npy", "--period", "1e-90"], "row 0", "--period"),
+    (DATA, ["distance", "F/a.npy", "F/b.npy", "--kind", "marginal", "--columns", "0", "--period", "1e-12"],
+     "--period"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--subsample", "99"], "99"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--columns", "7"], "column 7"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--kind", "marginal"], "--columns"),
@@ -128,6 +141,9 @@ COMMANDS = (
     (USAGE, ["generate", "F/model.h5"], "--samples"),
     (USAGE, ["generate", "F/model.h5", "--samples", "0", "--out", "F/x.h5md"], "--samples"),
     (DATA, ["generate", "F/a.npy", "--samples", "5", "--out", "F/x.h5md"], "a.npy"),
+    (USAGE, ["generate", "F/model.h5", "--samples", "5", "--out", "F/x.npy"], "x.npy", ".h5md"),
+    (USAGE, ["density", "F/model.h5", "--in", "F/a.npy", "--out", "F/x.npy"], "x.npy", ".h5md"),
+    (DATA, ["generate", "F/whole.h5md", "--samples", "5", "--out", "F/x.h5md"], "is not a model"),
     (DATA, ["generate", "F/cut.h5", "--samples", "5", "--out", "F/x.h5md"], "cut.h5"),
     (IO, ["generate", "F/model.h5", "--samples", "5", "--out", "F/none/x.h5md"], "none"),
     (DATA, ["density", "F/model.h5", "--in", "F/three.npy"], "3 columns"),
@@ -137,7 +153,7 @@ COMMANDS = (
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
 )
-ON_RANKS = (0, 1, 10, 14, 18, 29, 31, 39, 45, 46)  # rows of COMMANDS also run on three ranks
+ON_RANKS = (0, 1, 12, 16, 20, 21, 35, 37, 45, 54, 55)  # rows of COMMANDS also run on three ranks
 
 
 class BadInput(unittest.TestCase):
@@ -162,6 +178,10 @@ class BadInput(unittest.TestCase):
                 ("good", GOOD), ("bad", "run: { nam = 1; };"),
                 ("file", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
                          'reference: { sampler = "file"; file = "none.npy"; };'),
+                ("target", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
+                           'reference: { sampler = "file"; file = "none.npy"; };\n'
+                           'cases: ( { name = "one"; reference: { file = "a.npy"; }; },\n'
+                           '         { name = "two"; reference: { file = "b.npy"; }; } );'),
                 ("columns", 'run: { name = "x"; }; system: { kind = "coulomb-double-well"; };\n'
                             'reference: { sampler = "file"; file = "a.npy"; };')):
             program.write_deck(cls.folder, text, f"{name}.cfg")
@@ -173,6 +193,7 @@ class BadInput(unittest.TestCase):
         shutil.copy(out / "a" / "model.h5", cls.folder)
         model = (out / "a" / "model.h5").read_bytes()
         (cls.folder / "cut.h5").write_bytes(model[:len(model) // 2])
+        shutil.copy(out / "a" / "generated.h5md", cls.folder / "whole.h5md")
         sealed = bytearray((out / "a" / "generated.h5md").read_bytes())
         sealed[len(sealed) // 2] ^= 1
         (cls.folder / "flipped.h5md").write_bytes(sealed)

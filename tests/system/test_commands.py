@@ -4,6 +4,8 @@
 """
 
 import json
+import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -91,6 +93,11 @@ class Commands(unittest.TestCase):
         for name, samples, ranks in (("few", 150, 1), ("many", 1000, 3)):
             self.ask("generate", self.case / "model.h5", "--samples", samples, "--out",
                      self.folder / f"{name}.h5md", "--seed", 3, ranks=ranks)
+        with h5py.File(self.folder / "few.h5md", "r") as file:
+            known = dict(file["parameters"].attrs)
+            for key in ("model", "seed", "ranks", "host_type", "libraries", "mpi", "kernel"):
+                self.assertIn(key, known)
+            self.assertRegex(known["model_xxh64"], "^[0-9a-f]{16}$")
         few, many = (program.data_sets(self.folder / f"{name}.h5md") for name in ("few", "many"))
         position = "particles/all/position/value"
         self.assertEqual(len(many[position]), 1000)
@@ -139,6 +146,31 @@ class Commands(unittest.TestCase):
         second = self.ask("check", again)
         values = [line.split("#")[0].rstrip() for line in first.splitlines()]
         self.assertEqual(values, [line.split("#")[0].rstrip() for line in second.splitlines()])
+
+    def test_estimates_count_the_exact_distance_and_the_users_samples(self):
+        def megabytes(*changes):
+            line = self.ask("check", *changes).splitlines()[-1]
+            return [int(number) for number in re.findall(r"(\d+) MB", line)]
+
+        exact = ("--set", "evaluate.exact_subsample=20000", "--set", "reference.samples=20000",
+                 "--set", "generate.samples=20000")
+        self.assertGreater(megabytes(self.deck, *exact)[0], 3200)
+        own = program.write_deck(self.folder, program.DECK.replace(
+            "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
+            f'sampler = "file"; file = "{self.case / "reference.h5md"}";'), "own.cfg")
+        self.assertEqual(len(megabytes(own)), 2)
+
+    def test_output_that_does_not_arrive_is_an_error(self):
+        model, reference = self.case / "model.h5", self.case / "reference.h5md"
+        for line in (["--version"], ["--help"], ["distance", "--help"], ["check", self.deck],
+                     ["density", model, "--in", reference], ["info", model],
+                     ["distance", self.folder / "x.npy", self.folder / "y.npy"],
+                     ["energy", self.deck, "--in", reference]):
+            with self.subTest(line[0]), open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run(program.command(*line), stdout=full, stderr=subprocess.PIPE,
+                                      text=True, env=program.ENVIRONMENT, timeout=60, check=False)
+                self.assertEqual(done.returncode, 74, done.stderr)
+                self.assertIn("standard output", done.stderr)
 
     def test_help_and_version(self):
         self.assertRegex(self.ask("--version"), r"^boltzmap \d+\.\d+\.\d+ \(.+\)\n.*HDF5")

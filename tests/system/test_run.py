@@ -5,7 +5,9 @@ what becomes of an existing output folder.
 """
 
 import os
+import pty
 import random
+import re
 import shutil
 import signal
 import sys
@@ -134,6 +136,45 @@ class SameBits(Runs):
         self.assertIn("checkpoint of another deck", done.stderr)
         self.assertFalse((self.folder / "named").exists())
 
+    def steps(self, out):
+        """Steps of the checkpoints of case a, in order."""
+        return sorted(int(path.stem.split("-")[1]) for path in out.glob("a/checkpoint-*.h5"))
+
+    def stop_in_training(self, out, *signals):
+        """Start a training that is too long to finish, stop it after its first step; gives the exit code."""
+        before = self.steps(out)
+        process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000")
+        while not set(self.steps(out)) - set(before):
+            time.sleep(0.02)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.002)
+        return process.wait(60)
+
+    def test_a_second_signal_does_not_take_the_checkpoint_away(self):
+        for signals in ((signal.SIGINT, signal.SIGTERM), (signal.SIGUSR1, signal.SIGTERM),
+                        (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)):
+            out = self.out()
+            self.assertEqual(self.stop_in_training(out, *signals), STOPPED, signals)
+            for step in self.steps(out)[-1:]:
+                done = boltzmap("info", out / "a" / f"checkpoint-{step}.h5")
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(list(out.rglob("*.part")), [])
+
+    def test_damaged_checkpoints_do_not_push_out_whole_ones(self):
+        out = self.out()
+        self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
+        content = (out / "a" / f"checkpoint-{self.steps(out)[-1]}.h5").read_bytes()
+        for step in (10**9, 10**9 + 1):
+            (out / "a" / f"checkpoint-{step}.h5").write_bytes(content[:len(content) // 2])
+        reached = self.steps(out)[-3]
+        self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
+        self.assertGreater(self.steps(out)[-1], reached)
+        self.assertLess(self.steps(out)[-1], 10**9)
+        for step in self.steps(out):
+            done = boltzmap("info", out / "a" / f"checkpoint-{step}.h5")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_stages_and_cases_in_pieces(self):
         out = self.out()
         self.run_deck(out, "--stage", "sample", "--case", "b")
@@ -165,6 +206,27 @@ class Folders(Runs):
         self.assertEqual(times, {path: path.stat().st_mtime_ns for path in times})
         self.assertEqual(differences(self.whole, out), [])
 
+    def test_results_that_an_interruption_left_out_are_written(self):
+        for name in ("results.json", "results.csv"):
+            out = self.copy()
+            content = (out / name).read_bytes()
+            (out / name).unlink()
+            self.run_deck(out)
+            self.assertEqual((out / name).read_bytes(), content)
+            (out / name).write_text("{}", encoding="utf-8")
+            os.utime(out / name, (0, 0))
+            self.run_deck(out, ranks=2)
+            self.assertEqual(program.metrics(out), program.metrics(self.whole))
+            shutil.rmtree(out)
+
+    def test_the_folder_has_the_deck_of_the_last_run(self):
+        out = self.copy()
+        self.run_deck(out, "--set", "run.checkpoint_every_min=7.0")
+        self.assertRegex((out / "deck.cfg").read_text(encoding="utf-8"),
+                         r"checkpoint_every_min = 7\.0; +# --set")
+        self.run_deck(out)
+        self.assertEqual((out / "deck.cfg").read_bytes(), (self.whole / "deck.cfg").read_bytes())
+
     def test_another_deck_is_refused_and_force_starts_over(self):
         out = self.copy()
         before = snapshot(out)
@@ -181,6 +243,41 @@ class Folders(Runs):
         self.run_deck(out, "--restart", "never")
         self.assertGreater((out / "a" / "model.h5").stat().st_mtime_ns, first)
         self.assertEqual(differences(self.whole, out), [])
+
+    def test_only_what_is_selected_starts_over(self):
+        for way in (("--restart", "never"), ("--force",)):
+            out = self.copy()
+            before = snapshot(out)
+            self.run_deck(out, *way, "--case", "a", "--stage", "evaluate")
+            after = snapshot(out)
+            self.assertEqual({name for name in before if before[name] != after[name]
+                              and not name.startswith("results.")}, {"log.txt", "a/evaluate.json"})
+            self.run_deck(out, *way, "--case", "a", "--stage", "train")
+            left = {path.name for path in (out / "a").glob("*.json")}
+            self.assertEqual(left, {"sample.json", "train.json"})
+            self.assertTrue((out / "b" / "evaluate.json").exists())
+            self.run_deck(out)
+            self.assertEqual(differences(self.whole, out), [])
+            shutil.rmtree(out)
+
+    def test_nothing_is_deleted_where_a_stage_has_no_input(self):
+        out = self.copy()
+        (out / "b" / "train.json").unlink()
+        before = snapshot(out)
+        for way in (("--restart", "never"), ("--force",), ()):
+            done = self.run_deck(out, *way, "--stage", "evaluate", code=64)
+            self.assertIn("case 'b' needs stage train first", done.stderr)
+            self.assertEqual(before, snapshot(out))
+        (out / "b" / "train.json").write_text("{", encoding="utf-8")
+        self.run_deck(out, "--force", "--stage", "generate,evaluate", code=64)
+
+    def test_results_of_another_deck_are_not_mixed_in(self):
+        out = self.copy()
+        self.run_deck(out, "--set", "training.epochs=9", "--force", "--case", "a")
+        found = program.metrics(out)
+        self.assertEqual(found["a"]["epochs"]["value"], 9)
+        self.assertNotIn("epochs", found["b"])
+        self.assertIn("mean_r_reference", found["b"])
 
     def test_a_folder_of_something_else_is_refused(self):
         out = self.out()
@@ -207,7 +304,9 @@ class Folders(Runs):
     def test_damaged_files_are_made_again(self):
         for i, (name, damage) in enumerate((("a/reference.h5md", "flip"), ("b/model.h5", "cut"),
                                             ("b/generated.h5md", "empty"), ("a/train.json", "cut"),
-                                            ("a/history.csv", "gone"))):
+                                            ("a/history.csv", "gone"),
+                                            ("b/trajectory.h5md", "flip"),
+                                            ("a/trajectory.h5md", "gone"))):
             out = self.folder / f"damaged-{i}"
             shutil.copytree(self.whole, out)
             path = out / name
@@ -250,7 +349,8 @@ class Contents(Runs):
                 for column in columns:
                     self.assertEqual(file[f"observables/{column}/value"].shape, (len(value),))
                 known = dict(file["parameters"].attrs)
-                for key in ("deck", "seed", "ranks", "host_type", "libraries", "program_revision"):
+                for key in ("deck", "seed", "ranks", "host_type", "libraries", "mpi", "kernel",
+                            "program_revision"):
                     self.assertIn(key, known)
         try:
             import MDAnalysis
@@ -275,6 +375,53 @@ class Contents(Runs):
             found = program.metrics(out)["a"]
             self.assertGreater(found["w2_sliced_floor"]["value"], 0.0)
             self.assertNotIn("mean_r_replicas", found)
+
+    def test_other_samples_under_the_same_name_are_another_deck(self):
+        random = np.random.default_rng(3)
+        np.save(self.folder / "own.npy", random.standard_normal((60, 4)))
+        deck = write_deck(self.folder, program.DECK.replace(
+            "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
+            'sampler = "file"; file = "own.npy";'), "own.cfg")
+        line = ("run", deck, "--out", self.out(), "--case", "a", "--stage", "sample")
+        self.assertEqual(boltzmap(*line).returncode, 0)
+        self.assertIn("finished already", boltzmap(*line, ranks=2).stdout)
+        np.save(self.folder / "own.npy", random.standard_normal((60, 4)))
+        before = snapshot(self.out())
+        done = boltzmap(*line)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertEqual(before, snapshot(self.out()))
+        self.assertEqual(boltzmap(*line, "--force").returncode, 0)
+        self.assertNotEqual(before["a/reference.h5md"], snapshot(self.out())["a/reference.h5md"])
+
+    def test_a_few_samples_of_ones_own_are_enough_without_floors(self):
+        np.save(self.folder / "few.npy", np.random.default_rng(2).standard_normal((12, 4)))
+        few = 'sampler = "file"; file = "few.npy";'
+        deck = write_deck(self.folder, program.DECK.replace(
+            "walkers = 20; samples = 400; burn_in = 300; thinning = 20;", few), "few.cfg")
+        out = self.out()
+        done = boltzmap("run", deck, "--out", out, "--case", "a")
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("floors need 20", done.stderr)
+        self.assertFalse(out.exists())
+        done = boltzmap("run", deck, "--out", out, "--case", "a", "--set", "evaluate.floor_pairs=0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("w2_exact", program.metrics(out)["a"])
+
+    def test_progress_tells_count_speed_and_time_left(self):
+        ours, theirs = pty.openpty()
+        process = program.subprocess.Popen(
+            program.command("run", self.deck, "--out", self.out(), "--set", "training.epochs=123456",
+                            "--case", "a"),
+            stdout=program.subprocess.DEVNULL, stderr=theirs, env=program.ENVIRONMENT,
+            start_new_session=True)
+        wanted = re.compile(rb"training: \d+ of 123456 epochs \(\d+%\), [\d.]+ epochs/s, [\d.]+ \w+ left, "
+                            rb"loss ")
+        text = b""
+        while not wanted.search(text) and len(text) < 1_000_000 and process.poll() is None:
+            text += os.read(ours, 4096)
+        program.kill_group(process)
+        os.close(ours), os.close(theirs)
+        self.assertRegex(text, wanted)
 
     def test_other_systems_and_samplers_run_to_the_end(self):
         tail = program.DECK.split("flow:")[1].split("cases:")[0]

@@ -14,6 +14,8 @@
 #include "boltzmap/parallel/log.h"
 #include "boltzmap/transport/map.h"
 
+#define BM_LIPSCHITZ_DIMENSION_MAX 256
+
 typedef struct {
   double max;         /* largest singular value met, ascent included */
   double max_sampled; /* over the given points alone */
@@ -23,11 +25,12 @@ typedef struct {
 } bm_lipschitz_t;
 
 /* Over the first n base points of the generator's stream of `seed`. Collective; the same bits on any
- * number of ranks. */
+ * number of ranks. BM_ERR_DATA above BM_LIPSCHITZ_DIMENSION_MAX dimensions; BM_STOPPED on request. */
 bm_status_t bm_lipschitz(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
                          bm_log_t *log, bm_lipschitz_t *result);
 
-/* Largest and smallest singular value of a d×d matrix (LAPACK dgesvd). The matrix is used up. */
+/* Largest and smallest singular value of a d×d matrix (LAPACK dgesvd), d at most
+ * BM_LIPSCHITZ_DIMENSION_MAX. The matrix is used up. */
 bm_status_t bm_singular_range(size_t d, double *matrix /* [d][d] */, double *largest,
                               double *smallest);
 

@@ -8,25 +8,25 @@
 #include <stdint.h>
 
 #include "boltzmap/analyse/comparison.h"
+#include "boltzmap/app/origin.h"
 #include "boltzmap/base/status.h"
 #include "boltzmap/flow/flow.h"
 #include "boltzmap/io/deck.h"
 #include "boltzmap/io/samples.h"
+#include "boltzmap/io/state.h"
+#include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
 
-#define BM_PROVENANCE_MAX 8
-
-/* Floors that were worked out in this process, for cases that share them. */
-#define BM_FLOOR_ROWS 8
-#define BM_FLOOR_AVERAGES 8
+/* A floor that was worked out in this process, for cases that share it. */
 typedef struct {
   uint64_t key;
-  bm_comparison_row_t rows[BM_FLOOR_ROWS];
+  bm_potential_t *potential; /* whose names the rows have */
+  bm_comparison_row_t *rows; /* [bm_comparison_count] */
   /* averages of the potential's functions over all sets of the floor: mean and standard error from the
    * spread over the sets */
-  double means[BM_FLOOR_AVERAGES], errors[BM_FLOOR_AVERAGES];
-  size_t configurations; /* of all sets */
+  double *means, *errors; /* [average_count] */
+  size_t configurations;  /* of all sets */
 } bm_floor_t;
 
 typedef struct {
@@ -37,9 +37,12 @@ typedef struct {
   uint64_t seed;
   double checkpoint_every_s;
   const char *restart_file; /* checkpoint that the user named, or NULL */
-  char ranks[32], seed_text[32], host[160], deck_name[256];
-  bm_provenance_t provenance[BM_PROVENANCE_MAX]; /* what every file carries */
+  char seed_text[32], deck_name[256];
+  bm_origin_t origin;
+  const bm_provenance_t *provenance; /* what every file carries: the rows of origin */
   size_t provenance_count;
+  uint64_t
+      *file_hashes; /* [cases + 1], the base last: of reference.file; 0: no file, or not there */
   bm_floor_t *floors;
   size_t floor_count;
   int lock; /* descriptor of the locked file in the folder; -1: none */
@@ -63,8 +66,16 @@ bm_status_t bm_experiment_check_all(const bm_deck_t *deck);
 /* A case by its name; NULL where the deck has none of that name. */
 const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char *name);
 
+/* Hash of the samples that the user brings for a case or the base; 0 where there are none. */
+uint64_t bm_experiment_file_hash(const bm_experiment_t *experiment,
+                                 const bm_deck_case_t *deck_case);
+
+/* Put a fingerprint and the provenance into a container. BM_ERR_MEMORY. */
+bm_status_t bm_experiment_put_origin(const bm_experiment_t *experiment, uint64_t fingerprint,
+                                     bm_state_t *state);
+
 /* Fill an experiment for this deck, which it takes over. `out` replaces run.output_dir where not NULL.
- * No file is touched; the log stays NULL. Collective. Ended by bm_experiment_destroy. */
+ * No file is touched (those that the user brings are read); the log stays NULL. Collective. Ended by bm_experiment_destroy. */
 bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck,
                                  const char *deck_path, const char *out,
                                  bm_experiment_t **experiment);

@@ -15,6 +15,9 @@
 /* Are the pairs new runs of a sampler? */
 int bm_floors_are_independent(const bm_deck_case_t *reference);
 
+/* Fewest rows of a file that floors can be made from. */
+#define BM_FLOOR_LEAST 20
+
 /* Largest set that floors can be made for with this reference of n rows: about n/2 for a file. */
 size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers);
 
@@ -24,6 +27,9 @@ size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers)
 bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
                          const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
                          const bm_floor_t **floor);
+
+/* Free what a floor holds. */
+void bm_floors_release(bm_floor_t *floor);
 
 /* `count` of n rows, evenly spread: [count][d], from x [n][d]. */
 void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows);

@@ -5,15 +5,15 @@
 
 #include "boltzmap/app/experiment.h"
 
-typedef enum {
-  BM_OUTPUT_ANEW, /* forget what is there; `force` also where it is another deck's */
-  BM_OUTPUT_GO_ON /* keep what is done */
-} bm_output_mode_t;
-
 /* Make the folder, or take it over where it is this deck's: lock it against other runs (the lock goes
- * with the process), write deck.cfg, open log.txt. BM_ERR_DATA where it is another deck's or no output
- * folder at all, unless forced; BM_ERR_IO where it is in use or cannot be written. Collective. */
-bm_status_t bm_output_open(bm_experiment_t *experiment, bm_output_mode_t mode, int force);
+ * with the process), write deck.cfg, open log.txt. What is done stays. BM_ERR_DATA where it is another
+ * deck's or no output folder at all, unless forced; BM_ERR_IO where it is in use or cannot be written.
+ * Collective. */
+bm_status_t bm_output_open(bm_experiment_t *experiment, int force);
+
+/* Are results.json and results.csv there, and not older than a record that goes into them? No where a run was
+ * interrupted between the two. Collective; the same on all ranks. */
+int bm_output_results_are_current(const bm_experiment_t *experiment);
 
 /* Write results.json and results.csv from the records of all cases. Collective. */
 bm_status_t bm_output_write_results(const bm_experiment_t *experiment);

@@ -21,6 +21,8 @@ typedef struct {
   const char *groups;       /* deck groups that decide the outcome, with run.seed */
   int uses_target;          /* depends on system and reference of the deck's own system, too */
   const char *const *files; /* what it leaves besides its record, ended by NULL */
+  /* Does it leave this one of them for this case? NULL: all, always. */
+  int (*leaves)(const bm_deck_case_t *deck_case, const char *file);
   /* Make the files and fill the results on rank 0. Collective. */
   bm_status_t (*run)(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                      bm_results_t *results);
@@ -46,7 +48,11 @@ bm_status_t bm_stage_selection(const char *list, unsigned *selection);
 bm_status_t bm_stage_path(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                           const char *file, char **path);
 
-/* Fingerprint of the outcome of a stage of a case. */
+/* Path of the record of a stage of a case; owned by the caller. */
+bm_status_t bm_stage_record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
+                                 const bm_deck_case_t *deck_case, char **path);
+
+/* Fingerprint of the outcome of a stage of a case: the deck's values, and the content of reference.file. */
 uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_t *stage,
                               const bm_deck_case_t *deck_case);
 
@@ -54,7 +60,8 @@ uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_
 int bm_stage_is_done(const bm_experiment_t *experiment, const bm_stage_t *stage,
                      const bm_deck_case_t *deck_case);
 
-/* Add the metrics and timings of the stage's record to results, where there is one. Rank 0's own. */
+/* Add the metrics and timings of the stage's record to results, where there is one and it is of this
+ * deck. Rank 0's own. */
 bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case, bm_results_t *results);
 
@@ -62,8 +69,10 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
 bm_status_t bm_stage_run(bm_experiment_t *experiment, const bm_stage_t *stage,
                          const bm_deck_case_t *deck_case);
 
-/* Forget what was done: records, checkpoints. Rank 0's own. */
-bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case);
+/* Forget what was done from the stage at this place of bm_stage_table on: remove the records. Rank 0's
+ * own. */
+bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                            size_t first);
 
 /* The samples that the user brings for a case (reference.sampler = "file"), checked against its system.
  * BM_ERR_DATA, BM_ERR_IO. Collective; owned by the caller. */
@@ -84,6 +93,10 @@ bm_status_t bm_stage_load_samples(const bm_experiment_t *experiment,
  * where it is of another kind or dimension. */
 const bm_deck_case_t *bm_stage_target_of(const bm_experiment_t *experiment,
                                          const bm_deck_case_t *deck_case);
+
+/* Is the evaluation of this case compared with a reference of the deck's own system that is not the case's
+ * own? */
+int bm_stage_needs_target(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case);
 
 /* The case (or the base) whose folder holds the reference of the deck's own system, made where there
  * is none yet. Collective. */

@@ -10,9 +10,8 @@
 
 typedef struct cJSON bm_json_t;
 
-/* New values; NULL only where there is no memory. The caller owns them until they are added. */
+/* A new object; NULL only where there is no memory. The caller owns it until it is added. */
 bm_json_t *bm_json_object(void);
-bm_json_t *bm_json_array(void);
 
 /* Add to an object (name given) or an array (name NULL). bm_json_add takes over `value`, which may be
  * NULL (then the call fails). All fail with BM_ERR_MEMORY only. */
@@ -44,6 +43,9 @@ bm_json_t *bm_json_next(const bm_json_t *value);
 
 /* Text, indented unless compact; owned by the caller (bm_free). */
 bm_status_t bm_json_print(const bm_json_t *value, int compact, char **text);
+
+/* The compact text as a line on standard output. BM_ERR_MEMORY. */
+bm_status_t bm_json_say(const bm_json_t *value);
 
 /* A deep copy; NULL where there is no memory. */
 bm_json_t *bm_json_copy(const bm_json_t *value);

@@ -63,11 +63,14 @@ void bm_random_uniform2(bm_random_t random, uint32_t stream, uint64_t step, uint
 void bm_random_normal2(bm_random_t random, uint32_t stream, uint64_t step, uint32_t slot,
                        double normal[2]);
 
-/* `count` standard normals into `normal`, using slots first_slot, first_slot + 1, … */
+/* `count` standard normals into `normal`, using slots first_slot, first_slot + 1, …; from slot 0,
+ * BM_NORMALS_MAX of them at most. */
+#define BM_NORMALS_MAX ((size_t)1 << 17)
 void bm_random_normals(bm_random_t random, uint32_t stream, uint64_t step, uint32_t first_slot,
                        size_t count, double *normal /* [count] */);
 
-/* Uniform integer in [0, bound), exact (rejection-free 64-bit multiply; bias below bound/2^64). */
+/* Uniform integer in [0, bound) from 64 bits by one multiply: no value is favoured by more than
+ * bound/2^64. */
 uint64_t bm_random_below(bm_random_t random, uint32_t stream, uint64_t step, uint32_t slot,
                          uint64_t bound);
 

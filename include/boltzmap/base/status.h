@@ -7,18 +7,18 @@
 
 #include <stddef.h>
 
-/* name, process exit code, one-word description */
-#define BM_STATUS_TABLE(X)                 \
-  X(BM_OK, 0, "finished")                  \
-  X(BM_ERR_USAGE, 64, "usage")             \
-  X(BM_ERR_DATA, 65, "bad deck or data")   \
-  X(BM_ERR_INTERNAL, 70, "internal error") \
-  X(BM_ERR_MEMORY, 70, "out of memory")    \
-  X(BM_ERR_IO, 74, "input/output error")   \
-  X(BM_STOPPED, 75, "stopped on request")
+/* name, process exit code */
+#define BM_STATUS_TABLE(X) \
+  X(BM_OK, 0)              \
+  X(BM_ERR_USAGE, 64)      \
+  X(BM_ERR_DATA, 65)       \
+  X(BM_ERR_INTERNAL, 70)   \
+  X(BM_ERR_MEMORY, 70)     \
+  X(BM_ERR_IO, 74)         \
+  X(BM_STOPPED, 75)
 
 typedef enum {
-#define BM_STATUS_ENUM(name, exit_code, text) name,
+#define BM_STATUS_ENUM(name, exit_code) name,
   BM_STATUS_TABLE(BM_STATUS_ENUM)
 #undef BM_STATUS_ENUM
 } bm_status_t;
@@ -27,9 +27,6 @@ typedef enum {
 
 /* Exit code of the process for a status. */
 int bm_status_exit_code(bm_status_t status);
-
-/* One-word description of a status; static storage. */
-const char *bm_status_name(bm_status_t status);
 
 /* Message of the last failure on this thread; valid until the next failure on it. */
 const char *bm_status_message(void);

@@ -9,13 +9,15 @@
 #include <stddef.h>
 
 #include "boltzmap/base/real.h"
+#include "boltzmap/base/status.h"
 #include "boltzmap/flow/product.h"
 
 typedef enum { BM_LINEAR, BM_RELU, BM_TANH } bm_activation_t;
 
 /* Names for the deck, without "linear"; index 0 is BM_RELU. Ended by NULL. */
 extern const char *const bm_activation_names[];
-bm_activation_t bm_activation_from_name(const char *name);
+/* The activation of that name; BM_ERR_DATA where there is none. */
+bm_status_t bm_activation_find(const char *name, bm_activation_t *activation);
 const char *bm_activation_name(bm_activation_t activation);
 
 typedef struct {

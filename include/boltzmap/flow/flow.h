@@ -49,13 +49,15 @@ bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k);
 /* The flat buffer, owned by the flow. */
 bm_real_t *bm_flow_parameters(bm_flow_t *flow);
 
-/* Normal weights of variance 2/in (He) before ReLU, 1/in otherwise; output layers a hundredth of that,
- * so that the first map is near the identity; biases 0. A function of the seed alone. */
+/* Normal weights of variance 2/in (He) before ReLU, 1/in otherwise; those of output layers have a hundredth of
+ * that standard deviation, so that the first map is near the identity; biases 0. A function of the seed alone. */
 void bm_flow_initialise(bm_flow_t *flow, uint64_t seed);
 
 /* Room for batches of at most `rows` rows in at most `shards` shards. */
 bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
                                      bm_flow_workspace_t **out);
+/* Bytes that it takes, about. */
+double bm_flow_workspace_bytes(const bm_flow_t *flow, size_t rows, size_t shards);
 void bm_flow_workspace_destroy(bm_flow_workspace_t **workspace);
 
 /* y = F(x) and log|det J_F(x)|. y may be x. */

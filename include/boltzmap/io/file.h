@@ -29,6 +29,9 @@ bm_status_t bm_file_seal(const char *path);
  * over. */
 void bm_file_seal_bytes(char *bytes, size_t count);
 
+/* XXH64 of all bytes of a file. */
+bm_status_t bm_file_hash(const char *path, uint64_t *hash);
+
 /* Check the seal. A file without one (made by another program) is BM_SEAL_NONE. */
 bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
 
@@ -40,6 +43,12 @@ bm_status_t bm_file_write(const char *path, const void *bytes, size_t count);
 
 /* Read a whole file with a 0 byte appended; owned by the caller. */
 bm_status_t bm_file_read(const char *path, char **bytes, size_t *count);
+
+/* Give a file a second name, in place of any file of that name; a copy where the file system has no links. */
+bm_status_t bm_file_link(const char *source, const char *path);
+
+/* Remove a file; where there is none, that is fine. */
+bm_status_t bm_file_remove(const char *path);
 
 /* Make a folder and its parents. */
 bm_status_t bm_folder_create(const char *path);

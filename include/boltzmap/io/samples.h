@@ -33,10 +33,6 @@ void bm_samples_destroy(bm_samples_t **samples);
 bm_status_t bm_samples_replicate(const bm_context_t *context, const bm_samples_t *samples,
                                  double **all);
 
-/* The same for one value a row: local [rows.count] to all [n]. Collective. */
-bm_status_t bm_samples_replicate_column(const bm_context_t *context, const bm_samples_t *samples,
-                                        const double *local, double **all);
-
 typedef struct {
   const char *name;     /* data set name under /observables */
   const char *unit;     /* "1" for pure numbers */

@@ -14,7 +14,4 @@ typedef struct {
 /* The items of part `part`. */
 bm_range_t bm_partition(size_t count, int parts, int part);
 
-/* The part that holds `item`. */
-int bm_partition_owner(size_t count, int parts, size_t item);
-
 #endif

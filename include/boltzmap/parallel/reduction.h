@@ -16,13 +16,13 @@
 
 typedef struct bm_reduction bm_reduction_t;
 
-/* Sums of vectors of `length` items over `shards` shards on this context. Collective. */
+/* Sums of vectors of `length` items over `shards` shards on this context. BM_ERR_DATA above INT_MAX
+ * items, BM_ERR_MEMORY. Collective. */
 bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t length,
                                 bm_reduction_t **out);
 void bm_reduction_destroy(bm_reduction_t **reduction);
 
-/* The shards of this rank, and the nodes it has to fill (none on a rank beyond the shards). */
-bm_range_t bm_reduction_shards(const bm_reduction_t *reduction);
+/* The nodes that this rank has to fill: those of its block of the shards (none on a rank beyond them). */
 size_t bm_reduction_node_count(const bm_reduction_t *reduction);
 bm_node_t bm_reduction_node(const bm_reduction_t *reduction, size_t index);
 

@@ -2,8 +2,10 @@
 #define BOLTZMAP_PARALLEL_STOP_H
 
 /* Stop requests: SIGUSR1, SIGTERM, SIGINT. The handler only counts; the program asks at safe
- * points, and all ranks agree on the answer, since a signal may reach one rank alone. A second
- * SIGINT or SIGTERM leaves at once: the last checkpoint stays valid. */
+ * points, and all ranks agree on the answer, since a signal may reach one rank alone. While a stop is
+ * pending, the third SIGINT or SIGTERM, or one that comes ten seconds after the first, ends the process
+ * by that signal (exit code 128 and its number in a shell), so that exit code 75 always means that the
+ * stop was honoured; the last checkpoint stays valid. */
 
 #include "boltzmap/parallel/context.h"
 
@@ -15,6 +17,9 @@ bm_status_t bm_stop_check(const bm_context_t *context);
 
 /* This rank alone, for loops that do not communicate; not collective. */
 int bm_stop_pending(void);
+
+/* The same as a status: BM_STOPPED (with a message) or BM_OK. */
+bm_status_t bm_stop_poll(void);
 
 /* Ask this process to stop, as a signal would. */
 void bm_stop_request(void);

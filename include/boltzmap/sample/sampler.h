@@ -55,8 +55,9 @@ typedef struct {
 typedef struct {
   void *self;
   double every_s; /* seconds between calls of save */
-  /* Keep a state (rank 0's own, NULL elsewhere) under the number of its step. Collective. */
-  bm_status_t (*save)(void *self, int64_t step, const bm_state_t *state);
+  /* Keep a state (rank 0's own, NULL elsewhere; more may be put in) under the number of its step.
+   * Collective. */
+  bm_status_t (*save)(void *self, int64_t step, bm_state_t *state);
   /* The last state that was kept, on every rank, owned by the caller; NULL: none. Collective. */
   bm_status_t (*load)(void *self, bm_state_t **state);
 } bm_sampler_keeper_t;
@@ -90,6 +91,8 @@ typedef struct {
   bm_status_t (*run)(const bm_sampler_request_t *request, bm_samples_t **samples,
                      struct bm_sampler_report *report);
 } bm_sampler_ops_t;
+
+#define BM_STEPS_MOST 1e14 /* of a run; random numbers count them with 48 bits */
 
 /* All samplers: bm_sampler_<row> is defined in a file of its own. */
 #define BM_SAMPLER_TABLE(X)             \
@@ -173,7 +176,8 @@ bm_status_t bm_sampler_run(const bm_sampler_request_t *request, bm_samples_t **s
 /* One walker of overdamped Langevin dynamics dX = -∇U dt + sqrt(2/beta) dW by Euler-Maruyama, with
  * no jumps: a real trajectory, for pictures of its dynamics. The first frame is where some
  * Metropolis steps from the potential's start have led; frames are `stride` steps apart.
- * BM_ERR_DATA where the start has no finite energy. Not collective. */
+ * BM_ERR_DATA where the start has no finite energy; BM_STOPPED soon after a stop request on this rank. Not
+ * collective. */
 bm_status_t bm_sampler_trajectory(const bm_potential_t *potential, uint64_t seed, double time_step,
                                   size_t frames, size_t stride, double *x /* [frames][d] */);
 

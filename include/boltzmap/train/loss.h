@@ -25,6 +25,13 @@ typedef struct {
                    bm_real_t *gradient);
 } bm_loss_ops_t;
 
+/* All losses: bm_loss_<row> is defined in a file of its own. */
+#define BM_LOSS_TABLE(X) X(nll, "nll")
+
+#define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
+BM_LOSS_TABLE(BM_LOSS_ROW)
+#undef BM_LOSS_ROW
+
 extern const bm_loss_ops_t *const bm_loss_table[]; /* ended by NULL */
 extern const char *const bm_loss_names[];
 

@@ -44,9 +44,10 @@ void bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */, doubl
 void bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][d] */, double *base /* [n][d] */,
                  double *log_density /* [n] */);
 
-/* Jacobian of T at base points, in physical units. */
-void bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d] */,
-                     double *jacobian /* [n][d][d] */);
+/* Jacobian of T at base points, in physical units. The first call makes room for those of a chunk:
+ * BM_ERR_MEMORY. */
+bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d] */,
+                            double *jacobian /* [n][d][d] */);
 
 /* Put the map into a state container, and make one from it. */
 bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state);

@@ -97,7 +97,7 @@ static void measure_points(bm_map_t *map, double *largest, double *inverse)
   static double base[POINTS * D];
   static double jacobian[POINTS * D * D];
   bm_generate_base(SEED, 0, POINTS, D, base);
-  bm_map_jacobian(map, POINTS, base, jacobian);
+  assert_int_equal(bm_map_jacobian(map, POINTS, base, jacobian), BM_OK);
   for (size_t i = 0; i < POINTS; i++) {
     double smallest;
     assert_int_equal(bm_singular_range(D, jacobian + i * D * D, &largest[i], &smallest), BM_OK);

@@ -23,7 +23,7 @@ static bm_json_t *parsed(const char *text)
 /* Text of an array with one number. */
 static char *text_of_number(double number)
 {
-  bm_json_t *array = bm_json_array();
+  bm_json_t *array = parsed("[]");
   char *text;
   assert_int_equal(bm_json_add_number(array, NULL, number), BM_OK);
   assert_int_equal(bm_json_print(array, 1, &text), BM_OK);

@@ -20,12 +20,12 @@
 static inline bm_flow_shape_t golden_shape(const bm_json_t *golden, const bm_json_t *entry)
 {
   const bm_json_t *hidden = bm_json_get(entry, "hidden");
-  bm_flow_shape_t shape = {
-      .d = golden_size(entry, "d"),
-      .layers = golden_size(entry, "layers"),
-      .hidden_count = bm_json_count(hidden),
-      .activation = bm_activation_from_name(bm_json_string(bm_json_get(entry, "activation"))),
-      .scale_cap = golden_number(golden, "scale_cap")};
+  bm_flow_shape_t shape = {.d = golden_size(entry, "d"),
+                           .layers = golden_size(entry, "layers"),
+                           .hidden_count = bm_json_count(hidden),
+                           .scale_cap = golden_number(golden, "scale_cap")};
+  const char *activation = bm_json_string(bm_json_get(entry, "activation"));
+  assert_int_equal(bm_activation_find(activation, &shape.activation), BM_OK);
   for (size_t l = 0; l < shape.hidden_count; l++) {
     shape.hidden[l] = (size_t)bm_json_number(bm_json_item(hidden, l));
   }

@@ -235,8 +235,13 @@ static void a_shard_does_not_feel_its_neighbours(void **state)
 static void names_and_activations_go_both_ways(void **state)
 {
   (void)state;
-  assert_int_equal(bm_activation_from_name("relu"), BM_RELU);
-  assert_int_equal(bm_activation_from_name("tanh"), BM_TANH);
+  bm_activation_t found = BM_LINEAR;
+  assert_int_equal(bm_activation_find("relu", &found), BM_OK);
+  assert_int_equal(found, BM_RELU);
+  assert_int_equal(bm_activation_find("tanh", &found), BM_OK);
+  assert_int_equal(found, BM_TANH);
+  assert_int_equal(bm_activation_find("linear", &found), BM_ERR_DATA);
+  assert_int_equal(bm_activation_find("swish", &found), BM_ERR_DATA);
   assert_string_equal(bm_activation_name(BM_RELU), "relu");
   assert_string_equal(bm_activation_name(BM_TANH), "tanh");
 }

@@ -140,8 +140,8 @@ static void assert_refused_with(const char *text, const char *one, bm_status_t e
   bm_deck_t *deck;
   bm_status_t status = try_text(text, one, NULL, &deck);
   if (status != expected || strcmp(refusal(), message) != 0) {
-    fail_msg("%s\nstatus %s\nexpected %s\nfound    %s", text, bm_status_name(status), message,
-             refusal());
+    fail_msg("%s\nexit code %d\nexpected %s\nfound    %s", text, bm_status_exit_code(status),
+             message, refusal());
   }
 }
 

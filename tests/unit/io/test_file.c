@@ -33,6 +33,47 @@ static void a_file_is_read_back_as_written(void **state)
   assert_int_equal(scratch_entries(0), 0);
 }
 
+static void a_link_is_the_same_file_and_takes_the_place_of_another(void **state)
+{
+  (void)state;
+  const char *source = scratch("source");
+  const char *path = scratch("second");
+  struct stat a;
+  struct stat b;
+  assert_int_equal(bm_file_write(source, "one", 3), BM_OK);
+  assert_int_equal(bm_file_write(path, "other", 5), BM_OK);
+  for (int times = 0; times < 2; times++) { /* the second time it is that file already */
+    assert_int_equal(bm_file_link(source, path), BM_OK);
+    assert_content(path, "one");
+    assert_true(stat(source, &a) == 0 && stat(path, &b) == 0);
+    assert_true(a.st_ino == b.st_ino);
+    assert_int_equal(scratch_entries(0), 2);
+  }
+  assert_int_equal(bm_file_link(scratch("missing"), path), BM_ERR_IO);
+  assert_content(path, "one");
+  assert_int_equal(bm_file_remove(source), BM_OK);
+  assert_int_equal(bm_file_remove(source), BM_OK);
+  assert_int_equal(bm_file_remove(path), BM_OK);
+  assert_int_equal(scratch_entries(0), 0);
+  assert_int_equal(bm_file_remove(scratch_folder), BM_ERR_IO);
+}
+
+static void a_hash_is_that_of_all_bytes(void **state)
+{
+  (void)state;
+  const char *path = scratch("hashed");
+  uint64_t hash = 0;
+  assert_int_equal(bm_file_write(path, "", 0), BM_OK);
+  assert_int_equal(bm_file_hash(path, &hash), BM_OK);
+  assert_true(hash ==
+              UINT64_C(0xef46db3751d8e999)); /* XXH64 of nothing, as its specification says */
+  assert_int_equal(bm_file_write(path, "abc", 3), BM_OK);
+  assert_int_equal(bm_file_hash(path, &hash), BM_OK);
+  assert_true(hash == UINT64_C(0x44bc2cf5ad770999)); /* and of "abc" */
+  assert_int_equal(bm_file_remove(path), BM_OK);
+  assert_int_equal(bm_file_hash(path, &hash), BM_ERR_IO);
+}
+
 static void what_cannot_be_read_is_an_io_error_that_names_it(void **state)
 {
   (void)state;
@@ -200,6 +241,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_file_is_read_back_as_written),
+      cmocka_unit_test(a_link_is_the_same_file_and_takes_the_place_of_another),
+      cmocka_unit_test(a_hash_is_that_of_all_bytes),
       cmocka_unit_test(what_cannot_be_read_is_an_io_error_that_names_it),
       cmocka_unit_test(a_failed_write_leaves_the_old_file),
       cmocka_unit_test(a_write_replaces_the_file_and_an_unfinished_one),

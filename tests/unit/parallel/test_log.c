@@ -1,3 +1,4 @@
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +43,7 @@ static void read_log(char text[4096])
 static void write_lines(const bm_context_t *context, const char *word)
 {
   bm_log_t *log;
-  assert_int_equal(bm_log_create(context, path, 1, &log), BM_OK);
+  assert_int_equal(bm_log_create(context, path, &log), BM_OK);
   bm_log_info(log, "%s", word);
   bm_log_warn(log, "careful with %s", word);
   bm_log_destroy(&log);
@@ -96,7 +97,7 @@ static void long_lines_are_cut(void **state)
   bm_log_t *log;
   memset(line, 'y', sizeof line);
   line[sizeof line - 1] = '\0';
-  assert_int_equal(bm_log_create(&root, path, 1, &log), BM_OK);
+  assert_int_equal(bm_log_create(&root, path, &log), BM_OK);
   bm_log_info(log, "%s", line);
   bm_log_destroy(&log);
   read_log(text);
@@ -107,11 +108,30 @@ static void a_log_that_cannot_be_opened_is_an_error(void **state)
 {
   (void)state;
   bm_log_t *log;
-  assert_int_equal(bm_log_create(&root, "/no/such/folder/log.txt", 1, &log), BM_ERR_IO);
+  assert_int_equal(bm_log_create(&root, "/no/such/folder/log.txt", &log), BM_ERR_IO);
   assert_null(log);
   assert_non_null(strstr(bm_status_message(), "/no/such/folder/log.txt"));
-  assert_int_equal(bm_log_create(&other, "/no/such/folder/log.txt", 1, &log), BM_OK);
+  assert_int_equal(bm_log_create(&other, "/no/such/folder/log.txt", &log), BM_OK);
   bm_log_destroy(&log);
+}
+
+static void durations_are_short_and_rounded_up(void **state)
+{
+  (void)state;
+  const struct {
+    double seconds;
+    const char *text;
+  } rows[] = {{0.0, "0 s"},
+              {39.2, "40 s"},
+              {125.0, "3 min"},
+              {9000.0, "2.5 h"},
+              {1e10, "unknown"},
+              {(double)NAN, "unknown"},
+              {(double)INFINITY, "unknown"}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    char text[BM_DURATION_MAX];
+    assert_string_equal(bm_log_duration(rows[i].seconds, text), rows[i].text);
+  }
 }
 
 static void the_clock_goes_forward(void **state)
@@ -119,7 +139,7 @@ static void the_clock_goes_forward(void **state)
   (void)state;
   bm_log_t *log;
   double start = bm_log_clock();
-  assert_int_equal(bm_log_create(&root, NULL, 1, &log), BM_OK);
+  assert_int_equal(bm_log_create(&root, NULL, &log), BM_OK);
   bm_log_progress_start(log, "phase", 10.0, "steps");
   usleep(20000);
   double duration = bm_log_progress_end(log);
@@ -135,6 +155,7 @@ int main(void)
       cmocka_unit_test(a_missing_log_is_silent),
       cmocka_unit_test(long_lines_are_cut),
       cmocka_unit_test(a_log_that_cannot_be_opened_is_an_error),
+      cmocka_unit_test(durations_are_short_and_rounded_up),
       cmocka_unit_test(the_clock_goes_forward),
   };
   return cmocka_run_group_tests_name("log", tests, make_file, remove_file);

@@ -25,33 +25,18 @@ static void parts_cover_all_items_in_order_and_evenly(void **state)
   }
 }
 
-static void the_owner_of_an_item_holds_it(void **state)
-{
-  (void)state;
-  for (size_t count = 1; count < 50; count++) {
-    for (int parts = 1; parts <= 17; parts++) {
-      for (size_t item = 0; item < count; item++) {
-        bm_range_t range = bm_partition(count, parts, bm_partition_owner(count, parts, item));
-        assert_true(item >= range.first && item < range.first + range.count);
-      }
-    }
-  }
-}
-
 static void large_counts_do_not_overflow(void **state)
 {
   (void)state;
   const size_t count = SIZE_MAX - 1;
   bm_range_t last = bm_partition(count, 4096, 4095);
   assert_true(last.first + last.count == count);
-  assert_int_equal(bm_partition_owner(count, 4096, count - 1), 4095);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_cover_all_items_in_order_and_evenly),
-      cmocka_unit_test(the_owner_of_an_item_holds_it),
       cmocka_unit_test(large_counts_do_not_overflow),
   };
   return cmocka_run_group_tests_name("partition", tests, NULL, NULL);

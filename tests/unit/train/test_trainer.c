@@ -266,7 +266,7 @@ static void clipping_bounds_the_gradient_norm(void **state)
   }
 }
 
-/* A history row gives the rate of the step that follows. */
+/* A history row gives the rate of the last step of its epoch. */
 static void rates_follow_warm_up_and_cosine(void **state)
 {
   (void)state;
@@ -281,7 +281,8 @@ static void rates_follow_warm_up_and_cosine(void **state)
     const bm_history_row_t *history = bm_trainer_history(problem.trainer, &count);
     assert_int_equal(count, 10);
     for (size_t i = 0; i < count; i++) {
-      double done = 4.0 * (double)(i + 1); /* 180 rows in batches of 50: four steps an epoch */
+      double done =
+          4.0 * (double)(i + 1) - 1.0; /* 180 rows in batches of 50: four steps an epoch */
       double expected = 3e-3;
       if (cosine) {
         expected *= 0.1 + 0.9 * 0.5 * (1.0 + cos(M_PI * done / 40.0));
@@ -308,7 +309,10 @@ static void find_poison(size_t rows, int64_t *step, int64_t *shard)
   size_t left = rows - (place - in_batch);
   size_t batch = left < (size_t)plain.batch ? left : (size_t)plain.batch;
   *step = (int64_t)(place / (size_t)plain.batch) + 1;
-  *shard = bm_partition_owner(batch, (int)plain.shards, in_batch);
+  *shard = 0;
+  while (in_batch >= bm_partition(batch, (int)plain.shards, (int)*shard + 1).first) {
+    (*shard)++;
+  }
 }
 
 static void a_loss_that_is_not_finite_stops_by_step_and_shard(void **state)
@@ -324,6 +328,20 @@ static void a_loss_that_is_not_finite_stops_by_step_and_shard(void **state)
   if (strstr(bm_status_message(), expected) == NULL) {
     fail_msg("no \"%s\" in \"%s\"", expected, bm_status_message());
   }
+  free_problem(&problem);
+}
+
+static void held_out_losses_that_are_never_finite_leave_no_model(void **state)
+{
+  (void)state;
+  bm_trainer_settings_t settings = plain;
+  problem_t problem = make_problem(&settings, 200, 10, 8, 190);
+  assert_int_equal(bm_trainer_run(problem.trainer, NULL, NULL, NULL), BM_ERR_DATA);
+  assert_non_null(strstr(bm_status_message(), "held-out"));
+  free_problem(&problem);
+  settings.keep_best = 0;
+  problem = make_problem(&settings, 200, 10, 8, 190);
+  run(&problem);
   free_problem(&problem);
 }
 
@@ -511,6 +529,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(clipping_bounds_the_gradient_norm),
       cmocka_unit_test(rates_follow_warm_up_and_cosine),
       cmocka_unit_test(a_loss_that_is_not_finite_stops_by_step_and_shard),
+      cmocka_unit_test(held_out_losses_that_are_never_finite_leave_no_model),
       cmocka_unit_test(a_step_that_is_not_finite_is_skipped_and_counted),
       cmocka_unit_test(going_on_after_a_save_gives_the_same_bits),
       cmocka_unit_test(symmetries_of_the_potential_are_learned),

@@ -393,6 +393,22 @@ static void values_beyond_arithmetic_are_refused(void **state)
   }
 }
 
+static void values_too_many_periods_out_are_refused(void **state)
+{
+  (void)state;
+  bm_assignment_result_t result;
+  const double periods[] = {1e-300, 1e-9, 0.9};
+  draw(34, 10, 2, x);
+  draw(35, 10, 2, y);
+  y[13] = 1e9;
+  for (size_t p = 0; p < 3; p++) {
+    assert_int_equal(bm_assignment_w2(10, 2, x, y, periods[p], NULL, &result), BM_ERR_DATA);
+    assert_non_null(strstr(bm_status_message(), "--period"));
+  }
+  assert_int_equal(bm_assignment_w2(10, 2, x, y, 1.0, NULL, &result), BM_OK);
+  assert_true(result.w2 > 0.0 && result.w2 < 1.0);
+}
+
 /* Last: a stop request stays. */
 static void stops_on_request(void **state)
 {
@@ -424,6 +440,7 @@ int main(void)
       cmocka_unit_test(heavy_tails_keep_the_certificate),
       cmocka_unit_test(too_many_points_are_refused),
       cmocka_unit_test(values_beyond_arithmetic_are_refused),
+      cmocka_unit_test(values_too_many_periods_out_are_refused),
       cmocka_unit_test(stops_on_request),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

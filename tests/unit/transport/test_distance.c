@@ -154,6 +154,27 @@ static void what_cannot_be_done_is_refused_with_the_way_out(void **state)
   assert_refused("sliced", (bm_distance_settings_t){0}, a, b, "projection");
 }
 
+static void a_value_too_many_periods_out_is_named(void **state)
+{
+  (void)state;
+  double far[N] = {0};
+  far[4] = -3e9;
+  bm_cloud_t a = {N, 1, far}, b = {N, 1, x};
+  assert_refused("marginal", (bm_distance_settings_t){.period = 2.0}, a, b, "row 4, column 0");
+  assert_refused("exact", (bm_distance_settings_t){.period = 2.0}, b, a, "--period 2");
+}
+
+static void more_columns_than_a_direction_can_have_are_refused(void **state)
+{
+  (void)state;
+  const size_t d = BM_NORMALS_MAX + 1;
+  double *wide = calloc(2 * d, sizeof *wide);
+  assert_non_null(wide);
+  bm_cloud_t a = {2, d, wide};
+  assert_refused("sliced", (bm_distance_settings_t){.projections = 1}, a, a, "131072 columns");
+  free(wide);
+}
+
 static void a_value_that_is_no_number_is_named(void **state)
 {
   (void)state;
@@ -336,6 +357,8 @@ int main(int argc, char **argv)
       cmocka_unit_test(marginal_is_that_of_the_column),
       cmocka_unit_test(what_cannot_be_done_is_refused_with_the_way_out),
       cmocka_unit_test(a_value_that_is_no_number_is_named),
+      cmocka_unit_test(a_value_too_many_periods_out_is_named),
+      cmocka_unit_test(more_columns_than_a_direction_can_have_are_refused),
       cmocka_unit_test(subsamples_are_without_replacement),
       cmocka_unit_test(subsamples_are_uniform),
       cmocka_unit_test(unequal_sets_can_be_subsampled),

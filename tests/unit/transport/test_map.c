@@ -131,7 +131,7 @@ static void a_row_does_not_depend_on_the_number_of_rows(void **state)
   bm_map_t *map = made_map(4, 0.3);
   make_trip(map, N, &whole);
   static double jacobian[N * 16];
-  bm_map_jacobian(map, N, whole.base, jacobian);
+  assert_int_equal(bm_map_jacobian(map, N, whole.base, jacobian), BM_OK);
   const size_t firsts[] = {0, 0, BM_MAP_CHUNK, 2 * BM_MAP_CHUNK};
   const size_t counts[] = {1, 77, 130, N - 2 * BM_MAP_CHUNK};
   for (size_t p = 0; p < 4; p++) {
@@ -141,7 +141,7 @@ static void a_row_does_not_depend_on_the_number_of_rows(void **state)
     static double part_jacobian[N * 16];
     bm_map_push(map, count, whole.base + first * 4, part.x, part.pushed);
     bm_map_pull(map, count, whole.x + first * 4, part.back, part.pulled);
-    bm_map_jacobian(map, count, whole.base + first * 4, part_jacobian);
+    assert_int_equal(bm_map_jacobian(map, count, whole.base + first * 4, part_jacobian), BM_OK);
     assert_memory_equal(part.x, whole.x + first * 4, count * 4 * sizeof(double));
     assert_memory_equal(part.back, whole.back + first * 4, count * 4 * sizeof(double));
     assert_memory_equal(part.pushed, whole.pushed + first, count * sizeof(double));
@@ -178,7 +178,7 @@ static void jacobian_is_that_of_push_in_physical_units(void **state)
   bm_map_t *map = made_map(4, 0.3);
   make_trip(map, 20, &trip);
   double jacobian[20 * 16];
-  bm_map_jacobian(map, 20, trip.base, jacobian);
+  assert_int_equal(bm_map_jacobian(map, 20, trip.base, jacobian), BM_OK);
   for (size_t in = 0; in < 4; in++) {
     double x[2][20 * 4];
     for (int side = 0; side < 2; side++) {
@@ -223,14 +223,16 @@ static void a_stored_map_is_the_same_map(void **state)
   bm_map_destroy(&map);
 }
 
-/* A container of a map whose block "flow/sizes" is replaced. */
-static bm_status_t load_with_sizes(size_t count, const int64_t *sizes)
+/* A container of a map of this kind whose block "flow/sizes" is replaced. */
+static bm_status_t load_made(const char *kind, const char *activation, size_t count,
+                             const int64_t *sizes)
 {
   bm_state_t *stored;
   bm_map_t *loaded;
   const double cap = 2.0;
   assert_int_equal(bm_state_create("model", &stored), BM_OK);
-  assert_int_equal(bm_state_put_string(stored, "flow/activation", "tanh"), BM_OK);
+  assert_int_equal(bm_state_put_string(stored, "flow/activation", activation), BM_OK);
+  assert_int_equal(bm_state_put_string(stored, "flow/kind", kind), BM_OK);
   assert_int_equal(bm_state_put_string(stored, "units/length", "nm"), BM_OK);
   assert_int_equal(bm_state_put_ints(stored, "flow/sizes", count, sizes), BM_OK);
   assert_int_equal(bm_state_put_doubles(stored, "flow/scale_cap", 1, &cap), BM_OK);
@@ -242,6 +244,21 @@ static bm_status_t load_with_sizes(size_t count, const int64_t *sizes)
   assert_null(loaded);
   bm_state_destroy(&stored);
   return status;
+}
+
+static bm_status_t load_with_sizes(size_t count, const int64_t *sizes)
+{
+  return load_made("realnvp", "tanh", count, sizes);
+}
+
+static void a_flow_that_is_not_known_is_refused(void **state)
+{
+  (void)state;
+  const int64_t sizes[] = {4, 3, 2, 2, 8};
+  assert_int_equal(load_made("spline", "tanh", 5, sizes), BM_ERR_DATA);
+  assert_non_null(strstr(bm_status_message(), "spline"));
+  assert_int_equal(load_made("realnvp", "swish", 5, sizes), BM_ERR_DATA);
+  assert_non_null(strstr(bm_status_message(), "swish"));
 }
 
 /* d, layers, particles, dimensions, hidden widths */
@@ -278,6 +295,7 @@ int main(void)
 #endif
       cmocka_unit_test(a_stored_map_is_the_same_map),
       cmocka_unit_test(sizes_that_make_no_sense_are_refused),
+      cmocka_unit_test(a_flow_that_is_not_known_is_refused),
   };
   return cmocka_run_group_tests_name("map " BM_REAL_NAME, tests, NULL, NULL);
 }
