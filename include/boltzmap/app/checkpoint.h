@@ -10,8 +10,8 @@
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/train/trainer.h"
 
-/* Write the trainer's state. All others go but the one before it: older ones, and those of later steps, which
- * are damaged or were given up. Collective. */
+/* Write the trainer's state. All others go but the one before it: older ones, and those of later
+ * steps, which are damaged or were given up. Collective. */
 bm_status_t bm_checkpoint_write(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                                 uint64_t fingerprint, bm_trainer_t *trainer, double seconds);
 
