@@ -71,8 +71,8 @@ static bm_status_t remove_step(const bm_experiment_t *experiment, const bm_deck_
   return status;
 }
 
-/* Remove all but the one just written and the one before it. Later steps are of a training that this one
- * took the place of, or damaged. */
+/* Remove all but the one just written and the one before it. Later steps are of a training that
+ * this one took the place of, or damaged. */
 static bm_status_t prune(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                          int64_t written)
 {

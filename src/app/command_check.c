@@ -76,8 +76,9 @@ static bm_status_t count_reference(const bm_context_t *context, const bm_deck_ca
   return BM_OK;
 }
 
-/* On rank 0, which has the most: the rows as read and as standardised, parameters, best ones, gradients of
- * nodes and those received, its share of the moments, and the checkpoint with its image. */
+/* On rank 0, which has the most: the rows as read and as standardised, parameters, best ones,
+ * gradients of nodes and those received, its share of the moments, and the checkpoint with its
+ * image. */
 static double training_bytes(const case_t *found, int ranks)
 {
   const double real = sizeof(bm_real_t);
@@ -85,8 +86,8 @@ static double training_bytes(const case_t *found, int ranks)
          real * found->parameters * (14.0 + 2.0 / ranks);
 }
 
-/* The two sets, those that are compared, the floors' sets, costs of the exact distance, Jacobians of three
- * chunks, and the columns of averages. */
+/* The two sets, those that are compared, the floors' sets, costs of the exact distance, Jacobians
+ * of three chunks, and the columns of averages. */
 static double evaluation_bytes(const case_t *found)
 {
   const bm_evaluate_settings_t *evaluate = &found->evaluate;

@@ -185,8 +185,8 @@ static bm_status_t forget_case(const selection_t *selection, const bm_deck_case_
   return BM_OK;
 }
 
-/* Rank 0's own. The reference of the deck's own system in a folder of its own belongs to no case: it goes
- * where all cases start over. */
+/* Rank 0's own. The reference of the deck's own system in a folder of its own belongs to no case:
+ * it goes where all cases start over. */
 static bm_status_t forget(const selection_t *selection)
 {
   const bm_deck_t *deck = selection->experiment->deck;
@@ -286,7 +286,8 @@ static bm_status_t check_file(const selection_t *selection, const bm_deck_case_t
   return bm_agree(experiment->context, status);
 }
 
-/* Is the reference of the deck's own system that of a case which has it, or is checked for its own sake? */
+/* Is the reference of the deck's own system that of a case which has it, or is checked for its own
+ * sake? */
 static int shares_target(const selection_t *selection)
 {
   const bm_experiment_t *experiment = selection->experiment;
@@ -303,7 +304,8 @@ static int shares_target(const selection_t *selection)
   return 0;
 }
 
-/* Those of the selected cases, and of the deck's own system where an evaluation is going to ask for it. */
+/* Those of the selected cases, and of the deck's own system where an evaluation is going to ask for
+ * it. */
 static bm_status_t check_files(const selection_t *selection)
 {
   const bm_experiment_t *experiment = selection->experiment;

@@ -58,7 +58,8 @@ static int is_ours(const char *text, uint64_t fingerprint)
          strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
 }
 
-/* Whose folder is it, and may we use it? `text` is that of its deck.cfg, NULL where there is none. */
+/* Whose folder is it, and may we use it? `text` is that of its deck.cfg, NULL where there is
+ * none. */
 static bm_status_t check_owner(const bm_experiment_t *experiment, const char *text,
                                uint64_t fingerprint, int force)
 {
@@ -93,8 +94,8 @@ static bm_status_t take_lock(bm_experiment_t *experiment)
   return status;
 }
 
-/* The same deck may have other values in `run`, or another origin of them: deck.cfg is that of the last run.
- * `old` is its text until now, or NULL. */
+/* The same deck may have other values in `run`, or another origin of them: deck.cfg is that of the
+ * last run. `old` is its text until now, or NULL. */
 static bm_status_t write_deck(const bm_experiment_t *experiment, const char *path,
                               uint64_t fingerprint, const char *old)
 {

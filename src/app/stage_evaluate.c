@@ -37,7 +37,8 @@ static int is_root(const evaluation_t *self)
   return bm_context_is_root(self->experiment->context);
 }
 
-/* Smallest value of each observable in a set; `*least` [observable_count] is owned by the caller. */
+/* Smallest value of each observable in a set; `*least` [observable_count] is owned by the
+ * caller. */
 static bm_status_t smallest(const bm_potential_t *potential, const bm_cloud_t *cloud,
                             double **least)
 {

@@ -20,7 +20,7 @@ static uint32_t purpose_value(bm_purpose_t purpose)
     BM_PURPOSE_TABLE(BM_PURPOSE_CASE)
 #undef BM_PURPOSE_CASE
   }
-  assert(!"unknown purpose");
+  assert(0 && "unknown purpose");
   return 0;
 }
 

@@ -378,8 +378,8 @@ static void augment(solver_t *s, size_t start, size_t column)
 }
 
 /* Give a free row a column by the shortest path in reduced costs (Dijkstra), and move the duals so
- * that they stay feasible and tight on the pairing. Every step settles a column, and the last one left
- * open has no row. */
+ * that they stay feasible and tight on the pairing. Every step settles a column, and the last one
+ * left open has no row. */
 static bm_status_t assign_row(solver_t *s, size_t start)
 {
   memcpy(s->open_v, s->v, s->stride * sizeof *s->v);

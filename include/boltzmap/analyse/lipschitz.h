@@ -24,8 +24,9 @@ typedef struct {
   double inverse_max_sampled;
 } bm_lipschitz_t;
 
-/* Over the first n base points of the generator's stream of `seed`. Collective; the same bits on any
- * number of ranks. BM_ERR_DATA above BM_LIPSCHITZ_DIMENSION_MAX dimensions; BM_STOPPED on request. */
+/* Over the first n base points of the generator's stream of `seed`. Collective; the same bits on
+ * any number of ranks. BM_ERR_DATA above BM_LIPSCHITZ_DIMENSION_MAX dimensions; BM_STOPPED on
+ * request. */
 bm_status_t bm_lipschitz(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
                          bm_log_t *log, bm_lipschitz_t *result);
 

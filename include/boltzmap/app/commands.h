@@ -18,7 +18,8 @@
 BM_COMMAND_TABLE(BM_COMMAND_ROW)
 #undef BM_COMMAND_ROW
 
-/* Sample sets are written as HDF5: BM_ERR_USAGE where `out` (may be NULL) is a name for another format. */
+/* Sample sets are written as HDF5: BM_ERR_USAGE where `out` (may be NULL) is a name for another
+ * format. */
 bm_status_t bm_command_check_out(const char *command, const char *out);
 
 /* Run the command line: a subcommand, --help or --version. Collective. */

@@ -74,8 +74,9 @@ uint64_t bm_experiment_file_hash(const bm_experiment_t *experiment,
 bm_status_t bm_experiment_put_origin(const bm_experiment_t *experiment, uint64_t fingerprint,
                                      bm_state_t *state);
 
-/* Fill an experiment for this deck, which it takes over. `out` replaces run.output_dir where not NULL.
- * No file is touched (those that the user brings are read); the log stays NULL. Collective. Ended by bm_experiment_destroy. */
+/* Fill an experiment for this deck, which it takes over. `out` replaces run.output_dir where not
+ * NULL. No file is touched (those that the user brings are read); the log stays NULL. Collective.
+ * Ended by bm_experiment_destroy. */
 bm_status_t bm_experiment_create(const bm_context_t *context, bm_deck_t *deck,
                                  const char *deck_path, const char *out,
                                  bm_experiment_t **experiment);

@@ -25,7 +25,8 @@ void bm_origin_add(bm_origin_t *origin, const char *name, const char *text);
 /* Rows of the machine and the program on it: ranks, host_type, libraries, mpi, kernel. */
 void bm_origin_add_machine(bm_origin_t *origin, const bm_context_t *context);
 
-/* XXH64 of all bytes of a file that rank 0 reads, as 16 digits on all ranks. BM_ERR_IO. Collective. */
+/* XXH64 of all bytes of a file that rank 0 reads, as 16 digits on all ranks. BM_ERR_IO.
+ * Collective. */
 bm_status_t bm_origin_hash(const bm_context_t *context, const char *path, char text[17]);
 
 #endif

@@ -5,14 +5,14 @@
 
 #include "boltzmap/app/experiment.h"
 
-/* Make the folder, or take it over where it is this deck's: lock it against other runs (the lock goes
- * with the process), write deck.cfg, open log.txt. What is done stays. BM_ERR_DATA where it is another
- * deck's or no output folder at all, unless forced; BM_ERR_IO where it is in use or cannot be written.
- * Collective. */
+/* Make the folder, or take it over where it is this deck's: lock it against other runs (the lock
+ * goes with the process), write deck.cfg, open log.txt. What is done stays. BM_ERR_DATA where it is
+ * another deck's or no output folder at all, unless forced; BM_ERR_IO where it is in use or cannot
+ * be written. Collective. */
 bm_status_t bm_output_open(bm_experiment_t *experiment, int force);
 
-/* Are results.json and results.csv there, and not older than a record that goes into them? No where a run was
- * interrupted between the two. Collective; the same on all ranks. */
+/* Are results.json and results.csv there, and not older than a record that goes into them? No where
+ * a run was interrupted between the two. Collective; the same on all ranks. */
 int bm_output_results_are_current(const bm_experiment_t *experiment);
 
 /* Write results.json and results.csv from the records of all cases. Collective. */

@@ -52,7 +52,8 @@ bm_status_t bm_stage_path(const bm_experiment_t *experiment, const bm_deck_case_
 bm_status_t bm_stage_record_path(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case, char **path);
 
-/* Fingerprint of the outcome of a stage of a case: the deck's values, and the content of reference.file. */
+/* Fingerprint of the outcome of a stage of a case: the deck's values, and the content of
+ * reference.file. */
 uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_t *stage,
                               const bm_deck_case_t *deck_case);
 
@@ -60,8 +61,8 @@ uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_
 int bm_stage_is_done(const bm_experiment_t *experiment, const bm_stage_t *stage,
                      const bm_deck_case_t *deck_case);
 
-/* Add the metrics and timings of the stage's record to results, where there is one and it is of this
- * deck. Rank 0's own. */
+/* Add the metrics and timings of the stage's record to results, where there is one and it is of
+ * this deck. Rank 0's own. */
 bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                  const bm_deck_case_t *deck_case, bm_results_t *results);
 
@@ -69,8 +70,8 @@ bm_status_t bm_stage_read_record(const bm_experiment_t *experiment, const bm_sta
 bm_status_t bm_stage_run(bm_experiment_t *experiment, const bm_stage_t *stage,
                          const bm_deck_case_t *deck_case);
 
-/* Forget what was done from the stage at this place of bm_stage_table on: remove the records. Rank 0's
- * own. */
+/* Forget what was done from the stage at this place of bm_stage_table on: remove the records. Rank
+ * 0's own. */
 bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                             size_t first);
 
@@ -94,8 +95,8 @@ bm_status_t bm_stage_load_samples(const bm_experiment_t *experiment,
 const bm_deck_case_t *bm_stage_target_of(const bm_experiment_t *experiment,
                                          const bm_deck_case_t *deck_case);
 
-/* Is the evaluation of this case compared with a reference of the deck's own system that is not the case's
- * own? */
+/* Is the evaluation of this case compared with a reference of the deck's own system that is not the
+ * case's own? */
 int bm_stage_needs_target(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case);
 
 /* The case (or the base) whose folder holds the reference of the deck's own system, made where there

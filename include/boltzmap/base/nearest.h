@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* Edits (insert, delete, replace, swap neighbours) from the first `length` bytes of one word to the other;
- * many for long words, which are not compared. */
+/* Edits (insert, delete, replace, swap neighbours) from the first `length` bytes of one word to the
+ * other; many for long words, which are not compared. */
 size_t bm_nearest_edits(const char *word, size_t length, const char *other);
 
 /* Edits up to which another word is taken for what was meant. */

@@ -49,8 +49,9 @@ bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k);
 /* The flat buffer, owned by the flow. */
 bm_real_t *bm_flow_parameters(bm_flow_t *flow);
 
-/* Normal weights of variance 2/in (He) before ReLU, 1/in otherwise; those of output layers have a hundredth of
- * that standard deviation, so that the first map is near the identity; biases 0. A function of the seed alone. */
+/* Normal weights of variance 2/in (He) before ReLU, 1/in otherwise; those of output layers have a
+ * hundredth of that standard deviation, so that the first map is near the identity; biases 0. A
+ * function of the seed alone. */
 void bm_flow_initialise(bm_flow_t *flow, uint64_t seed);
 
 /* Room for batches of at most `rows` rows in at most `shards` shards. */

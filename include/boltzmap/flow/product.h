@@ -3,10 +3,10 @@
 
 /* Matrix products of dense layers, in vector registers. Every element of a result is one chain of
  * multiply-adds in the order of the inner index, or of the rows of a shard, whatever tile it falls
- * into; where b has fewer columns than a tile, it is a chain in every lane of two vectors, added up at
- * the end. Its bits depend neither on how many rows there are nor on what lies beside it, but on the
- * width of the vectors, a choice of the build. Matrices are row-major without gaps and may lie at any
- * address. Pure arithmetic: no allocation. */
+ * into; where b has fewer columns than a tile, it is a chain in every lane of two vectors, added up
+ * at the end. Its bits depend neither on how many rows there are nor on what lies beside it, but on
+ * the width of the vectors, a choice of the build. Matrices are row-major without gaps and may lie
+ * at any address. Pure arithmetic: no allocation. */
 
 #include <stddef.h>
 

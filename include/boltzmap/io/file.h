@@ -44,7 +44,8 @@ bm_status_t bm_file_write(const char *path, const void *bytes, size_t count);
 /* Read a whole file with a 0 byte appended; owned by the caller. */
 bm_status_t bm_file_read(const char *path, char **bytes, size_t *count);
 
-/* Give a file a second name, in place of any file of that name; a copy where the file system has no links. */
+/* Give a file a second name, in place of any file of that name; a copy where the file system has no
+ * links. */
 bm_status_t bm_file_link(const char *source, const char *path);
 
 /* Remove a file; where there is none, that is fine. */

@@ -22,7 +22,8 @@ bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size
                                 bm_reduction_t **out);
 void bm_reduction_destroy(bm_reduction_t **reduction);
 
-/* The nodes that this rank has to fill: those of its block of the shards (none on a rank beyond them). */
+/* The nodes that this rank has to fill: those of its block of the shards (none on a rank beyond
+ * them). */
 size_t bm_reduction_node_count(const bm_reduction_t *reduction);
 bm_node_t bm_reduction_node(const bm_reduction_t *reduction, size_t index);
 

@@ -176,8 +176,8 @@ bm_status_t bm_sampler_run(const bm_sampler_request_t *request, bm_samples_t **s
 /* One walker of overdamped Langevin dynamics dX = -∇U dt + sqrt(2/beta) dW by Euler-Maruyama, with
  * no jumps: a real trajectory, for pictures of its dynamics. The first frame is where some
  * Metropolis steps from the potential's start have led; frames are `stride` steps apart.
- * BM_ERR_DATA where the start has no finite energy; BM_STOPPED soon after a stop request on this rank. Not
- * collective. */
+ * BM_ERR_DATA where the start has no finite energy; BM_STOPPED soon after a stop request on this
+ * rank. Not collective. */
 bm_status_t bm_sampler_trajectory(const bm_potential_t *potential, uint64_t seed, double time_step,
                                   size_t frames, size_t stride, double *x /* [frames][d] */);
 

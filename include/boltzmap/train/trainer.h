@@ -43,12 +43,12 @@ typedef struct {
   const bm_potential_t *potential; /* for its symmetries, not owned; NULL: none */
 } bm_training_data_t;
 
-/* How many rows, the last ones, are held out of the training: those of whole walkers, at least one; of a
- * single walker so many rows. All of them where there are too few to hold some out. */
+/* How many rows, the last ones, are held out of the training: those of whole walkers, at least one;
+ * of a single walker so many rows. All of them where there are too few to hold some out. */
 size_t bm_trainer_held_out(const bm_training_data_t *data, double fraction);
 
-/* One line of the history; losses in nats per configuration, physical units; the learning rate of the
- * epoch's last step. */
+/* One line of the history; losses in nats per configuration, physical units; the learning rate of
+ * the epoch's last step. */
 typedef struct {
   double epoch, nll_train, nll_validation /* NaN: not evaluated */, learning_rate, gradient_norm;
 } bm_history_row_t;
@@ -74,9 +74,9 @@ void bm_trainer_destroy(bm_trainer_t **trainer);
  * bm_trainer_save). A status other than BM_OK ends the run with it. */
 typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
 
-/* Train to the last epoch from wherever the trainer stands; then the map has the parameters to keep.
- * BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no held-out loss
- * was. Collective. */
+/* Train to the last epoch from wherever the trainer stands; then the map has the parameters to
+ * keep. BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no
+ * held-out loss was. Collective. */
 bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
                            void *hook_data);
 
