@@ -33,8 +33,8 @@ def unfinished(run):
     one = len(run.unfinished) == 1
     if any(case.name in run.unfinished for case in run.cases):
         return f"No case has been evaluated to the end ({names}): this report shows what is there."
-    return (f"Not finished, and not in this report: {names}. The same command as before goes on with "
-            f"{'it' if one else 'them'}.")
+    return (f"Not finished, and not in this report: {names}. <code>boltzmap run</code> with the same deck and "
+            f"folder goes on with {'it' if one else 'them'}.")
 
 
 def experiment_of(run):

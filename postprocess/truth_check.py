@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Optional
 
-from html_page import lead_word, table
+from html_page import details, lead_word, table
 from quantity import MISSING, Quantity, count, decimals_of, number, percent, signed, with_error
 
 AGREES = 5.5
 FEW = (2.0, 3.0)  # standard errors that chance exceeds now and then: how often is said beside
+LONG = 60  # rows from which a table is folded
 BESIDE = (("replicas", "the replicas"), ("reference", "the reference"))
 
 
@@ -139,5 +140,6 @@ def check_table(checks, caption):
     checks = sorted(checks, key=lambda check: order.index(check.label))
     rows = [(check.label, check.name, check.of, with_error(check.measured, 4), count(check.measured.n),
              should_be(check), check.beside, check.deviation, check.in_errors) for check in checks]
-    return table(("case", "quantity", "samples", "value ± s.e.", "n", "should be", "which is", "deviation",
+    made = table(("case", "quantity", "samples", "value ± s.e.", "n", "should be", "which is", "deviation",
                   "in s.e."), rows, caption)
+    return made if len(rows) <= LONG else details(f"{caption} ({len(rows)} rows)", made)
