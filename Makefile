@@ -49,7 +49,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper check check-unit check-mpi check-system check-asan bench format check-format \
+.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench format check-format \
   layers tidy install dist clean help setup FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -67,13 +67,15 @@ help:
 	@echo "make            build $(BUILD)/boltzmap"
 	@echo "make run        set up, build and run the two-particle experiment in minutes; ends with a report"
 	@echo "make paper      the same at full size (about half an hour on two cores)"
+	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
 	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
 	@echo "make setup      install what is missing (Debian, Ubuntu); the first build does it too, unless SETUP=no"
-	@echo "make install    to \$$(DESTDIR)\$$(prefix); make dist: a source archive of HEAD; make clean"
+	@echo "make install    to \$$(DESTDIR)\$$(prefix), as prefix=\$$HOME/.local; make dist: a source archive of"
+	@echo "                HEAD; make clean"
 	@echo "make print-VAR  show a variable"
 	@echo "variables       NP=$(strip $(NP)) ranks, ARCH=$(strip $(ARCH)), SETUP=yes|no, BUILD=$(BUILD), OUT=$(OUT),"
 	@echo "                CFLAGS, LDFLAGS, WERROR=1, V=1, CONFIGURE_ARGS (see $(BUILD)/configure --help);"
@@ -146,8 +148,8 @@ $(BUILD)/revision.h: FORCE | $(BUILD)/config.mk
 # --- experiments --------------------------------------------------------------------------------
 
 # What `run` makes smaller than input/two-particle.cfg; the report says so.
-QUICK := training.epochs=90 flow.hidden=[128,128] evaluate.exact_subsample=1000 evaluate.exact_repeats=2 evaluate.average_samples=200000 \
-  evaluate.lipschitz_points=2000
+QUICK := training.epochs=90 flow.hidden=[128,128] evaluate.exact_subsample=1000 \
+  evaluate.average_samples=200000 evaluate.lipschitz_points=2000
 
 run: $(BUILD)/boltzmap
 	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/two-particle.cfg \
@@ -157,6 +159,9 @@ run: $(BUILD)/boltzmap
 paper: $(BUILD)/boltzmap
 	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/two-particle.cfg --out $(OUT)/two-particle
 	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/two-particle
+
+report:
+	@$(PYTHON) $(TOP)/postprocess/report.py $(or $(RUN),$(error make report: say which with RUN=folder))
 
 # --- tests --------------------------------------------------------------------------------------
 
@@ -215,7 +220,8 @@ install: $(BUILD)/boltzmap
 	    echo "install -m $$mode $$file $(SHARE)/$$file"; \
 	    install -D -m $$mode "$$file" "$(SHARE)/$$file" || exit 1; \
 	  done
-	cd $(TOP) && install -m 644 README.md CHANGELOG.md CITATION.cff LICENSE $(DOC)/
+	cd $(TOP) && install -m 644 README.md CHANGELOG.md CONTRIBUTING.md CITATION.cff LICENSE $(DOC)/
+	cd $(TOP) && install -D -m 644 postprocess/example/figure1.png $(DOC)/postprocess/example/figure1.png
 
 dist:
 	@version=$$(sed -n 's/^AC_INIT(\[boltzmap\], \[\(.*\)\], \[\], .*/\1/p' $(TOP)/configure.ac); \

@@ -1,12 +1,16 @@
-"""Is a distance at its floor? The floor is what two independent reference sets of the same sizes
-have between them: never zero, and different from draw to draw.
+"""Is a distance at its floor? The floor is what two sets of true samples of the same sizes have between
+them: never zero, and different from draw to draw.
 
 A measured distance W is called "at the floor" where W - mean lies within
     t(1 - level/(2 tests), pairs - 1) * spread * sqrt(1 + 1/pairs),
 the two-sided prediction interval for one more draw of the floor, with mean and standard deviation
 (spread) from `pairs` independent pairs. The distance of a run is itself one draw: hence the 1 under
-the root, and no averaging over the run's own subsamples can shrink it. Dividing the level by the number of tests (Bonferroni)
-keeps the probability of any false alarm in the whole family below the level.
+the root, and no averaging over the run's own subsamples can shrink it. Dividing the level by the number
+of tests (Bonferroni) keeps the probability of any false alarm in the whole family below the level.
+
+At the floor is not without error. The squares of an error and of the floor add up on average, so that an
+error W_true is as likely as not to be seen where W_true² = (mean + interval)² - mean². A smaller one is
+likely to be missed: the test is inconclusive about it, not passed.
 """
 
 import math
@@ -17,7 +21,6 @@ from scipy.stats import t as student
 
 LEVEL = 0.01  # probability of one or more false alarms in a family of tests
 KINDS = ("r", "sliced", "exact")
-FAMILY = ("sliced", "exact")  # distances of whole configurations; the one of r is shown beside them
 KIND_NAMES = {"r": "1-D of r", "sliced": "sliced", "exact": "exact"}
 
 
@@ -44,9 +47,14 @@ class Verdict:
         return self.value / self.floor if self.floor > 0.0 else math.inf
 
     @property
-    def counted(self):
-        """Is it one of the tests that the level was divided among?"""
-        return self.kind in FAMILY
+    def detectable(self):
+        """The error that the test sees as often as it misses it."""
+        return math.sqrt(self.margin * (self.margin + 2.0 * self.floor))
+
+    @property
+    def error_left(self):
+        """What the floor leaves of the distance, an estimate of the error; 0 below the floor."""
+        return math.sqrt(max(0.0, self.value ** 2 - self.floor ** 2))
 
     @property
     def state(self):
@@ -71,17 +79,16 @@ def distance_and_floor(case, kind, singular=False):
 
 
 def judge_all(cases, labels, find=distance_and_floor):
-    """Verdicts on every distance of every case that has a floor; those of the kinds in FAMILY are
-    the family. `find(case, kind)` gives the distance and its floor, or None."""
+    """Verdicts on every distance of every case that has a floor, one family of tests.
+    `find(case, kind)` gives the distance and its floor, or None."""
     found = [(label, kind, find(case, kind))
              for case, label in zip(cases, labels) for kind in KINDS]
     found = [item for item in found if item[2] is not None]
-    tests = max(1, sum(kind in FAMILY for _, kind, _ in found))
     verdicts = []
     for label, kind, (value, floor) in found:
         spread = floor_spread(floor)
         verdicts.append(Verdict(label, kind, value.value, value.error, value.n, floor.value, spread,
-                                floor.n, margin_of(spread, floor.n, tests)))
+                                floor.n, margin_of(spread, floor.n, len(found))))
     return verdicts
 
 

@@ -65,7 +65,8 @@ class Section:
 @dataclass
 class Report:
     """What an experiment says of a run. `answer`, `sizes` and the bodies are HTML; `table` is plain
-    text. `sizes`: this run's sizes beside those of the experiment at full size."""
+    text. `sizes`: this run's sizes beside those of the experiment at full size; `warning`: what the
+    reader has to know before the answer."""
 
     title: str
     lead: str
@@ -73,6 +74,7 @@ class Report:
     sections: List[Section]
     table: str
     sizes: str = ""
+    warning: str = ""
 
 
 def paragraph(text, kind=None):
@@ -117,6 +119,7 @@ def details(summary, body):
 def page(report):
     links = "".join(f'<a href="#{section.anchor}">{escape(section.heading)}</a>'
                     for section in report.sections)
+    warning = paragraph(report.warning, "warning") + "\n" if report.warning else ""
     answer = "\n".join(paragraph(sentence) for sentence in report.answer)
     sections = "\n".join(f'<section id="{section.anchor}"><h2>{escape(section.heading)}</h2>\n'
                          f"{section.body}</section>" for section in report.sections)
@@ -124,5 +127,6 @@ def page(report):
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{escape(report.title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
             f"<h1>{escape(report.title)}</h1>\n{paragraph(report.lead, 'small')}\n"
+            f"{warning}"
             f'<div class="answer"><h2>The answer</h2>\n{answer}\n</div>\n<nav>{links}</nav>\n'
             f"{sections}\n</main>\n</body>\n</html>\n")

@@ -20,12 +20,12 @@ class Quantity:
 
 
 def decimals_of(error, fallback):
-    """Decimals that show one significant digit of an error, two where the first is a 1; 2 to 6."""
+    """Decimals that show one significant digit of an error, two where the first is a 1; 0 to 10."""
     if error is None or not error > 0.0:
         return fallback
     exponent = math.floor(math.log10(error))
     leading = error / 10.0 ** exponent
-    return min(6, max(2, -exponent + (1 if leading < 1.95 else 0)))
+    return min(10, max(0, -exponent + (1 if leading < 1.95 else 0)))
 
 
 def number(value, decimals=None, significant=3):
@@ -33,6 +33,7 @@ def number(value, decimals=None, significant=3):
     if value is None or not math.isfinite(value):
         return MISSING
     if decimals is not None:
+        value = round(value, decimals) + 0.0  # no minus before a zero
         return f"{value:,.{decimals}f}".replace(",", THIN).replace("-", "−")
     if value == 0.0:
         return "0"
@@ -59,6 +60,16 @@ def with_error(quantity, fallback=3):
 
 def value_only(quantity, decimals=None, significant=3):
     return MISSING if quantity is None else number(quantity.value, decimals, significant)
+
+
+def plain(value):
+    """A number without an error: a whole one as it is, any other with five digits."""
+    return count(value) if float(value).is_integer() else number(value, significant=5)
+
+
+def signed(value, decimals):
+    """With its sign, also where it is positive."""
+    return ("+" if value > 0.0 else "") + number(value, decimals)
 
 
 def percent(fraction):

@@ -1,7 +1,11 @@
-"""Figures that any run has: convergence of the training, distances over their floors, timings."""
+"""Figures that any run has: coordinates, convergence of the training, distances over their floors, Lipschitz
+constants, timings."""
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+import coordinates
 
 from distance_floor import KIND_NAMES, KINDS
 from figure_style import (BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW,
@@ -27,18 +31,35 @@ def convergence(run, labels, folder):
             axes.plot(history["epoch"], history[column], color=colour, label=name,
                       linestyle="-" if column == "nll_train" else (0, (4, 1)))
         mark_best(axes, case, history)
-        axes.set_title(label)
+        axes.set_title(label, pad=24)
         below.plot(history["epoch"], history["gradient_norm"], color=GREY, linewidth=1.2)
-        below.set_yscale("log")
+        limit = case.setting("training.clip_norm")
+        if limit:
+            below.axhline(limit, color=VERMILLION, linewidth=1.2, linestyle=(0, (4, 2)),
+                          label="clipped above")
         below.set_xlabel("epoch")
+        below.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     panels[0, 0].set_ylabel("negative log-likelihood\n(nats a sample)")
     panels[1, 0].set_ylabel("gradient norm")
-    panels[0, 0].legend(loc="upper right")
+    plain_log_axis(panels[1, 0])
+    handles, names = legend_of(panels.flat)
+    figure.legend(handles, names, loc="lower center", ncol=4, bbox_to_anchor=(0.5, 1.0))
     limits = settled([history[column] for _, _, history in found
                       for column in ("nll_train", "nll_validation")])
     if limits:
         panels[0, 0].set_ylim(*limits)
     return save(figure, folder, "convergence")
+
+
+def plain_log_axis(axes):
+    """A logarithmic y axis with numbers as people write them; few decades get more ticks."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    wide = high > 50.0 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide and high > 1e4 * low else
+                                            (1.0, 3.0) if wide else (1.0, 2.0, 5.0), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def settled(curves):
@@ -62,16 +83,16 @@ def mark_best(axes, case, history):
     axes.plot(best.value, history["nll_validation"][row], "o", color=BLACK, markersize=9,
               markerfacecolor="none", markeredgewidth=2,
               label="model kept")
-    axes.annotate(f"best: {best.value:.0f}", (best.value, history["nll_validation"][row]),
-                  xytext=(-4, 14), textcoords="offset points", ha="center", fontsize=12)
+    axes.text(0.5, 1.02, f"model of epoch {best.value:.0f}", transform=axes.transAxes, ha="center",
+              va="bottom", fontsize=12.5)
 
 
-def marginals(case, label, folder):
-    """Densities of the coordinates in reference and generated samples, the first twelve of them."""
-    sets = [("reference", BLACK, coordinates(case, "reference.h5md")),
-            ("generated", GREEN, coordinates(case, "generated.h5md"))]
-    shown = [i for i in range(min(x.shape[1] for _, _, x in sets))
-             if any(np.ptp(x[:, i]) > 0.0 for _, _, x in sets)][:12]
+def marginals(case, names, truth, folder):
+    """Densities of the coordinates in reference and generated samples, the first twelve of them, with
+    their truth, [Marginal], where there is one."""
+    sets = [("reference", BLACK, coordinates.coordinates(case.frames("reference.h5md"))),
+            ("generated", GREEN, coordinates.coordinates(case.frames("generated.h5md")))]
+    shown = range(min(12, *(x.shape[1] for _, _, x in sets)))
     columns = max(1, min(len(shown), 4))
     rows = max(1, -(-len(shown) // columns))
     figure, panels = plt.subplots(rows, columns, squeeze=False,
@@ -85,18 +106,16 @@ def marginals(case, label, folder):
         for name, colour, x in sets:
             counts, _ = np.histogram(x[:, i], bins)
             axes.stairs(counts / (len(x) * np.diff(bins)), bins, color=colour, linewidth=1.8, label=name)
-        axes.set_xlabel(f"coordinate {i + 1}")
-    panels[0, 0].set_ylabel("density")
+        if truth:
+            axes.plot(truth[i].x, truth[i].density, color=PURPLE, linewidth=1.3, label="truth")
+            axes.set_xlim(bins[0], bins[-1])
+        axes.set_xlabel(f"{names[i]} (reduced units)")
+    for row in panels:
+        row[0].set_ylabel("density")
     if shown:
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="lower center", ncol=2,
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="lower center", ncol=3,
                       bbox_to_anchor=(0.5, 1.0))
     return save(figure, folder, f"coordinates-{case.name}")
-
-
-def coordinates(case, name):
-    """[n][3 · particles]"""
-    positions = case.frames(name).positions
-    return positions.reshape(len(positions), -1)
 
 
 def distances(labels, families, marks, folder):
@@ -151,6 +170,34 @@ def legend_of(panels):
     family = {"own reference": 0, "singular reference": 1}
     names = sorted(entries, key=lambda name: family.get(name.rpartition(", ")[2], 2))
     return [entries[name] for name in names], names
+
+
+def lipschitz(cases, labels, folder, printed=(), along="case"):
+    """Largest Jacobian norms of the map and its inverse. printed: [(case number, value)] of the paper."""
+    figure, axes = plt.subplots(figsize=(10, 5.8))
+    drawn = False
+    for name, colour, marker, text in (
+            ("lipschitz_max", VERMILLION, "o", "this run: largest, by local ascent"),
+            ("lipschitz_max_sampled", ORANGE, "v", "this run: largest of the generated points"),
+            ("lipschitz_p99", BLUE, "s", "this run: 99% of points below"),
+            ("inverse_lipschitz_max", PURPLE, "^", "this run: inverse map, largest")):
+        found = [(i, case.metric(name)) for i, case in enumerate(cases) if case.metric(name)]
+        if found:
+            axes.plot([i for i, _ in found], [metric.value for _, metric in found], color=colour,
+                      marker=marker, markersize=9, label=text)
+            drawn = True
+    if printed:
+        axes.plot(*zip(*printed), color=BLACK, linestyle="--", marker="D", markersize=8,
+                  label="paper, as printed")
+    if not drawn:
+        plt.close(figure)
+        return None
+    plain_log_axis(axes)
+    case_ticks(axes, labels)
+    axes.set_xlabel(along)
+    axes.set_ylabel("Jacobian norm (reduced units)")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
+    return save(figure, folder, "lipschitz")
 
 
 def timings(run, labels, folder):

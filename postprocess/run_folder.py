@@ -14,8 +14,10 @@ from typing import Dict, List, Optional
 import h5py
 import numpy as np
 
+from deck_echo import DeckSettings
 from quantity import Quantity
 
+FINISHED = "evaluate.json"  # what the last stage of a case leaves
 HISTORY = "history.csv"
 HISTORY_COLUMNS = ("epoch", "nll_train", "nll_validation", "learning_rate", "gradient_norm")
 
@@ -43,6 +45,16 @@ class Case:
     system: dict
     metrics: Dict[str, Quantity]
     timings: Dict[str, Quantity] = field(default_factory=dict)
+    deck: DeckSettings = field(default_factory=lambda: DeckSettings(""))
+
+    def setting(self, path):
+        """A setting of the deck as it holds for this case, or None where the deck does not say."""
+        return self.deck.get(self.name, path)
+
+    @property
+    def from_file(self) -> bool:
+        """Are the reference samples the user's own?"""
+        return self.setting("reference.sampler") == "file"
 
     def metric(self, name) -> Optional[Quantity]:
         """The metric, or None where the run did not measure it."""
@@ -74,12 +86,22 @@ class Case:
 
 @dataclass
 class Run:
+    """unfinished: names of cases that have not been evaluated to the end and are not among `cases`,
+    unless none has been."""
+
     folder: Path
     name: str
     provenance: Dict[str, str]
     overrides: List[str]
     deck_text: str
     cases: List[Case]
+    unfinished: List[str] = field(default_factory=list)
+
+    @property
+    def target(self) -> dict:
+        """The deck's own system, which importance weights aim at."""
+        system = self.cases[0].deck.base.get("system")
+        return system if isinstance(system, dict) else self.cases[0].system
 
     def require(self, *names):
         """Refuse a run whose cases lack any of these files, all of them named at once."""
@@ -98,18 +120,21 @@ def load_run(folder) -> Run:
         raise RunError(f"{folder}: missing {', '.join(missing)} (is this the folder of a finished run?)")
     path = folder / "results.json"
     document = read_json(path)
+    deck_text = (folder / "deck.cfg").read_text(encoding="utf-8", errors="replace")
     try:
-        cases = [read_case(folder, entry) for entry in document["cases"]]
+        cases = [read_case(folder, entry, DeckSettings(deck_text)) for entry in document["cases"]]
     except KeyError as error:
         raise RunError(f"{path}: missing key {error}") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: not the results of a run ({error})") from None
     if not cases:
         raise RunError(f"{path}: has no cases")
-    return Run(folder=folder, name=folder.resolve().name, cases=cases,
+    finished = [case for case in cases if case.has(FINISHED)]
+    return Run(folder=folder, name=folder.resolve().name, cases=finished or cases,
+               unfinished=[case.name for case in cases if not case.has(FINISHED)],
                provenance=provenance(document),
                overrides=[str(line) for line in document.get("overrides") or []],
-               deck_text=(folder / "deck.cfg").read_text(encoding="utf-8", errors="replace"))
+               deck_text=deck_text)
 
 
 def provenance(document) -> Dict[str, str]:
@@ -137,11 +162,11 @@ def read_json(path):
         raise RunError(f"{path}: cannot be read ({error})") from None
 
 
-def read_case(folder, entry) -> Case:
+def read_case(folder, entry, deck) -> Case:
     name = str(entry["name"])
     return Case(name=name, folder=folder / name, system=dict(entry["system"]),
                 metrics=read_quantities(entry["metrics"]),
-                timings=read_quantities(entry.get("timings") or {}))
+                timings=read_quantities(entry.get("timings") or {}), deck=deck)
 
 
 def read_quantities(table) -> Dict[str, Quantity]:

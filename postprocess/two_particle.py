@@ -8,19 +8,21 @@ from html import escape
 
 import numpy as np
 
+import method_notes
 import run_figures
 import run_tables
+import truth_check
 import two_particle_figures as figures
 import two_particle_table as table_1
 import two_particle_truth
-from distance_floor import KINDS, LEVEL, judge_all
-from distance_report import distance_sentence, distance_tables
+from distance_floor import KINDS, judge_all
+from distance_report import distance_tables
 from figure_style import BLACK, BLUE, VERMILLION
-from html_page import Report, Section, definitions, figure, paragraph, table
-from quantity import MISSING, count, in_words, number, percent, value_only, with_error
+from html_page import Report, Section, figure, paragraph, table
+from quantity import MISSING, count, in_words, number, percent, with_error
 from run_folder import RunError, write_whole
-from two_particle_answer import (AGREES, TRUTH_CHECKS, answer, impossible, resemblance,
-                                 truth_deviations, weights_truth)
+from two_particle_answer import (TRUTH_CHECKS, answer, generated_checks, impossible, reference_checks,
+                                 resemblance, reweighted_checks, weights_truth)
 
 KIND = "coulomb-double-well"
 FILES = ("reference.h5md", "generated.h5md")
@@ -43,11 +45,19 @@ def report(run, folder) -> Report:
                 + "".join(paragraph(escape(text)) for text in below if text)),
         Section("figures", "Figures", make_figures(run, labels, own, singular, folder / "figures")),
         Section("distances", "Distances and their floors", distance_tables(own, singular)),
+        Section("averages", "Averages of the generated samples",
+                check_table(generated_checks(run.cases, labels)
+                            + reweighted_checks(run.cases, labels),
+                            "Generated and reweighted samples beside the truth")),
         Section("reference", "The reference: truth and diagnostics",
-                truth_table(run.cases, labels) + run_tables.diagnostics(run.cases, labels)),
+                check_table(reference_checks(run.cases, labels),
+                            "Reference samples against deterministic quadrature")
+                + run_tables.diagnostics(run.cases, labels)),
         Section("weights", "Importance weights", weights_tables(run.cases, labels)),
         Section("training", "Training", run_tables.training(run.cases, labels)),
-        Section("method", "What the numbers mean", method_notes(own, singular)
+        Section("method", "What the numbers mean", method_notes.notes(
+            run.cases, [(own, "against own references"),
+                        (singular, "against the singular one, a family of their own")], own_notes())
                 + run_tables.all_metrics(run.cases, labels)),
     ]
     text = table_1.as_text(f"Table 1. {title}", blocks, notes)
@@ -55,7 +65,7 @@ def report(run, folder) -> Report:
     write_whole(folder / "table1.tex", table_1.as_tex(title, blocks, notes))
     write_whole(folder / "table1.csv", table_1.as_csv(run.cases))
     return Report(title="Two particles, one Coulomb singularity", lead=lead(run),
-                  answer=[distance_sentence(own)] + answer(run.cases, labels), sections=sections,
+                  answer=answer(run, labels, own), sections=sections,
                   table=text, sizes=size_table(run.cases, labels))
 
 
@@ -114,8 +124,10 @@ def metric_figures(run, labels, own, singular, folder):
     families = [("own reference", own, BLUE, "o"), ("singular reference", singular, VERMILLION, "s")]
     path = run_figures.distances(labels, families, distance_marks(run.cases, labels), folder)
     if path:
-        body += figure(path, distance_caption(own, singular), "Distances over their floors")
-    path = figures.lipschitz(run.cases, labels, folder)
+        body += figure(path, distance_caption(run.cases, own, singular), "Distances over their floors")
+    printed = [(i, float(table_1.paper_value(case, "lipschitz_max"))) for i, case in enumerate(run.cases)
+               if table_1.paper_value(case, "lipschitz_max")]
+    path = run_figures.lipschitz(run.cases, labels, folder, printed, "softening of the potential")
     if path:
         body += figure(path, "<strong>Lipschitz constants.</strong> "
                        "Largest singular value of the exact Jacobian of the learned map (and of its "
@@ -178,10 +190,10 @@ def figure_2_caption(label, facts):
             "nothing, and its index is not a time.</em>")
 
 
-def distance_caption(own, singular):
+def distance_caption(cases, own, singular):
     return ("<strong>Distances over their floors.</strong> Each point is the W2 between generated "
             "samples and a reference, with one standard error; the band behind it is the interval in "
-            "which one more pair of independent references would fall. Against their own reference "
+            f"which one more pair {method_notes.pairs_of(cases)} would fall. Against their own reference "
             f"{inside(own)} points lie in their band, against the singular one {inside(singular)}. "
             "The short black line is where a perfect flow for that softening would be in the "
             "distribution of r, since the potentials differ.")
@@ -201,25 +213,17 @@ def convergence_caption(cases, labels):
         if math.isfinite(rise):
             rises.append(f"{escape(label)} {number(rise, 3)}")
     return ("<strong>Convergence.</strong> Negative log-likelihood of the training and the validation "
-            "set; the circle is the epoch whose model was kept. Below, the norm of the gradient. Rise of the validation curve from its "
-            f"lowest point to its end, in nats: {', '.join(rises) or MISSING}.")
+            "set; the circle is the epoch whose model was kept. Below, the norm of the gradient (mean of an "
+            f"epoch, before clipping). {run_tables.clipped_words(cases, labels)} Rise of the validation curve "
+            f"from its lowest point to its end, in nats: {', '.join(rises) or MISSING}.")
 
 
 # Tables.
 
-def truth_table(cases, labels):
-    rows = [(label, name, with_error(measured, 4), number(true, significant=4),
-             number(z, 1) if math.isfinite(z) else MISSING, paper_mean(cases, labels, label, name))
-            for label, name, measured, true, z in truth_deviations(cases, labels)]
-    if not rows:
+def check_table(checks, caption):
+    if not checks:
         return paragraph("No quadrature was made for these parameters.")
-    return table(("case", "quantity", "reference ± s.e.", "truth", "deviation / s.e.",
-                  "paper's reference"), rows, "Reference samples against deterministic quadrature")
-
-
-def paper_mean(cases, labels, label, name):
-    printed = table_1.paper_value(cases[labels.index(label)], "mean_r_reference")
-    return printed if name == "E[r]" and printed else ""
+    return truth_check.check_table(checks, caption)
 
 
 def weights_tables(cases, labels):
@@ -258,42 +262,16 @@ def size_table(cases, labels):
     return table(("case", "size", "this run", "paper"), rows, "Sizes beside the paper's")
 
 
-def method_notes(own, singular):
-    counted = [sum(v.counted for v in verdicts) for verdicts in (own, singular)]
-    family = (f"sliced and exact: {counted[0]} against own references; another {counted[1]} against the "
-              "singular one, a family of their own")
-    return definitions((
+def own_notes():
+    """Terms of this experiment."""
+    return [
         ("min r, mean r", "Smallest and mean distance between the particles in reference (“real”) and "
          "generated samples. A minimum depends on how many samples it is taken over; Table 1 gives the "
          "5–95% range it has for as many independent draws of the true density."),
-        ("W2", "Wasserstein-2 distance. <em>1-D, of r</em>: between the distributions of r. "
-         "<em>Sliced</em>: root of the mean over directions of the squared 1-D distance of the "
-         "projected positions. <em>Exact</em>: optimal assignment of the 4-D positions with squared "
-         "Euclidean cost. In reduced length units."),
-        ("Floor", "The same distance between pairs of independent reference sets of the same sizes. It is "
-         "not zero and swings from pair to pair (mostly with the number of states that have both "
-         "particles in one well), so its mean and spread over many pairs are given. “At the floor”: the "
-         "distance lies within t·spread·√(1 + 1/pairs) of the floor's mean, t the two-sided quantile "
-         f"with pairs − 1 degrees of freedom at {percent(LEVEL)} divided by the number of tests "
-         f"({family}). The 1 under the root is there because the run's own distance is one draw as each "
-         "pair of the floor is: repeating it on other subsamples of the same samples does not make it "
-         "surer. The 1-D distance of r is judged by the same interval but not counted. A flow can be wrong "
-         "by less than this interval and pass."),
-        ("Error bars", "One standard error, from independent walkers, blocks or resampling; frames of one "
-         "walker are not counted as independent."),
         ("Replicas", "The independent reference sets that the floors are made of, all taken together: the "
          "same sampler with other seeds, and many more samples than the one reference, so that a wrong "
-         "population would show."),
+         "population would show. Floors swing mostly with the number of states that have both particles "
+         "in one well."),
         ("Truth", f"Deterministic quadrature, made by {escape(two_particle_truth.source())}; no sampling "
-         f"in it. A number agrees with it when it lies within {AGREES} standard errors."),
-        ("Lipschitz constant", "Largest singular value of the exact Jacobian of the map from the base "
-         "density to positions, in data units: the maximum over the generated points, then local ascent "
-         "from the worst of them. It is a lower bound of the true constant and grows with the number of "
-         "points searched; a maximum over pairs of samples, or a mean, would be smaller."),
-        ("Importance weights", "log w = −βU(x) − log q(x) with the flow's density q and the energy U of "
-         "the singular target. ESS is Kish's (Σw)²/Σw² as a share of the samples, raw and with the "
-         "largest weights clipped. Where the flow gives no samples, weights cannot repair it."),
-        ("R̂, ESS", "Rank-normalised split R̂ and effective sample size (Vehtari et al. 2021), worst over "
-         "coordinates and observables. They show whether walkers agree with each other, not whether they "
-         "are right: that is what the truth is for."),
-    ))
+         "in it."),
+    ]

@@ -4,26 +4,43 @@ sentence says less or nothing; none claims what was not measured."""
 import math
 from html import escape
 
+import own_data
+import truth_check
 import two_particle_table as table_1
 import two_particle_truth
 from distance_floor import KIND_NAMES, KINDS
+from distance_report import distance_sentences
+from flow_verdict import headline
 from html_page import lead_word
-from quantity import number, percent
+from quantity import count, number, percent
+from run_tables import LOW_ESS
+from truth_check import AGREES
 
-AGREES = 5.5  # standard errors within which a number agrees with the truth
 CHANCE = 0.01  # probability of calling chance a leak, over all cases
 TRUTH_CHECKS = (("mean_r", "E[r]", "mean_r"),
                 ("prob_r_below_0.8", "P(r < 0.8)", "prob_r_below"),
                 ("prob_same_well", "P(same well)", "prob_same_well"),
                 ("var_x1", "Var(x₁)", "var_x1"))
+NAMES = [(metric, name) for metric, name, _ in TRUTH_CHECKS]
 
 
-def answer(cases, labels):
-    """Everything but the distances, in the order of reading."""
-    sentences = [make(cases, labels) for make in
-                 (leak_sentence, lipschitz_sentence, reference_sentence, generated_sentence,
-                  weights_sentence)]
+def answer(run, labels, verdicts):
+    """All sentences in the order of reading. verdicts: on the distances to the own references."""
+    cases = run.cases
+    checks = generated_checks(cases, labels)
+    sentences = [headline(verdicts, checks, [leaks(cases)]), *distance_sentences(verdicts),
+                 truth_check.generated_sentence(checks)]
+    sentences += [make(cases, labels) for make in
+                  (leak_sentence, lipschitz_sentence, reference_sentence, weights_sentence)]
+    sentences += [own_data.sentence(run, case, label) for case, label in zip(cases, labels)]
     return [sentence for sentence in sentences if sentence]
+
+
+def leaks(cases):
+    """How many flows leak, of how many, in words of the headline."""
+    found = [leaks_more_than_chance(case, CHANCE / len(cases)) for case in cases
+             if case.metric("fraction_below_min_r_reference")]
+    return sum(found), len(found), f"flows leak{'s' if sum(found) == 1 else ''} into the collision"
 
 
 def leak_sentence(cases, labels):
@@ -65,7 +82,8 @@ def expected_leak(cases):
             shares.append(truth.probability_below(least))
     if not shares:
         return ""
-    return f"; exact sampling would put at most {percent(max(shares))} there"
+    most = f"at most {percent(max(shares))}" if max(shares) > 1e-8 else "none"
+    return f"; exact sampling would put {most} there"
 
 
 def lipschitz_sentence(cases, labels):
@@ -102,41 +120,53 @@ def trend_words(values):
             f"{number(values[-1] / values[0], significant=2)})")
 
 
-def truth_deviations(cases, labels):
-    """[(label, name, quantity, truth, z)] of the references against the quadrature."""
-    rows = []
-    for case, label in zip(cases, labels):
-        truth = two_particle_truth.lookup(case.system)
-        if truth is None:
-            continue
-        for source, note in (("reference", ""), ("replicas", " (replicas)")):
-            for metric, name, attribute in TRUTH_CHECKS:
-                measured = case.metric(f"{metric}_{source}")
-                if measured is not None:
-                    rows.append((label, name + note, measured, getattr(truth, attribute),
-                                 deviation(measured, getattr(truth, attribute))))
-    return rows
+def known(case):
+    """{metric: truth} of the case's own system."""
+    return attributes(two_particle_truth.lookup(case.system))
 
 
-def deviation(measured, true):
-    """In standard errors; NaN where no error is known."""
-    return (measured.value - true) / measured.error if measured.error else math.nan
+def known_of_target(case):
+    """{metric: truth} of the system that the weights aim at."""
+    return attributes(weights_truth(case))
+
+
+def attributes(truth):
+    return {} if truth is None else {metric: getattr(truth, attribute)
+                                     for metric, _, attribute in TRUTH_CHECKS}
+
+
+def generated_checks(cases, labels):
+    return truth_check.checks_of(cases, labels, NAMES, known)
+
+
+def reference_checks(cases, labels):
+    """Of the references and their replicas."""
+    return [check for of in ("reference", "replicas")
+            for check in truth_check.checks_of(cases, labels, NAMES, known, of)]
 
 
 def reference_sentence(cases, labels):
-    rows = [row for row in truth_deviations(cases, labels) if math.isfinite(row[4])]
-    if not rows:
+    checks = reference_checks(cases, labels)
+    if checks and not truth_check.counted(checks):
+        return lead_word("Reference.", "Its averages have no errors, so the reference is set beside the "
+                                       "quadrature in the <a href=\"#reference\">table</a> but not judged.")
+    checks = truth_check.counted(checks)
+    if not checks:
         return lead_word("Reference.", "There is no quadrature for these parameters, so the reference "
                                        "is not checked against the truth.")
-    worst = max(rows, key=lambda row: abs(row[4]))
-    off = [row for row in rows if abs(row[4]) > AGREES]
-    head = (f"All {len(rows)} numbers of the references checked against quadrature agree within "
+    worst = max(checks, key=lambda check: abs(check.z))
+    off = sum(check.off for check in checks)
+    head = (f"All {len(checks)} numbers of the references and their replicas agree with quadrature within "
             f"{AGREES} standard errors" if not off else
-            f"{len(off)} of {len(rows)} numbers of the references do not agree with the quadrature "
-            f"within {AGREES} standard errors")
+            f"{off} of {len(checks)} numbers of the references and their replicas do not agree with the "
+            f"quadrature within {AGREES} standard errors")
+    runs = 1.0 / (len(checks) * truth_check.chance(AGREES))
+    runs -= runs % 10.0 ** math.floor(math.log10(runs))
     return lead_word("Reference.", (
-        f"{head}; the largest deviation is {number(abs(worst[4]), 1)} standard errors "
-        f"({worst[1]}, {escape(worst[0])}){paper_reference(cases, labels)}."))
+        f"{head} (that wide, so that chance exceeds it in fewer than one of {count(runs)} runs); "
+        f"{truth_check.how_many(checks)}; the largest deviation is {number(abs(worst.z), 1)} standard errors "
+        f"({escape(worst.name)}, {worst.of}, {escape(worst.label)}: {worst.deviation})"
+        f"{paper_reference(cases, labels)}."))
 
 
 def paper_reference(cases, labels):
@@ -152,21 +182,6 @@ def paper_reference(cases, labels):
             f"{printed} printed, {number(truth.mean_r, 4)} true)")
 
 
-def generated_sentence(cases, labels):
-    rows = [(metric.value / truth.mean_r - 1.0, label)
-            for case, label in zip(cases, labels)
-            for truth, metric in [(two_particle_truth.lookup(case.system),
-                                   case.metric("mean_r_generated"))] if truth and metric]
-    if not rows:
-        return ""
-    worst = max(rows, key=lambda row: abs(row[0]))
-    within = sum(abs(row[0]) <= 0.005 for row in rows)
-    where = {0: "no case", len(rows): "every case"}.get(within, f"{within} of {len(rows)} cases")
-    return lead_word("Mean distance.", (
-        f"The generated mean r is within 0.5% of the quadrature in {where}; "
-        f"the largest difference is {number(100 * worst[0], 2)}% ({escape(worst[1])})."))
-
-
 def weights_sentence(cases, labels):
     found = [(case.metric("importance_ess").value, label) for case, label in zip(cases, labels)
              if case.metric("importance_ess")]
@@ -178,14 +193,18 @@ def weights_sentence(cases, labels):
     else:
         head = (f"effective sample sizes (Kish, raw) from {percent(low[0])} ({escape(low[1])}) to "
                 f"{percent(high[0])} ({escape(high[1])})")
-    rows = [row for row in reweighted_deviations(cases, labels) if math.isfinite(row[4])]
+    checks = truth_check.counted(reweighted_checks(cases, labels))
     tail = ""
-    if rows:
-        worst = max(rows, key=lambda row: abs(row[4]))
-        good = sum(abs(row[4]) <= AGREES for row in rows)
-        tail = (f"; {good} of {len(rows)} reweighted numbers agree with the truth within {AGREES} "
-                f"standard errors (largest deviation {number(abs(worst[4]), 1)}, {worst[1]}, "
-                f"{escape(worst[0])})")
+    if checks:
+        worst = max(checks, key=lambda check: abs(check.z))
+        good = sum(not check.off for check in checks)
+        tail = (f"; {good} of {len(checks)} reweighted numbers agree with the truth within {AGREES} "
+                f"standard errors ({truth_check.how_many(checks)}; largest deviation "
+                f"{number(abs(worst.z), 1)}, {escape(worst.name)}, {escape(worst.label)})")
+    if low[0] < LOW_ESS:
+        tail += (f". Below {percent(LOW_ESS)} either the flow or the data differ much from exp(−βU) of the "
+                 "target" if any(case.from_file for case in cases) else
+                 f". Below {percent(LOW_ESS)} a flow differs much from exp(−βU) of the target")
     return lead_word("Weights.", f"Importance weights towards the target have {head}{tail}.")
 
 
@@ -195,16 +214,8 @@ def weights_truth(case):
     return two_particle_truth.lookup({**case.system, "softening": softening})
 
 
-def reweighted_deviations(cases, labels):
-    rows = []
-    for case, label in zip(cases, labels):
-        truth = weights_truth(case)
-        for metric, name, attribute in TRUTH_CHECKS:
-            measured = case.metric(f"{metric}_reweighted")
-            if truth is not None and measured is not None:
-                true = getattr(truth, attribute)
-                rows.append((label, name, measured, true, deviation(measured, true)))
-    return rows
+def reweighted_checks(cases, labels):
+    return truth_check.checks_of(cases, labels, NAMES, known_of_target, "reweighted")
 
 
 def resemblance(cases, verdicts):

@@ -1,14 +1,12 @@
-"""Figures 1 and 2 of the two-particle experiment and the Lipschitz constants."""
+"""Figures 1 and 2 of the two-particle experiment."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import norm
 
 import two_particle_truth
-from figure_style import (BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION, case_ticks, panel_letter,
-                          save)
-from two_particle_table import is_singular, paper_value
+from figure_style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION, panel_letter, save
+from two_particle_table import is_singular
 
 TAIL = 1.0  # upper end of the small-r view
 ACF_LAGS = 50  # of the generated sequence
@@ -175,36 +173,3 @@ def autocorrelation(series, lags):
 def switches(series):
     """Changes of the well."""
     return int(np.sum(np.diff(np.sign(series)) != 0))
-
-
-def lipschitz(cases, labels, folder):
-    """Largest Jacobian norms of the map and its inverse beside the paper's constant."""
-    figure, axes = plt.subplots(figsize=(10, 5.8))
-    drawn = False
-    for name, colour, marker, text in (
-            ("lipschitz_max", VERMILLION, "o", "this run: largest, by local ascent"),
-            ("lipschitz_max_sampled", ORANGE, "v", "this run: largest of the generated points"),
-            ("lipschitz_p99", BLUE, "s", "this run: 99% of points below"),
-            ("inverse_lipschitz_max", PURPLE, "^", "this run: inverse map, largest")):
-        found = [(i, case.metric(name)) for i, case in enumerate(cases) if case.metric(name)]
-        if found:
-            axes.plot([i for i, _ in found], [metric.value for _, metric in found], color=colour,
-                      marker=marker, markersize=9, label=text)
-            drawn = True
-    printed = [(i, float(paper_value(case, "lipschitz_max"))) for i, case in enumerate(cases)
-               if paper_value(case, "lipschitz_max")]
-    if printed:
-        axes.plot(*zip(*printed), color=BLACK, linestyle="--", marker="D", markersize=8,
-                  label="paper, as printed")
-    if not drawn:
-        plt.close(figure)
-        return None
-    axes.set_yscale("log")
-    case_ticks(axes, labels)
-    axes.set_xlabel("softening of the potential")
-    axes.set_ylabel("Jacobian norm (reduced units)")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
-    return save(figure, folder, "lipschitz")

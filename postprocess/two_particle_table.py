@@ -3,8 +3,11 @@ values, as text, LaTeX, HTML and CSV from one set of cells."""
 
 import csv
 import io
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from html import escape
+from itertools import islice
+from textwrap import wrap
 
 import two_particle_truth
 from distance_floor import KINDS, distance_and_floor, floor_spread
@@ -24,7 +27,11 @@ PAPER = {
 HEADER = (("min r", "(real)"), ("mean r", "(real)"), ("min r", "(gen)"), ("mean r", "(gen)"),
           ("W2(sing,gen)", "of r"), ("W2(sing,gen)", "sliced"), ("W2(sing,gen)", "exact"),
           ("Lipschitz", "constant"))
+TEXT_HEADER = tuple((first.replace("(sing,gen)", ""), second) for first, second in HEADER)
+TEXT_WIDTH = 100
 RULE_GAP = 2  # spaces between columns of the text table
+ERROR = re.compile(r"([\d.]+) ± ([\d.]+)")
+BRACKETS = "1.988(12) stands for 1.988 ± 0.012. W2: to the singular reference."
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def block_rows(case, verdicts):
         Cell(with_error(case.metric("mean_r_generated"))),
         *(Cell(with_error(found and found[0]) + mark.get(state.get(kind), ""))
           for kind, found in distances.items()),
-        Cell(value_only(case.metric("lipschitz_max"), 1))))
+        Cell(value_only(case.metric("lipschitz_max"), significant=4))))
     yield Row("floor", (*[Cell("")] * 4, *(Cell(floor_text(found)) for found in distances.values()),
                         Cell("")))
     truth = two_particle_truth.lookup(case.system)
@@ -131,7 +138,8 @@ def notes(cases):
              "kinds; the paper does not say which it printed.",
              "floor: the same distance between independent singular references, mean ± standard "
              "deviation" + (f" over {' or '.join(map(str, pairs))} pairs" if pairs else "")
-             + "; * above, ! below the floor's interval (1% over all of sliced and exact)."]
+             + "; * above, ! below the floor's interval (1% over all of the table). No mark is no proof: see "
+               "the report for the errors that a distance could have missed."]
     if any(two_particle_truth.lookup(case.system) is not None for case in cases):
         lines.append("truth: quadrature; for min r where the smallest of as many independent draws lies "
                      "(5–95%); for W2 of r what a perfect flow would have, since the potentials "
@@ -140,30 +148,37 @@ def notes(cases):
 
 
 def as_text(title, blocks, lines):
-    """The table for a terminal; a merged cell is centred under its columns."""
-    rows = [row for block in blocks for row in block.rows]
-    widths = [max(map(len, names)) for names in HEADER]
+    """The table for a terminal of TEXT_WIDTH columns: errors in brackets behind the digits that they belong
+    to, a merged cell centred under its columns."""
+    rows = [replace(row, cells=tuple(replace(cell, text=in_brackets(cell.text)) for cell in row.cells))
+            for block in blocks for row in block.rows]
+    widths = [max(map(len, names)) for names in TEXT_HEADER]
     for row in rows:
-        if len(row.cells) == len(HEADER):
-            widths = [max(width, len(cell.text)) for width, cell in zip(widths, row.cells)]
-        else:
-            for column, cell in zip(columns_of(row), row.cells):
-                if cell.span == 1:
-                    widths[column] = max(widths[column], len(cell.text))
-    label = max(len(block.label) for block in blocks)
+        for column, cell in zip(columns_of(row), row.cells):
+            if cell.span == 1:
+                widths[column] = max(widths[column], len(cell.text))
     source = max(len(row.source) for row in rows)
-    lead = label + RULE_GAP + source
-    heading = [" " * lead + "".join(" " * RULE_GAP + names[line].rjust(width)
-                                    for names, width in zip(HEADER, widths)) for line in (0, 1)]
+    heading = [" " * source + "".join(" " * RULE_GAP + names[line].rjust(width)
+                                      for names, width in zip(TEXT_HEADER, widths)) for line in (0, 1)]
     rule = "-" * len(heading[0])
-    text = [title, "", *heading, rule]
+    text, rows = [title, "", *heading, rule], iter(rows)
     for block in blocks:
-        for i, row in enumerate(block.rows):
-            start = (block.label if i == 0 else "").ljust(label)
-            text.append((start + " " * RULE_GAP + row.source.ljust(source)
-                         + text_cells(row, widths)).rstrip())
+        text.append(block.label)
+        text += [(row.source.ljust(source) + text_cells(row, widths)).rstrip()
+                 for row in islice(rows, len(block.rows))]
         text.append(rule)
-    return "\n".join(text + [""] + lines) + "\n"
+    notes = [line for note in (BRACKETS, *lines)
+             for line in wrap(note, TEXT_WIDTH, subsequent_indent="  ")]
+    return "\n".join(text + [""] + notes) + "\n"
+
+
+def in_brackets(text):
+    """'1.988 ± 0.012' as '1.988(12)'."""
+    match = ERROR.search(text)
+    if match is None:
+        return text
+    digits = match.group(2).replace(".", "").lstrip("0") or "0"
+    return text[:match.start()] + f"{match.group(1)}({digits})" + text[match.end():]
 
 
 def columns_of(row):
