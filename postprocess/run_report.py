@@ -3,6 +3,7 @@
 from html import escape
 
 import any_system
+import molecule
 import run_figures
 import two_particle
 from figure_style import apply_style
@@ -11,7 +12,7 @@ from quantity import MISSING, in_words, number
 from run_folder import RunError, load_run, write_whole
 
 __all__ = ["RunError", "make"]
-EXPERIMENTS = {two_particle.KIND: two_particle}
+EXPERIMENTS = {two_particle.KIND: two_particle, molecule.KIND: molecule}
 
 
 def make(folder):

@@ -126,11 +126,32 @@ static bm_status_t diagnose_own(const bm_context_t *context, const bm_potential_
   return BM_OK;
 }
 
-/* The worst of all quantities into the results. */
-static bm_status_t put_diagnostics(const bm_context_t *context, size_t quantities,
+/* R-hat and effective sizes of each quantity, blanks of its name as underscores. */
+static bm_status_t put_quantities(const bm_potential_t *potential, const double *verdicts, size_t n,
+                                  bm_results_t *results)
+{
+  static const char *const stems[VERDICTS] = {"rhat", "ess", "ess_tail"};
+  for (size_t q = 0; q < bm_quantities_count(potential); q++) {
+    char quantity[96];
+    bm_quantities_name(potential, q, quantity, sizeof quantity);
+    for (char *c = quantity; *c != '\0'; c++) {
+      *c = *c == ' ' ? '_' : *c;
+    }
+    for (size_t k = 0; k < VERDICTS; k++) {
+      char name[160];
+      BM_TRY(bm_results_metric(results, metric_name(name, stems[k], quantity),
+                               verdicts[q * VERDICTS + k], NAN, "1", n));
+    }
+  }
+  return BM_OK;
+}
+
+/* The worst of all quantities into the results; of a molecule, whose quantities are few, each. */
+static bm_status_t put_diagnostics(const bm_context_t *context, const bm_potential_t *potential,
                                    const double *verdicts, size_t n, bm_results_t *results,
                                    double *rhat)
 {
+  const size_t quantities = bm_quantities_count(potential);
   double worst[VERDICTS] = {-INFINITY, INFINITY, INFINITY};
   for (size_t q = 0; q < quantities; q++) {
     const double *own = verdicts + q * VERDICTS;
@@ -142,6 +163,9 @@ static bm_status_t put_diagnostics(const bm_context_t *context, size_t quantitie
   *rhat = worst[RHAT];
   if (!bm_context_is_root(context)) {
     return BM_OK;
+  }
+  if (bm_potential_traits(potential)->invariant) {
+    BM_TRY(put_quantities(potential, verdicts, n, results));
   }
   BM_TRY(bm_results_metric(results, "rhat_max", worst[RHAT], NAN, "1", n));
   BM_TRY(bm_results_metric(results, "ess_min", worst[ESS_BULK], NAN, "1", n));
@@ -170,7 +194,7 @@ bm_status_t bm_averages_diagnose(const bm_context_t *context, const bm_potential
                                    "MPI_Allreduce");
   }
   if (status == BM_OK) {
-    status = put_diagnostics(context, room.quantities, room.verdicts, samples->n, results, rhat);
+    status = put_diagnostics(context, potential, room.verdicts, samples->n, results, rhat);
   }
   bm_free(room.memory);
   bm_free(all);

@@ -13,7 +13,7 @@
 #define BM_TRANSFER ((size_t)1 << 27) /* doubles a reduction */
 
 static const bm_option_t options[] = {
-    {"--in", "FILE", "configurations: HDF5 (H5MD or rows) or .npy; needed"},
+    {"--in", "FILE", "configurations: HDF5 (H5MD or rows), .npy, AMBER .rst7 or PDB; needed"},
     {"--dataset", "NAME", "data set in an HDF5 file"},
     {"--out", "FILE",
      "sample set to write (.h5md) with the densities as /observables/log_density; "

@@ -10,7 +10,7 @@
 #define BM_FRAMES 1024 /* at a time */
 
 static const bm_option_t options[] = {
-    {"--in", "FILE", "configurations: HDF5 (H5MD or rows) or .npy; needed"},
+    {"--in", "FILE", "configurations: HDF5 (H5MD or rows), .npy, AMBER .rst7 or PDB; needed"},
     {"--dataset", "NAME", "data set in an HDF5 file"},
     {"--case", "NAME", "system of this case; default: the deck's own"},
     {"--forces", NULL, "forces too"},
@@ -18,11 +18,35 @@ static const bm_option_t options[] = {
     {NULL, NULL, NULL},
 };
 
-static bm_status_t fill_line(bm_json_t *line, size_t frame, double energy, size_t d,
-                             const double *gradient)
+/* What is said of one configuration. */
+typedef struct {
+  size_t frame;
+  double energy;
+  const double *terms;    /* [terms of the potential] */
+  const double *gradient; /* [d], or NULL */
+} row_t;
+
+static bm_status_t add_terms(bm_json_t *line, const bm_potential_t *potential, const double *terms)
 {
-  BM_TRY(bm_json_add_number(line, "frame", (double)frame));
-  BM_TRY(bm_json_add_number(line, "energy", energy));
+  const size_t count = bm_potential_term_count(potential);
+  bm_json_t *object;
+  if (count == 0) {
+    return BM_OK;
+  }
+  BM_TRY(bm_json_add_object(line, "terms", &object));
+  for (size_t t = 0; t < count; t++) {
+    BM_TRY(bm_json_add_number(object, bm_potential_ops(potential)->term_names[t], terms[t]));
+  }
+  return BM_OK;
+}
+
+static bm_status_t fill_line(bm_json_t *line, const bm_potential_t *potential, const row_t *row)
+{
+  const size_t d = bm_potential_dimension(potential);
+  const double *gradient = row->gradient;
+  BM_TRY(bm_json_add_number(line, "frame", (double)row->frame));
+  BM_TRY(bm_json_add_number(line, "energy", row->energy));
+  BM_TRY(add_terms(line, potential, row->terms));
   if (gradient == NULL) {
     return BM_OK;
   }
@@ -34,13 +58,13 @@ static bm_status_t fill_line(bm_json_t *line, size_t frame, double energy, size_
   return BM_OK;
 }
 
-static bm_status_t print_line(size_t frame, double energy, size_t d, const double *gradient)
+static bm_status_t print_line(const bm_potential_t *potential, const row_t *row)
 {
   bm_json_t *line = bm_json_object();
   if (line == NULL) {
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: energies");
   }
-  bm_status_t status = fill_line(line, frame, energy, d, gradient);
+  bm_status_t status = fill_line(line, potential, row);
   if (status == BM_OK) {
     status = bm_json_say(line);
   }
@@ -53,15 +77,20 @@ static bm_status_t print_energies(const bm_potential_t *potential, size_t n, con
                                   int forces)
 {
   const size_t d = bm_potential_dimension(potential);
+  const size_t term_count = bm_potential_term_count(potential);
   double *room = NULL;
-  BM_TRY(BM_ALLOC(BM_FRAMES * (d + 1), &room));
-  double *gradient = forces ? room + BM_FRAMES : NULL;
+  BM_TRY(BM_ALLOC(BM_FRAMES * (d + 1 + term_count), &room));
+  double *terms = room + BM_FRAMES;
+  double *gradient = forces ? terms + BM_FRAMES * term_count : NULL;
   bm_status_t status = BM_OK;
   for (size_t first = 0; status == BM_OK && first < n; first += BM_FRAMES) {
     size_t count = n - first < BM_FRAMES ? n - first : BM_FRAMES;
     bm_potential_energy(potential, count, x + first * d, room, gradient);
+    bm_potential_terms(potential, count, x + first * d, terms);
     for (size_t i = 0; status == BM_OK && i < count; i++) {
-      status = print_line(first + i, room[i], d, forces ? gradient + i * d : NULL);
+      const row_t row = {first + i, room[i], terms + i * term_count,
+                         forces ? gradient + i * d : NULL};
+      status = print_line(potential, &row);
     }
   }
   bm_free(room);

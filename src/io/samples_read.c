@@ -8,6 +8,7 @@
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/hdf5.h"
+#include "boltzmap/io/coordinates.h"
 #include "boltzmap/io/npy.h"
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"
@@ -326,7 +327,29 @@ static bm_status_t read_npy(const bm_context_t *context, const char *path,
   return bm_agree(context, status);
 }
 
-typedef enum { KIND_HDF5, KIND_NPY } kind_t;
+/* One configuration of a molecule. */
+static bm_status_t read_coordinates(const bm_context_t *context, const char *path,
+                                    const bm_samples_selection_t *selection, bm_samples_t **out)
+{
+  bm_coordinates_t coordinates;
+  columns_t columns = {NULL, 0};
+  bm_status_t status = bm_coordinates_read(path, &coordinates);
+  const shape_t shape = {1, 3 * coordinates.atoms, 0, 0, 1};
+  if (status == BM_OK) {
+    status = choose_columns(path, &shape, selection, &columns);
+  }
+  if (status == BM_OK) {
+    status = bm_samples_create(context, 1, columns.count, 1, out);
+  }
+  if (status == BM_OK && (*out)->rows.count > 0) {
+    status = take_rows(path, &shape, &columns, selection, coordinates.x, *out);
+  }
+  bm_free(coordinates.x);
+  bm_free(columns.index);
+  return bm_agree(context, status);
+}
+
+typedef enum { KIND_HDF5, KIND_NPY, KIND_COORDINATES } kind_t;
 
 /* Which reader; decided by rank 0, with the seal of our own files checked before any parsing. */
 static bm_status_t find_kind(const char *path, kind_t *kind)
@@ -344,7 +367,11 @@ static bm_status_t find_kind(const char *path, kind_t *kind)
     *kind = KIND_HDF5;
     return BM_OK;
   }
-  return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy", path);
+  if (bm_coordinates_recognise(path)) {
+    *kind = KIND_COORDINATES;
+    return BM_OK;
+  }
+  return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy, AMBER restart or PDB", path);
 }
 
 bm_status_t bm_samples_read(const bm_context_t *context, const char *path,
@@ -358,8 +385,17 @@ bm_status_t bm_samples_read(const bm_context_t *context, const char *path,
   }
   BM_TRY_AGREE(context, status);
   BM_TRY(bm_broadcast(context, &kind, sizeof kind));
-  status = kind == KIND_NPY ? read_npy(context, path, selection, out)
-                            : read_hdf5(context, path, selection, out);
+  switch (kind) {
+  case KIND_HDF5:
+    status = read_hdf5(context, path, selection, out);
+    break;
+  case KIND_NPY:
+    status = read_npy(context, path, selection, out);
+    break;
+  case KIND_COORDINATES:
+    status = read_coordinates(context, path, selection, out);
+    break;
+  }
   if (status != BM_OK) {
     bm_samples_destroy(out);
   }

@@ -131,6 +131,20 @@ static void energy(const void *self, size_t n, const double *x /* [n][d] */, dou
   }
 }
 
+static const char *const term_names[] = {
+#define BM_TERM_NAME(row) #row,
+    BM_FORCE_TERM_TABLE(BM_TERM_NAME)
+#undef BM_TERM_NAME
+        NULL,
+};
+
+static void terms(const void *self, size_t n, const double *x /* [n][d] */,
+                  double *values /* [n][BM_TERM_COUNT] */)
+{
+  const own_t *own = self;
+  bm_pack_double.energy(own->pack, n, x, values, NULL);
+}
+
 static double shortest_distance(const bm_topology_t *topology, const double *x)
 {
   double least = INFINITY;
@@ -204,4 +218,6 @@ const bm_potential_ops_t bm_potential_amber = {
     .start = start,
     .observe = observe,
     .average = average,
+    .term_names = term_names,
+    .terms = terms,
 };

@@ -143,6 +143,23 @@ void bm_potential_average(const bm_potential_t *potential, size_t n, const doubl
   }
 }
 
+size_t bm_potential_term_count(const bm_potential_t *potential)
+{
+  size_t count = 0;
+  while (potential->ops->term_names != NULL && potential->ops->term_names[count] != NULL) {
+    count++;
+  }
+  return count;
+}
+
+void bm_potential_terms(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                        double *values /* [n][terms] */)
+{
+  if (potential->ops->terms != NULL) {
+    potential->ops->terms(potential->self, n, x, values);
+  }
+}
+
 void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uint32_t stream,
                         double *x /* [d] */)
 {

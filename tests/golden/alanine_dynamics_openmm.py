@@ -5,9 +5,11 @@
 
 Six Langevin-middle trajectories of 10 ns on the Reference platform (2 fs, hydrogen bonds constrained,
 91/ps, 300 K, 100 ps of burn-in, a frame each picosecond). Writes alanine_dynamics_openmm.json beside
-this file: means of each family of terms, of the kinetic temperature and of cosine and sine of phi and
-psi over ten blocks of each trajectory, and the counts of phi and psi in bins of 20 degrees of each
-trajectory. Takes about a quarter of an hour on two cores. Needs OpenMM (pip install openmm).
+this file, for each basin (alpha: phi <= 0 and psi within -120...50 degrees; beta: other phi <= 0; positive:
+phi > 0) and each block of 1 ns of each trajectory, the number of frames and the means of each family of
+terms and of the kinetic temperature, since six trajectories do not settle the populations; and the
+counts of phi and psi in bins of 20 degrees of each trajectory. Takes about a quarter of an hour on two
+cores. Needs OpenMM (pip install openmm).
 """
 
 import argparse
@@ -24,8 +26,8 @@ HERE = Path(__file__).resolve().parent
 STEM = HERE.parents[1] / "input" / "alanine-dipeptide"
 TERMS = ("HarmonicBondForce", "HarmonicAngleForce", "PeriodicTorsionForce", "NonbondedForce",
          "GBSAOBCForce")
-NAMES = ("bond", "angle", "torsion", "nonbonded", "solvation", "temperature_K", "cos_phi", "sin_phi",
-         "cos_psi", "sin_psi")
+NAMES = ("bond", "angle", "torsion", "nonbonded", "solvation", "temperature_K")
+BASINS = ("alpha", "beta", "positive")
 PHI, PSI = (4, 6, 8, 14), (6, 8, 14, 16)
 BURN_IN, STRIDE, BLOCKS, BINS = 50000, 500, 10, 18
 
@@ -70,9 +72,20 @@ def walk(job):
         masses = [system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(len(x))]
         kinetic = 0.5 * np.sum(np.array(masses)[:, None] * v**2)
         angle[:] = dihedral(x, PHI), dihedral(x, PSI)
-        row[:] = *energies, 2.0 * kinetic / (freedoms * 8.31446261815324e-3), *np.ravel(
-            [[np.cos(a), np.sin(a)] for a in angle])
+        row[:] = *energies, 2.0 * kinetic / (freedoms * 8.31446261815324e-3)
     return rows, angles
+
+
+def basins_of(angles):
+    phi, psi = angles[:, 0], np.degrees(angles[:, 1])
+    alpha = (phi <= 0.0) & (psi > -120.0) & (psi < 50.0)
+    return dict(zip(BASINS, (alpha, (phi <= 0.0) & ~alpha, phi > 0.0)))
+
+
+def block(rows, angles):
+    return {name: dict(frames=int(inside.sum()),
+                       means=rows[inside].mean(axis=0).round(6).tolist() if inside.any() else None)
+            for name, inside in basins_of(angles).items()}
 
 
 def main():
@@ -83,8 +96,9 @@ def main():
     with ProcessPoolExecutor(2) as pool:
         runs = list(pool.map(walk, [(seed + 1, arguments.frames)
                                     for seed in range(arguments.walkers)]))
-    blocks = [[block.mean(axis=0).tolist() for block in np.array_split(rows, BLOCKS)]
-              for rows, _ in runs]
+    blocks = [[block(*parts) for parts in zip(np.array_split(rows, BLOCKS),
+                                              np.array_split(angles, BLOCKS))]
+              for rows, angles in runs]
     edges = np.linspace(-np.pi, np.pi, BINS + 1)
     counts = [np.histogram2d(*angles.T, bins=(edges, edges))[0].astype(int).tolist()
               for _, angles in runs]

@@ -63,6 +63,11 @@ typedef struct {
   void (*average)(const void *self, size_t n, const double *x /* [n][d] */,
                   double *values /* [average_count][n] */);
 
+  /* optional: the parts that the energy is the sum of, and their names, ended by NULL */
+  const char *const *term_names;
+  void (*terms)(const void *self, size_t n, const double *x /* [n][d] */,
+                double *values /* [n][terms] */);
+
   /* optional: measure-preserving involutions x -> J_k(x) (J_k∘J_k = identity, |det| = 1), proposed
    * by Metropolis samplers as jumps between wells; they need not be symmetries of U */
   size_t involution_count;
@@ -119,6 +124,11 @@ void bm_potential_observe(const bm_potential_t *potential, size_t n, const doubl
 /* The functions whose averages are reported, as ops->average. */
 void bm_potential_average(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
                           double *values /* [average_count][n] */);
+
+/* Number of terms, and the terms themselves, as ops->terms; without the cut-off. */
+size_t bm_potential_term_count(const bm_potential_t *potential);
+void bm_potential_terms(const bm_potential_t *potential, size_t n, const double *x /* [n][d] */,
+                        double *values /* [n][terms] */);
 
 void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uint32_t stream,
                         double *x /* [d] */);
