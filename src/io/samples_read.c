@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/io/coordinates.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/hdf5.h"
-#include "boltzmap/io/coordinates.h"
 #include "boltzmap/io/npy.h"
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"

@@ -7,8 +7,8 @@
 #include "lanes.h"
 
 /* Of the polynomials for Born integrals in single precision. */
-#define BM_ARTANH_DEGREE 5
-#define BM_APART_DEGREE 6
+#define BM_ARTANH_DEGREE 6
+#define BM_APART_DEGREE 7
 #define BM_BONDED_DEGREE 6
 
 /* How the Born integrals of a pair are computed. */
