@@ -32,7 +32,7 @@ FRAME = "/particles/all/position/value"
 
 def deck_text(reference, constraints="h-bonds", name="tiny"):
     return f"""
-run: {{ name = "{name}"; checkpoint_every_min = 0.0; }};
+run: {{ name = "{name}"; checkpoint_every_min = 0.005; }};
 system: {{ kind = "amber"; topology = "{INPUT}/alanine-dipeptide.prmtop";
            coordinates = "{INPUT}/alanine-dipeptide.rst7"; constraints = "{constraints}"; }};
 reference: {{ {reference} }};
