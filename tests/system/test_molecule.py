@@ -149,6 +149,45 @@ class Files(Place):
             force = wanted[d + len(TERMS):]
             self.assertLess(np.linalg.norm(row["forces"] - force), 1e-6 * np.linalg.norm(force))
 
+    def test_what_is_not_there_yet_is_said_before_anything_is_made(self):
+        out = self.folder / "out"
+        done = boltzmap("run", write_deck(self.folder, PLAIN), "--out", out)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("--stage sample", done.stderr)
+        self.assertFalse(out.exists())
+
+    def test_bad_decks_of_molecules_are_told_with_file_line_and_key(self):
+        for old, new, code, wanted in (
+                ("dipeptide.prmtop", "dipeptide.gone", 74, "dipeptide.gone"),
+                ("dipeptide.prmtop", "dipeptide.pdb", 65, "system.topology"),
+                ("dipeptide.rst7", "tripeptide.rst7", 65, "has 32 atoms, the topology has 22"),
+                ("dipeptide.rst7", "dipeptide.cfg", 65, "system.coordinates"),
+                ('"langevin-middle"', '"hmc"', 65, "frame_ps"),
+                ('kind = "amber"', 'kind = "double-well"', 65, "system."),
+                ("frame_ps = 0.2", "frame_ps = 0.0031", 65, "not a multiple of the time step"),
+                ("frame_ps = 0.2", "temperatures = 4; frame_ps = 0.2", 65, "temperatures"),
+                ('"h-bonds"', '"all-bonds"', 65, "h-bonds"),
+                ("walkers = 6", "walkers = 7", 65, "not a multiple of the 7 walkers")):
+            deck = write_deck(self.folder, PLAIN.replace(old, new))
+            done = boltzmap("run", deck, "--stage", "sample", "--out", self.folder / "out", ranks=2)
+            self.assertEqual(done.returncode, code, f"{new}: {done.stderr}")
+            said = [line for line in done.stderr.splitlines() if line.startswith("boltzmap:")]
+            self.assertEqual(len(said), 1, done.stderr)
+            self.assertIn(wanted, said[0])
+            self.assertFalse((self.folder / "out").exists())
+
+    def test_samplers_say_which_systems_they_are_for(self):
+        for text, wanted in (
+                (deck_text('sampler = "hmc";'), "cannot keep the system's constraints"),
+                (TEMPERING.replace("temperatures = 4", "temperatures = 4; temperature_max_K = 200.0"),
+                 "must be above the system's temperature"),
+                ('run: { name = "tiny"; }; system: { kind = "gaussian"; };'
+                 ' reference: { sampler = "tempering"; };', "is for molecules")):
+            done = boltzmap("check", write_deck(self.folder, text))
+            self.assertEqual(done.returncode, 65)
+            self.assertIn(wanted, done.stderr)
+            self.assertRegex(done.stderr, r"deck.cfg:\d+: ")
+
     def test_decks_that_are_shipped_are_good(self):
         decks = sorted(INPUT.glob("*.cfg"))
         self.assertGreaterEqual(len(decks), 5)
