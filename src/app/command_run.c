@@ -364,6 +364,9 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
   BM_TRY(bm_experiment_load(context, path, overrides, count, &deck));
   bm_status_t status = bm_agree(context, bm_experiment_check_all(deck));
+  if (status == BM_OK) {
+    status = bm_agree(context, bm_experiment_check_memory(deck));
+  }
   if (status != BM_OK) {
     bm_deck_destroy(&deck);
     return status;
