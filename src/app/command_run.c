@@ -338,7 +338,7 @@ static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *
   BM_TRY(read_restart(arguments, selection));
   BM_TRY(check_stages(selection));
   BM_TRY(check_files(selection));
-  BM_TRY(bm_output_open(experiment, bm_arguments_has(arguments, "--force")));
+  BM_TRY(bm_output_open(experiment, selection->anew, bm_arguments_has(arguments, "--force")));
   BM_TRY_AGREE(experiment->context,
                bm_context_is_root(experiment->context) ? forget(selection) : BM_OK);
   bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
