@@ -1,5 +1,7 @@
 /* boltzmap energy: energies, and forces, of given configurations; one JSON line a frame. */
 
+#include <math.h>
+
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/base/json.h"
@@ -48,9 +50,22 @@ static bm_status_t print_line(size_t frame, double energy, size_t d, const doubl
   return status;
 }
 
+/* JSON has no infinity, and a file of energies with holes is no use. */
+static bm_status_t check_frame(const char *path, size_t frame, double energy, size_t d,
+                               const double *gradient)
+{
+  int good = isfinite(energy);
+  for (size_t k = 0; gradient != NULL && k < d; k++) {
+    good = good && isfinite(gradient[k]);
+  }
+  return good ? BM_OK
+              : BM_FAIL(BM_ERR_DATA, "%s: row %zu has no finite energy%s", path, frame,
+                        gradient != NULL ? " and forces" : "");
+}
+
 /* Rank 0's own. */
-static bm_status_t print_energies(const bm_potential_t *potential, size_t n, const double *x,
-                                  int forces)
+static bm_status_t print_energies(const bm_potential_t *potential, const char *path, size_t n,
+                                  const double *x, int forces)
 {
   const size_t d = bm_potential_dimension(potential);
   double *room = NULL;
@@ -61,7 +76,11 @@ static bm_status_t print_energies(const bm_potential_t *potential, size_t n, con
     size_t count = n - first < BM_FRAMES ? n - first : BM_FRAMES;
     bm_potential_energy(potential, count, x + first * d, room, gradient);
     for (size_t i = 0; status == BM_OK && i < count; i++) {
-      status = print_line(first + i, room[i], d, forces ? gradient + i * d : NULL);
+      const double *own = forces ? gradient + i * d : NULL;
+      status = check_frame(path, first + i, room[i], d, own);
+      if (status == BM_OK) {
+        status = print_line(first + i, room[i], d, own);
+      }
     }
   }
   bm_free(room);
@@ -89,7 +108,8 @@ static bm_status_t read_and_print(const bm_context_t *context, const bm_argument
     status = bm_samples_replicate(context, samples, &all);
   }
   if (status == BM_OK && bm_context_is_root(context)) {
-    status = print_energies(potential, samples->n, all, bm_arguments_has(arguments, "--forces"));
+    status =
+        print_energies(potential, in, samples->n, all, bm_arguments_has(arguments, "--forces"));
   }
   bm_free(all);
   bm_samples_destroy(&samples);
@@ -118,6 +138,8 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   if (!bm_arguments_has(arguments, "--in")) {
     return BM_FAIL(BM_ERR_USAGE, "energy: --in FILE is needed");
   }
+  const char *in = bm_arguments_value(arguments, "--in");
+  BM_TRY(bm_command_check_dataset(context, arguments, (const char *const[]){in, NULL}));
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
   BM_TRY(
       bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));

@@ -390,4 +390,5 @@ const bm_command_t bm_command_run = {
         "ends the program at once.",
     .options = options,
     .run = run,
+    .stops = 1,
 };
