@@ -82,13 +82,13 @@ static bm_status_t take_option(bm_arguments_t *self, int count, char *const *tex
   if (option->value == NULL && value != NULL) {
     return BM_FAIL(BM_ERR_USAGE, "%s: option %s takes no value", self->command->name, option->name);
   }
-  if (option->value != NULL && value == NULL) {
-    if (count < 2) {
-      return BM_FAIL(BM_ERR_USAGE, "%s: option %s needs a value: %s %s", self->command->name,
-                     option->name, option->name, option->value);
-    }
+  if (option->value != NULL && value == NULL && count >= 2) {
     value = texts[1];
     *taken = 2;
+  }
+  if (option->value != NULL && (value == NULL || value[0] == '\0')) {
+    return BM_FAIL(BM_ERR_USAGE, "%s: option %s needs a value: %s %s", self->command->name,
+                   option->name, option->name, option->value);
   }
   self->given[self->count++] = (given_t){option, value};
   return BM_OK;
@@ -105,6 +105,9 @@ static bm_status_t take_all(bm_arguments_t *self, int count, char *const *texts)
     } else if (command->positional[positional] == NULL) {
       return BM_FAIL(BM_ERR_USAGE, "%s: '%s' is one argument too many; see boltzmap %s --help",
                      command->name, texts[i], command->name);
+    } else if (texts[i][0] == '\0') {
+      return BM_FAIL(BM_ERR_USAGE, "%s: %s is an empty text; see boltzmap %s --help", command->name,
+                     command->positional[positional], command->name);
     } else {
       self->positional[positional++] = texts[i];
     }

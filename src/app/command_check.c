@@ -16,6 +16,7 @@
 #include "boltzmap/train/trainer.h"
 
 #define BM_TRAINING_SHARE 0.55 /* of the products' rate that a training typically gets */
+#define BM_WIDEST 2048         /* rows and columns of a product that is timed */
 
 static const bm_option_t options[] = {
     {"--set", "PATH=VALUE", "change a value of the deck; may be repeated"},
@@ -36,17 +37,6 @@ typedef struct {
   double training_s, generation_s, rank_bytes, disk_bytes;
 } needs_t;
 
-static bm_status_t describe_flow(case_t *found)
-{
-  bm_flow_t *flow = NULL;
-  BM_TRY(bm_flow_create(&found->shape, &flow));
-  found->parameters = (double)bm_flow_parameter_count(flow);
-  found->workspace_bytes =
-      bm_flow_workspace_bytes(flow, (size_t)found->trainer.batch, (size_t)found->trainer.shards);
-  bm_flow_destroy(&flow);
-  return BM_OK;
-}
-
 static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
 {
   bm_potential_t *potential = NULL;
@@ -58,7 +48,10 @@ static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
   BM_TRY(bm_trainer_settings(deck_case, &found->trainer));
   found->evaluate = bm_experiment_evaluate(deck_case);
   found->generated = (double)bm_deck_int(deck_case, "generate.samples");
-  return describe_flow(found);
+  found->parameters = (double)bm_flow_shape_parameters(&found->shape);
+  found->workspace_bytes = bm_flow_workspace_bytes(&found->shape, (size_t)found->trainer.batch,
+                                                   (size_t)found->trainer.shards);
+  return BM_OK;
 }
 
 /* Samples of the reference: those of the deck, or of the user's file, which has to be good. */
@@ -110,12 +103,24 @@ static double disk_bytes(const case_t *found)
          9.0 * sizeof(bm_real_t) * found->parameters; /* model and two checkpoints */
 }
 
+/* Wider products are not faster, and would take the memory that is to be estimated. */
+static bm_flow_shape_t measured_shape(const bm_flow_shape_t *shape)
+{
+  bm_flow_shape_t measured = *shape;
+  for (size_t l = 0; l < measured.hidden_count; l++) {
+    measured.hidden[l] = measured.hidden[l] < BM_WIDEST ? measured.hidden[l] : BM_WIDEST;
+  }
+  return measured;
+}
+
 static bm_status_t estimate(const bm_context_t *context, const case_t *found, needs_t *needs)
 {
   const bm_trainer_settings_t *trainer = &found->trainer;
   double rate;
-  BM_TRY(bm_flop_sgemm_rate(context, &found->shape, (size_t)(trainer->batch / trainer->shards),
-                            &rate));
+  const bm_flow_shape_t measured = measured_shape(&found->shape);
+  size_t rows_a_product = (size_t)(trainer->batch / trainer->shards);
+  rows_a_product = rows_a_product < BM_WIDEST ? rows_a_product : BM_WIDEST;
+  BM_TRY(bm_flop_sgemm_rate(context, &measured, rows_a_product, &rate));
   rate *= BM_TRAINING_SHARE;
   double rows = found->reference * (1.0 - trainer->validation_fraction) * (double)trainer->epochs;
   double made = found->generated + (double)found->evaluate.average_samples;

@@ -1,5 +1,6 @@
 /* boltzmap density: log-density of given configurations under a trained model. */
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,18 @@ static const bm_option_t options[] = {
      "without it they are printed, one a line"},
     {NULL, NULL, NULL},
 };
+
+/* A density that is no number would be refused by whoever reads it. */
+static bm_status_t check_densities(const char *path, size_t n, const double *density)
+{
+  for (size_t i = 0; i < n; i++) {
+    if (!isfinite(density[i])) {
+      return BM_FAIL(BM_ERR_DATA, "%s: row %zu lies where the model's density cannot be worked out",
+                     path, i);
+    }
+  }
+  return BM_OK;
+}
 
 /* Densities of all rows on every rank: worked out in the map's chunks, dealt over the ranks, zero
  * elsewhere, so that their sum is exact. */
@@ -89,6 +102,9 @@ static bm_status_t evaluate(const bm_context_t *context, const bm_arguments_t *a
   BM_TRY_AGREE(context, BM_ALLOC(samples->n, &density));
   bm_status_t status = pull_rows(context, map, samples, density);
   if (status == BM_OK) {
+    status = check_densities(bm_arguments_value(arguments, "--in"), samples->n, density);
+  }
+  if (status == BM_OK) {
     status = give(context, map, arguments, samples, density);
   }
   bm_free(density);
@@ -97,14 +113,16 @@ static bm_status_t evaluate(const bm_context_t *context, const bm_arguments_t *a
 
 static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
 {
+  const char *model = bm_arguments_positional(arguments, 0);
   const char *in = bm_arguments_value(arguments, "--in");
   bm_map_t *map = NULL;
   bm_samples_t *samples = NULL;
   if (in == NULL) {
     return BM_FAIL(BM_ERR_USAGE, "density: --in FILE is needed");
   }
-  BM_TRY(bm_command_check_out("density", bm_arguments_value(arguments, "--out")));
-  BM_TRY(bm_generate_load(context, bm_arguments_positional(arguments, 0), &map));
+  BM_TRY(bm_command_check_out(context, arguments, (const char *const[]){model, in, NULL}));
+  BM_TRY(bm_command_check_dataset(context, arguments, (const char *const[]){in, NULL}));
+  BM_TRY(bm_generate_load(context, model, &map));
   bm_samples_selection_t selection = {.dataset = bm_arguments_value(arguments, "--dataset")};
   bm_status_t status = bm_samples_read(context, in, &selection, &samples);
   if (status == BM_OK) {

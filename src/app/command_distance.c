@@ -170,6 +170,9 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   bm_cloud_t clouds[2];
   double *rows[2] = {NULL, NULL};
   BM_TRY(read_request(arguments, &request));
+  const char *const files[] = {bm_arguments_positional(arguments, 0),
+                               bm_arguments_positional(arguments, 1), NULL};
+  BM_TRY(bm_command_check_dataset(context, arguments, files));
   bm_status_t status = BM_OK;
   for (size_t i = 0; status == BM_OK && i < 2; i++) {
     status = load(context, bm_arguments_positional(arguments, i), &request, &clouds[i], &rows[i]);
@@ -193,4 +196,5 @@ const bm_command_t bm_command_distance = {
         "shared over the ranks of mpirun; alone it uses one thread.",
     .options = options,
     .run = run,
+    .stops = 1,
 };

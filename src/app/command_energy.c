@@ -1,5 +1,7 @@
 /* boltzmap energy: energies, and forces, of given configurations; one JSON line a frame. */
 
+#include <math.h>
+
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/base/json.h"
@@ -72,9 +74,22 @@ static bm_status_t print_line(const bm_potential_t *potential, const row_t *row)
   return status;
 }
 
+/* JSON has no infinity, and a file of energies with holes is no use. */
+static bm_status_t check_frame(const char *path, size_t frame, double energy, size_t d,
+                               const double *gradient)
+{
+  int good = isfinite(energy);
+  for (size_t k = 0; gradient != NULL && k < d; k++) {
+    good = good && isfinite(gradient[k]);
+  }
+  return good ? BM_OK
+              : BM_FAIL(BM_ERR_DATA, "%s: row %zu has no finite energy%s", path, frame,
+                        gradient != NULL ? " and forces" : "");
+}
+
 /* Rank 0's own. */
-static bm_status_t print_energies(const bm_potential_t *potential, size_t n, const double *x,
-                                  int forces)
+static bm_status_t print_energies(const bm_potential_t *potential, const char *path, size_t n,
+                                  const double *x, int forces)
 {
   const size_t d = bm_potential_dimension(potential);
   const size_t term_count = bm_potential_term_count(potential);
@@ -90,7 +105,10 @@ static bm_status_t print_energies(const bm_potential_t *potential, size_t n, con
     for (size_t i = 0; status == BM_OK && i < count; i++) {
       const row_t row = {first + i, room[i], terms + i * term_count,
                          forces ? gradient + i * d : NULL};
-      status = print_line(potential, &row);
+      status = check_frame(path, row.frame, row.energy, d, row.gradient);
+      if (status == BM_OK) {
+        status = print_line(potential, &row);
+      }
     }
   }
   bm_free(room);
@@ -118,7 +136,8 @@ static bm_status_t read_and_print(const bm_context_t *context, const bm_argument
     status = bm_samples_replicate(context, samples, &all);
   }
   if (status == BM_OK && bm_context_is_root(context)) {
-    status = print_energies(potential, samples->n, all, bm_arguments_has(arguments, "--forces"));
+    status =
+        print_energies(potential, in, samples->n, all, bm_arguments_has(arguments, "--forces"));
   }
   bm_free(all);
   bm_samples_destroy(&samples);
@@ -147,6 +166,8 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   if (!bm_arguments_has(arguments, "--in")) {
     return BM_FAIL(BM_ERR_USAGE, "energy: --in FILE is needed");
   }
+  const char *in = bm_arguments_value(arguments, "--in");
+  BM_TRY(bm_command_check_dataset(context, arguments, (const char *const[]){in, NULL}));
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
   BM_TRY(
       bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));

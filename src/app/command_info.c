@@ -90,6 +90,9 @@ static const char *seal_text(const char *path)
 static bm_status_t print_file(const bm_context_t *alone, const char *path, const char *dataset)
 {
   bm_state_t *state = NULL;
+  if (bm_state_recognise(path) && dataset != NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "--dataset %s: goes with sample sets, %s is none", dataset, path);
+  }
   if (bm_state_recognise(path)) {
     BM_TRY(bm_state_read(path, NULL, &state));
     print_state(path, state);
@@ -110,6 +113,7 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
 {
   const char *path = bm_arguments_positional(arguments, 0);
   bm_context_t *alone = NULL;
+  BM_TRY(bm_command_check_dataset(context, arguments, (const char *const[]){path, NULL}));
   BM_TRY_AGREE(context, bm_context_create(MPI_COMM_SELF, &alone));
   bm_status_t status = BM_OK;
   if (bm_context_is_root(context)) {

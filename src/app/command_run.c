@@ -365,7 +365,7 @@ static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *
   BM_TRY(check_stages(selection));
   BM_TRY(check_flows(selection));
   BM_TRY(check_files(selection));
-  BM_TRY(bm_output_open(experiment, bm_arguments_has(arguments, "--force")));
+  BM_TRY(bm_output_open(experiment, selection->anew, bm_arguments_has(arguments, "--force")));
   BM_TRY_AGREE(experiment->context,
                bm_context_is_root(experiment->context) ? forget(selection) : BM_OK);
   bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
@@ -391,6 +391,9 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
   BM_TRY(bm_experiment_load(context, path, overrides, count, &deck));
   bm_status_t status = bm_agree(context, bm_experiment_check_all(deck));
+  if (status == BM_OK) {
+    status = bm_agree(context, bm_experiment_check_memory(deck));
+  }
   if (status != BM_OK) {
     bm_deck_destroy(&deck);
     return status;
@@ -414,4 +417,5 @@ const bm_command_t bm_command_run = {
         "ends the program at once.",
     .options = options,
     .run = run,
+    .stops = 1,
 };

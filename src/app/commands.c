@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "boltzmap/base/version.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/io/npy.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
 
 static const bm_command_t *const commands[] = {
 #define BM_COMMAND_ROW(row) &bm_command_##row,
@@ -32,14 +35,49 @@ static void print_help(void)
          "74 input/output; 75 stopped on request with a valid checkpoint: run again to go on.\n");
 }
 
-bm_status_t bm_command_check_out(const char *command, const char *out)
+/* Rank 0's part. */
+static bm_status_t check_out(const char *out, const char *const *inputs)
 {
-  const char *end = out == NULL ? NULL : strrchr(out, '.');
+  const char *end = strrchr(out, '.');
   if (end != NULL && (strcmp(end, ".npy") == 0 || strcmp(end, ".csv") == 0)) {
-    return BM_FAIL(BM_ERR_USAGE, "%s: --out %s: a sample set is written as HDF5; call it .h5md",
-                   command, out);
+    return BM_FAIL(BM_ERR_USAGE, "--out %s: a sample set is written as HDF5; call it .h5md", out);
   }
-  return BM_OK;
+  for (size_t i = 0; inputs[i] != NULL; i++) {
+    if (bm_file_is_same(out, inputs[i])) {
+      return BM_FAIL(BM_ERR_USAGE, "--out %s: would replace %s, which is read; choose another name",
+                     out, inputs[i]);
+    }
+  }
+  bm_status_t status = bm_file_check_target(out);
+  return status == BM_OK ? status : bm_status_prefix(status, "--out");
+}
+
+bm_status_t bm_command_check_out(const bm_context_t *context, const bm_arguments_t *arguments,
+                                 const char *const *inputs)
+{
+  const char *out = bm_arguments_value(arguments, "--out");
+  return bm_agree(context,
+                  out != NULL && bm_context_is_root(context) ? check_out(out, inputs) : BM_OK);
+}
+
+/* Rank 0's part. What is not there is told by who reads it. */
+static bm_status_t check_dataset(const char *dataset, const char *const *files)
+{
+  for (size_t i = 0; files[i] != NULL; i++) {
+    if (!bm_npy_recognise(files[i])) {
+      return BM_OK;
+    }
+  }
+  return BM_FAIL(BM_ERR_USAGE, "--dataset %s: goes with HDF5 files, %s is .npy", dataset, files[0]);
+}
+
+bm_status_t bm_command_check_dataset(const bm_context_t *context, const bm_arguments_t *arguments,
+                                     const char *const *files)
+{
+  const char *dataset = bm_arguments_value(arguments, "--dataset");
+  return bm_agree(context, dataset != NULL && bm_context_is_root(context)
+                               ? check_dataset(dataset, files)
+                               : BM_OK);
 }
 
 static const bm_command_t *find_command(const char *name)
@@ -67,6 +105,9 @@ static bm_status_t run(const bm_context_t *context, const bm_command_t *command,
 {
   bm_arguments_t *arguments = NULL;
   bm_status_t status = bm_agree(context, bm_arguments_parse(command, count, texts, &arguments));
+  if (status == BM_OK && command->stops) {
+    status = bm_agree(context, bm_stop_install());
+  }
   if (status == BM_OK) {
     status = command->run(context, arguments);
   }

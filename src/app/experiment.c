@@ -205,6 +205,42 @@ bm_status_t bm_experiment_check_all(const bm_deck_t *deck)
   return bm_experiment_check(bm_deck_base(deck));
 }
 
+/* Every rank has all rows of the reference, and parameters with their gradients and moments. */
+static bm_status_t check_memory(const bm_deck_case_t *deck_case, size_t d)
+{
+  const double gigabytes = bm_memory_size() / 1e9;
+  bm_flow_shape_t shape;
+  BM_TRY(bm_experiment_flow_shape(deck_case, d, &shape));
+  double flow = 4e-9 * sizeof(bm_real_t) * (double)bm_flow_shape_parameters(&shape);
+  if (flow > gigabytes) {
+    return bm_deck_fail(deck_case, "flow.hidden",
+                        "training would take %.3g GB or more a rank; the memory has %.3g", flow,
+                        gigabytes);
+  }
+  if (!bm_deck_has(deck_case, "reference.samples")) {
+    return BM_OK;
+  }
+  double rows = 8e-9 * (double)d * (double)bm_deck_int(deck_case, "reference.samples");
+  if (rows > gigabytes) {
+    return bm_deck_fail(deck_case, "reference.samples",
+                        "would take %.3g GB or more a rank; the memory has %.3g", rows, gigabytes);
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_experiment_check_memory(const bm_deck_t *deck)
+{
+  for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
+    bm_potential_t *potential = NULL;
+    BM_TRY(bm_potential_create(deck_case, &potential));
+    bm_status_t status = check_memory(deck_case, bm_potential_dimension(potential));
+    bm_potential_destroy(&potential);
+    BM_TRY(status);
+  }
+  return BM_OK;
+}
+
 const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char *name)
 {
   for (size_t i = 0; i < bm_deck_case_count(deck); i++) {

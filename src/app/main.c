@@ -7,14 +7,12 @@
 #include "boltzmap/app/commands.h"
 #include "boltzmap/io/hdf5.h"
 #include "boltzmap/parallel/agree.h"
-#include "boltzmap/parallel/stop.h"
 
 static bm_status_t run(int argc, char **argv, bm_context_t **context)
 {
   BM_TRY(bm_context_create(MPI_COMM_WORLD, context));
   openblas_set_num_threads(1); /* ranks are the parallelism */
   bm_hdf5_quiet();
-  BM_TRY_AGREE(*context, bm_stop_install());
   return bm_agree(*context, bm_commands_dispatch(*context, argc - 1, argv + 1));
 }
 

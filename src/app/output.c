@@ -21,6 +21,10 @@
 
 #define BM_DECK_MARK "# boltzmap output; deck "
 #define BM_LOCK ".lock"
+#define BM_RESULT_FILES           \
+  {                               \
+    "results.json", "results.csv" \
+  }
 
 /* One hash over everything that decides the results of the run. */
 static uint64_t fingerprint_of(const bm_experiment_t *experiment)
@@ -51,11 +55,16 @@ static int has_entries(const char *folder)
   return found;
 }
 
-/* Does this text of a deck.cfg say that the folder is the deck's of this fingerprint? */
+/* Does this text of a deck.cfg say that the folder is the output of a run? */
+static int is_of_a_run(const char *text)
+{
+  return text != NULL && strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0;
+}
+
+/* And of the run of the deck of this fingerprint? */
 static int is_ours(const char *text, uint64_t fingerprint)
 {
-  return text != NULL && strncmp(text, BM_DECK_MARK, strlen(BM_DECK_MARK)) == 0 &&
-         strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
+  return is_of_a_run(text) && strtoull(text + strlen(BM_DECK_MARK), NULL, 16) == fingerprint;
 }
 
 /* Whose folder is it, and may we use it? `text` is that of its deck.cfg, NULL where there is
@@ -63,10 +72,11 @@ static int is_ours(const char *text, uint64_t fingerprint)
 static bm_status_t check_owner(const bm_experiment_t *experiment, const char *text,
                                uint64_t fingerprint, int force)
 {
-  if (is_ours(text, fingerprint) || force || !has_entries(experiment->folder)) {
+  if (is_ours(text, fingerprint) || (force && is_of_a_run(text)) ||
+      !has_entries(experiment->folder)) {
     return BM_OK;
   }
-  if (text == NULL) {
+  if (!is_of_a_run(text)) {
     return BM_FAIL(BM_ERR_DATA,
                    "%s: is not empty and not the output of a run; choose another folder with --out",
                    experiment->folder);
@@ -95,9 +105,10 @@ static bm_status_t take_lock(bm_experiment_t *experiment)
 }
 
 /* The same deck may have other values in `run`, or another origin of them: deck.cfg is that of the
- * last run. `old` is its text until now, or NULL. */
+ * last run. `old` is its text until now, or NULL. Where the run starts over it is written in any case:
+ * a full disk shows here, before anything is removed. */
 static bm_status_t write_deck(const bm_experiment_t *experiment, const char *path,
-                              uint64_t fingerprint, const char *old)
+                              uint64_t fingerprint, const char *old, int anew)
 {
   const char *echo = bm_deck_echo(experiment->deck);
   size_t size = strlen(echo) + 64;
@@ -106,33 +117,65 @@ static bm_status_t write_deck(const bm_experiment_t *experiment, const char *pat
   int used =
       snprintf(text, size, BM_DECK_MARK "%016llx\n%s", (unsigned long long)fingerprint, echo);
   bm_status_t status = BM_OK;
-  if (old == NULL || strcmp(old, text) != 0) {
+  if (anew || old == NULL || strcmp(old, text) != 0) {
     status = bm_file_write(path, text, (size_t)used);
   }
   bm_free(text);
   return status;
 }
 
+/* `*text` is that of the folder's deck.cfg, or NULL; owned by the caller. */
+static bm_status_t read_owner(const bm_experiment_t *experiment, const char *deck_path,
+                              uint64_t fingerprint, int force, char **text)
+{
+  size_t size;
+  *text = NULL;
+  if (bm_file_exists(deck_path)) {
+    BM_TRY(bm_file_read(deck_path, text, &size));
+  }
+  return check_owner(experiment, *text, fingerprint, force);
+}
+
+/* From the look at whose folder it is until the lock is there, another run may have taken it: looked
+ * at before, so that nothing is made in a folder of somebody else's, and after. */
+static bm_status_t take_folder(bm_experiment_t *experiment, const char *deck_path,
+                               uint64_t fingerprint, int force, char **text)
+{
+  BM_TRY(read_owner(experiment, deck_path, fingerprint, force, text));
+  bm_free(*text);
+  *text = NULL;
+  BM_TRY(bm_folder_create(experiment->folder));
+  BM_TRY(take_lock(experiment));
+  return read_owner(experiment, deck_path, fingerprint, force, text);
+}
+
+/* Results that will not be those of this run any more. */
+static bm_status_t remove_results(const bm_experiment_t *experiment)
+{
+  const char *const names[] = BM_RESULT_FILES;
+  bm_status_t status = BM_OK;
+  for (size_t i = 0; status == BM_OK && i < sizeof names / sizeof names[0]; i++) {
+    char *path = NULL;
+    BM_TRY(bm_path_join(experiment->folder, names[i], &path));
+    status = bm_file_remove(path);
+    bm_free(path);
+  }
+  return status;
+}
+
 /* Rank 0's part. */
-static bm_status_t open_folder(bm_experiment_t *experiment, int force)
+static bm_status_t open_folder(bm_experiment_t *experiment, int anew, int force)
 {
   char *deck_path = NULL;
   char *text = NULL;
-  size_t size;
   uint64_t fingerprint = fingerprint_of(experiment);
   BM_TRY(bm_path_join(experiment->folder, "deck.cfg", &deck_path));
-  bm_status_t status = bm_file_exists(deck_path) ? bm_file_read(deck_path, &text, &size) : BM_OK;
+  bm_status_t status = take_folder(experiment, deck_path, fingerprint, force, &text);
   if (status == BM_OK) {
-    status = check_owner(experiment, text, fingerprint, force);
+    status = write_deck(experiment, deck_path, fingerprint, text, anew);
   }
-  if (status == BM_OK) {
-    status = bm_folder_create(experiment->folder);
-  }
-  if (status == BM_OK) {
-    status = take_lock(experiment);
-  }
-  if (status == BM_OK) {
-    status = write_deck(experiment, deck_path, fingerprint, text);
+  if (status == BM_OK && anew) {
+    status = remove_results(experiment);
   }
   bm_free(text);
   bm_free(deck_path);
@@ -148,10 +191,10 @@ static bm_status_t open_log(bm_experiment_t *experiment)
   return status;
 }
 
-bm_status_t bm_output_open(bm_experiment_t *experiment, int force)
+bm_status_t bm_output_open(bm_experiment_t *experiment, int anew, int force)
 {
   const bm_context_t *context = experiment->context;
-  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, force) : BM_OK);
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? open_folder(experiment, anew, force) : BM_OK);
   return bm_agree(context, open_log(experiment));
 }
 
@@ -350,7 +393,7 @@ static bm_status_t find_newest_record(const bm_experiment_t *experiment, double 
 
 static int are_current(const bm_experiment_t *experiment)
 {
-  const char *const names[] = {"results.json", "results.csv"};
+  const char *const names[] = BM_RESULT_FILES;
   double newest;
   int current = find_newest_record(experiment, &newest) == BM_OK;
   for (size_t i = 0; current && i < sizeof names / sizeof names[0]; i++) {

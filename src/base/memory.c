@@ -1,10 +1,20 @@
 #include "boltzmap/base/memory.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BM_ALIGNMENT 64
+#define BM_LARGE ((size_t)1 << 30) /* bytes from which a request is compared with the memory */
+
+double bm_memory_size(void)
+{
+  long pages = sysconf(_SC_PHYS_PAGES);
+  long bytes = sysconf(_SC_PAGESIZE);
+  return pages > 0 && bytes > 0 ? (double)pages * (double)bytes : HUGE_VAL;
+}
 
 bm_status_t bm_alloc(size_t count, size_t size, void **out)
 {
@@ -16,7 +26,9 @@ bm_status_t bm_alloc(size_t count, size_t size, void **out)
   if (bytes == 0) {
     bytes = BM_ALIGNMENT;
   }
-  void *block = aligned_alloc(BM_ALIGNMENT, bytes);
+  /* Linux promises more than there is, and kills who uses it. */
+  int fits = bytes < BM_LARGE || (double)bytes <= bm_memory_size();
+  void *block = fits ? aligned_alloc(BM_ALIGNMENT, bytes) : NULL;
   if (block == NULL) {
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: %zu bytes asked", bytes);
   }

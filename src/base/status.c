@@ -22,6 +22,16 @@ const char *bm_status_message(void)
   return last_message;
 }
 
+/* A message is one line, whatever is in the names of files. */
+static void keep_on_one_line(void)
+{
+  for (char *c = last_message; *c != '\0'; c++) {
+    if ((unsigned char)*c < ' ' || *c == 127) {
+      *c = '?';
+    }
+  }
+}
+
 void bm_status_set_message(const char *message)
 {
   snprintf(last_message, sizeof last_message, "%s", message);
@@ -44,6 +54,7 @@ bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
   memcpy(last_message, prefix, used);
   int room = (int)(sizeof last_message - used - sizeof ": ");
   snprintf(last_message + used, sizeof last_message - used, ": %.*s", room, old);
+  keep_on_one_line();
   return status;
 }
 
@@ -56,5 +67,6 @@ bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const
   if (status == BM_ERR_INTERNAL && used >= 0 && (size_t)used < sizeof last_message) {
     snprintf(last_message + used, sizeof last_message - (size_t)used, " (%s:%d)", file, line);
   }
+  keep_on_one_line();
   return status;
 }

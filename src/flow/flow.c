@@ -116,6 +116,16 @@ size_t bm_flow_parameter_count(const bm_flow_t *flow)
   return flow->parameter_count;
 }
 
+size_t bm_flow_shape_parameters(const bm_flow_shape_t *shape)
+{
+  size_t count = 0;
+  for (size_t k = 0; k < shape->layers; k++) {
+    bm_network_shape_t network = make_coupling(shape, k).network;
+    count += 2 * bm_network_parameter_count(&network);
+  }
+  return count;
+}
+
 size_t bm_flow_masked_equivalent(const bm_flow_shape_t *shape)
 {
   bm_network_shape_t full = make_coupling(shape, 0).network;
@@ -193,22 +203,23 @@ static void place_caches(const bm_flow_t *flow, bm_flow_workspace_t *workspace)
 }
 
 /* Items that a row of a batch is kept in, for all layers, and items of scratch. */
-static size_t count_items(const bm_flow_t *flow, size_t rows, size_t shards, size_t *scratch)
+static size_t count_items(const bm_flow_shape_t *shape, size_t rows, size_t shards, size_t *scratch)
 {
   size_t items = 0;
   *scratch = 0;
-  for (size_t k = 0; k < flow->shape.layers; k++) {
-    items += cache_items(&flow->couplings[k]);
-    size_t need = bm_network_scratch(&flow->couplings[k].network, rows, shards);
+  for (size_t k = 0; k < shape->layers; k++) {
+    coupling_t coupling = make_coupling(shape, k);
+    items += cache_items(&coupling);
+    size_t need = bm_network_scratch(&coupling.network, rows, shards);
     *scratch = need > *scratch ? need : *scratch;
   }
   return items;
 }
 
-double bm_flow_workspace_bytes(const bm_flow_t *flow, size_t rows, size_t shards)
+double bm_flow_workspace_bytes(const bm_flow_shape_t *shape, size_t rows, size_t shards)
 {
   size_t scratch;
-  size_t items = count_items(flow, rows, shards, &scratch) + BM_WIDE * flow->shape.d + 1;
+  size_t items = count_items(shape, rows, shards, &scratch) + BM_WIDE * shape->d + 1;
   return sizeof(bm_real_t) * ((double)rows * (double)items + (double)scratch);
 }
 
@@ -221,7 +232,7 @@ bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t 
   workspace->rows = rows;
   workspace->shards = shards;
   size_t scratch;
-  size_t items = count_items(flow, rows, shards, &scratch);
+  size_t items = count_items(&flow->shape, rows, shards, &scratch);
   bm_real_t **wide[BM_WIDE] = {&workspace->t, &workspace->ds, &workspace->dt, &workspace->da,
                                &workspace->adjoint};
   bm_status_t status = BM_ALLOC(flow->shape.layers, &workspace->layers);

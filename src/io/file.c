@@ -1,10 +1,13 @@
 #include "boltzmap/io/file.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,18 +18,127 @@
 #define BM_SEAL_FORMAT "boltzmap seal 1\nxxh64 %016" PRIx64 "\nbytes %" PRIu64 "\n"
 #define BM_SEAL_START "boltzmap seal "
 #define BM_READ_BYTES ((size_t)1 << 20)
+#define BM_UNFINISHED ".part"
+#define BM_WRITER_BYTES 64 /* of ".<where>-<process>.part" */
 
 static bm_status_t io_error(const char *path, const char *what)
 {
   return BM_FAIL(BM_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
 }
 
+/* The folder of a path, as "." or "/"; owned by the caller. */
+static bm_status_t folder_of(const char *path, char **folder)
+{
+  const char *slash = strrchr(path, '/');
+  BM_TRY(bm_string_copy(slash == NULL ? "." : path, folder));
+  if (slash != NULL) {
+    (*folder)[slash == path ? 1 : slash - path] = '\0';
+  }
+  return BM_OK;
+}
+
+/* Where process numbers mean what they mean here: host and its space of processes. */
+static uint64_t process_space(void)
+{
+  char host[256] = "";
+  struct stat space = {0};
+  gethostname(host, sizeof host - 1);
+  return XXH64(host, strlen(host), stat("/proc/self/ns/pid", &space) == 0 ? space.st_ino : 0);
+}
+
+/* A killed process that nobody has asked for its end yet has a number, but no program. */
+static int is_running(long process)
+{
+  char path[64];
+  char program[2];
+  if (kill((pid_t)process, 0) != 0 && errno == ESRCH) {
+    return 0;
+  }
+  snprintf(path, sizeof path, "/proc/%ld/exe", process);
+  return readlink(path, program, sizeof program) >= 0 || errno != ENOENT ||
+         access("/proc/self/exe", F_OK) != 0;
+}
+
+/* Was this name given to a file by a process of this machine that is no more? */
+static int is_left_behind(const char *name, uint64_t space)
+{
+  const char *dash = strrchr(name, '-');
+  char *end;
+  if (dash == NULL || dash - name < 17 || dash[-17] != '.') {
+    return 0;
+  }
+  long process = strtol(dash + 1, &end, 10);
+  return strcmp(end, BM_UNFINISHED) == 0 && process > 0 && strtoull(dash - 16, NULL, 16) == space &&
+         !is_running(process);
+}
+
+/* What cannot be removed stays: it is in nobody's way. */
+static void remove_left_behind(const char *folder)
+{
+  const uint64_t space = process_space();
+  DIR *entries = opendir(folder);
+  for (struct dirent *entry = entries == NULL ? NULL : readdir(entries); entry != NULL;
+       entry = readdir(entries)) {
+    if (is_left_behind(entry->d_name, space)) {
+      unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+  }
+  if (entries != NULL) {
+    closedir(entries);
+  }
+}
+
 bm_status_t bm_file_temporary_name(const char *path, char **out)
 {
-  size_t size = strlen(path) + sizeof ".part";
+  size_t size = strlen(path) + BM_WRITER_BYTES;
+  char *folder = NULL;
+  BM_TRY(folder_of(path, &folder));
+  remove_left_behind(folder);
+  bm_free(folder);
   BM_TRY(BM_ALLOC(size, out));
-  snprintf(*out, size, "%s.part", path);
+  snprintf(*out, size, "%s.%016" PRIx64 "-%ld" BM_UNFINISHED, path, process_space(),
+           (long)getpid());
   return BM_OK;
+}
+
+static bm_status_t check_folder(const char *path)
+{
+  char *folder = NULL;
+  struct stat info;
+  BM_TRY(folder_of(path, &folder));
+  bm_status_t status = BM_OK;
+  if (stat(folder, &info) != 0) {
+    status =
+        BM_FAIL(BM_ERR_IO, "%s: cannot be made in folder %s: %s", path, folder, strerror(errno));
+  } else if (!S_ISDIR(info.st_mode)) {
+    status = BM_FAIL(BM_ERR_IO, "%s: cannot be made: %s is not a folder", path, folder);
+  } else if (access(folder, W_OK | X_OK) != 0) {
+    status =
+        BM_FAIL(BM_ERR_IO, "%s: cannot be made in folder %s: %s", path, folder, strerror(errno));
+  }
+  bm_free(folder);
+  return status;
+}
+
+bm_status_t bm_file_check_target(const char *path)
+{
+  struct stat info;
+  size_t length = strlen(path);
+  if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+    return BM_FAIL(BM_ERR_IO, "%s: is a %s, not a file that can be replaced", path,
+                   S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
+  }
+  if (length == 0 || path[length - 1] == '/') {
+    return BM_FAIL(BM_ERR_IO, "%s: is not the name of a file", path);
+  }
+  return check_folder(path);
+}
+
+int bm_file_is_same(const char *a, const char *b)
+{
+  struct stat one, two;
+  return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+         one.st_ino == two.st_ino;
 }
 
 bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
@@ -165,23 +277,18 @@ static bm_status_t sync_path(const char *path, int flags)
 static bm_status_t sync_folder_of(const char *path)
 {
   char *folder = NULL;
-  BM_TRY(bm_string_copy(path, &folder));
-  char *slash = strrchr(folder, '/');
-  const char *name = ".";
-  if (slash == folder) {
-    name = "/";
-  } else if (slash != NULL) {
-    *slash = '\0';
-    name = folder;
-  }
-  bm_status_t status = sync_path(name, O_RDONLY | O_DIRECTORY);
+  BM_TRY(folder_of(path, &folder));
+  bm_status_t status = sync_path(folder, O_RDONLY | O_DIRECTORY);
   bm_free(folder);
   return status;
 }
 
 bm_status_t bm_file_publish(const char *temporary, const char *path)
 {
-  bm_status_t status = sync_path(temporary, O_RDWR);
+  bm_status_t status = bm_file_check_target(path);
+  if (status == BM_OK) {
+    status = sync_path(temporary, O_RDWR);
+  }
   if (status == BM_OK && rename(temporary, path) != 0) {
     status = io_error(path, "cannot rename to this name");
   }

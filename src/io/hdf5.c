@@ -4,23 +4,43 @@
 
 #include "boltzmap/base/memory.h"
 
+/* What HDF5 says of a failure. */
+typedef struct {
+  const char *text;   /* innermost message */
+  int is_of_the_disk; /* reported by the driver that reads and writes */
+} cause_t;
+
 static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *data)
 {
-  const char **text = (const char **)data;
+  cause_t *cause = (cause_t *)data;
   if (depth == 0 && error->desc != NULL) {
-    *text = error->desc;
+    cause->text = error->desc;
+    cause->is_of_the_disk = error->min_num == H5E_READERROR && error->maj_num == H5E_IO;
   }
   return 0;
 }
 
+static cause_t find_cause(void)
+{
+  cause_t cause = {"unknown HDF5 error", 0};
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &cause);
+  return cause;
+}
+
 bm_status_t bm_hdf5_status(hid_t result, const char *path, const char *what)
+{
+  return result >= 0 ? BM_OK
+                     : BM_FAIL(BM_ERR_IO, "%s: cannot %s: %s", path, what, find_cause().text);
+}
+
+bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *what)
 {
   if (result >= 0) {
     return BM_OK;
   }
-  const char *text = "unknown HDF5 error";
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &text);
-  return BM_FAIL(BM_ERR_IO, "%s: cannot %s: %s", path, what, text);
+  cause_t cause = find_cause();
+  return BM_FAIL(cause.is_of_the_disk ? BM_ERR_IO : BM_ERR_DATA, "%s: cannot %s: %s", path, what,
+                 cause.text);
 }
 
 void bm_hdf5_quiet(void)

@@ -114,6 +114,10 @@ static bm_status_t find_dataset(hid_t file, const char *path, const char *asked,
       H5Literate(particles, H5_INDEX_NAME, H5_ITER_INC, NULL, first_link, &found);
       H5Gclose(particles);
     }
+    if (found.name[0] == '\0') {
+      return BM_FAIL(BM_ERR_DATA,
+                     "%s: its group 'particles' is empty; name a data set with --dataset", path);
+    }
     name = found.name;
   } else if (asked == NULL) {
     H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
@@ -138,14 +142,14 @@ static bm_status_t find_dataset(hid_t file, const char *path, const char *asked,
 static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, shape_t *shape)
 {
   hid_t type = H5Dget_type(dataset);
-  BM_TRY(bm_hdf5_status(type, path, "get the type of a data set"));
+  BM_TRY(bm_hdf5_content_status(type, path, "get the type of a data set"));
   H5T_class_t class = H5Tget_class(type);
   H5Tclose(type);
   if (class != H5T_FLOAT && class != H5T_INTEGER) {
     return BM_FAIL(BM_ERR_DATA, "%s: the data set does not hold numbers", path);
   }
   hid_t space = H5Dget_space(dataset);
-  BM_TRY(bm_hdf5_status(space, path, "get the shape of a data set"));
+  BM_TRY(bm_hdf5_content_status(space, path, "get the shape of a data set"));
   int rank = H5Sget_simple_extent_ndims(space);
   hsize_t size[3] = {0, 1, 1};
   if (rank >= 1 && rank <= 3) {
@@ -162,7 +166,7 @@ static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, sh
   *shape = (shape_t){size[0], size[1] * size[2], 0, 0, 1};
   if (H5Lexists(file, "parameters", H5P_DEFAULT) > 0) {
     hid_t parameters = H5Gopen2(file, "parameters", H5P_DEFAULT);
-    BM_TRY(bm_hdf5_status(parameters, path, "open the parameters"));
+    BM_TRY(bm_hdf5_content_status(parameters, path, "open the parameters"));
     long long walkers = bm_hdf5_read_int(parameters, "walkers", 1);
     shape->walkers = walkers > 0 ? (size_t)walkers : 1;
     long long dimensions = bm_hdf5_read_int(parameters, "dimensions", 3);
@@ -198,7 +202,7 @@ static bm_status_t read_piece(const bm_context_t *context, hid_t dataset, const 
   status = bm_agree(context, status);
   if (status == BM_OK) {
     herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
-    status = bm_hdf5_status(result, path, "read rows");
+    status = bm_hdf5_content_status(result, path, "read rows");
   }
   if (transfer >= 0) {
     H5Pclose(transfer);
@@ -227,6 +231,18 @@ static bm_status_t read_hdf5_rows(const bm_context_t *context, hid_t dataset, co
   return bm_agree(context, status);
 }
 
+/* One that no machine like this has room for would end in the failure of an allocation. */
+static bm_status_t check_size(const bm_context_t *context, const char *path, const shape_t *shape)
+{
+  const double bytes = 8.0 * (double)shape->n * (double)shape->width / context->size;
+  if (bytes > bm_memory_size()) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "%s: %zu rows of %zu columns are %.3g GB a rank; the memory has %.3g", path,
+                   shape->n, shape->width, bytes / 1e9, bm_memory_size() / 1e9);
+  }
+  return BM_OK;
+}
+
 /* From an open data set to a finished sample set. Collective. */
 static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, const char *path,
                                 const shape_t *shape, const bm_samples_selection_t *selection,
@@ -234,7 +250,10 @@ static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, cons
 {
   columns_t columns = {NULL, 0};
   double *stored = NULL;
-  bm_status_t status = choose_columns(path, shape, selection, &columns);
+  bm_status_t status = check_size(context, path, shape);
+  if (status == BM_OK) {
+    status = choose_columns(path, shape, selection, &columns);
+  }
   if (status == BM_OK) {
     status = bm_samples_create(context, shape->n, columns.count, shape->walkers, out);
   }
@@ -268,22 +287,41 @@ static bm_status_t open_together(const bm_context_t *context, const char *path, 
   return status;
 }
 
+/* The data set to read and its shape. */
+static bm_status_t open_dataset(hid_t file, const char *path,
+                                const bm_samples_selection_t *selection, hid_t *dataset,
+                                shape_t *shape)
+{
+  BM_TRY(find_dataset(file, path, selection == NULL ? NULL : selection->dataset, dataset));
+  BM_TRY(dataset_shape(file, *dataset, path, shape));
+  return check_shape(path, shape);
+}
+
+/* Rank 0's look before all ranks open the file together, where a malformed one would make the MPI
+ * library print lines of its own. */
+static bm_status_t try_alone(const char *path, const bm_samples_selection_t *selection)
+{
+  shape_t shape = {0, 0, 0, 0, 1};
+  hid_t dataset = -1;
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  BM_TRY(bm_hdf5_content_status(file, path, "open as HDF5"));
+  bm_status_t status = open_dataset(file, path, selection, &dataset, &shape);
+  if (dataset >= 0) {
+    H5Dclose(dataset);
+  }
+  H5Fclose(file);
+  return status;
+}
+
 static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
                              const bm_samples_selection_t *selection, bm_samples_t **out)
 {
   hid_t file = -1;
-  BM_TRY(open_together(context, path, &file));
   hid_t dataset = -1;
   shape_t shape = {0, 0, 0, 0, 1};
-  bm_status_t status =
-      find_dataset(file, path, selection == NULL ? NULL : selection->dataset, &dataset);
-  if (status == BM_OK) {
-    status = dataset_shape(file, dataset, path, &shape);
-  }
-  if (status == BM_OK) {
-    status = check_shape(path, &shape);
-  }
-  status = bm_agree(context, status);
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? try_alone(path, selection) : BM_OK);
+  BM_TRY(open_together(context, path, &file));
+  bm_status_t status = bm_agree(context, open_dataset(file, path, selection, &dataset, &shape));
   if (status == BM_OK) {
     status = load_dataset(context, dataset, path, &shape, selection, out);
   }
@@ -306,6 +344,9 @@ static bm_status_t read_npy(const bm_context_t *context, const char *path,
     shape.n = npy.rows;
     shape.width = npy.columns;
     status = check_shape(path, &shape);
+  }
+  if (status == BM_OK) {
+    status = check_size(context, path, &shape);
   }
   if (status == BM_OK) {
     status = choose_columns(path, &shape, selection, &columns);

@@ -285,6 +285,17 @@ static bm_status_t create_content(bm_samples_writer_t *writer, const bm_samples_
   return bm_hdf5_status(H5Fflush(writer->file, H5F_SCOPE_GLOBAL), writer->temporary, "flush");
 }
 
+/* The name that rank 0 marks as its own. */
+static bm_status_t choose_temporary(bm_samples_writer_t *writer)
+{
+  bm_status_t status = BM_OK;
+  if (bm_context_is_root(writer->context)) {
+    status = bm_file_temporary_name(writer->path, &writer->temporary);
+  }
+  BM_TRY_AGREE(writer->context, status);
+  return bm_broadcast_string(writer->context, &writer->temporary);
+}
+
 bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *path, size_t n,
                                      size_t d, size_t walkers, const bm_samples_content_t *content,
                                      bm_samples_writer_t **out)
@@ -306,12 +317,12 @@ bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *pa
     status = bm_string_copy(path, &writer->path);
   }
   if (status == BM_OK) {
-    status = bm_file_temporary_name(path, &writer->temporary);
-  }
-  if (status == BM_OK) {
     status = BM_ALLOC(content->observable_count, &writer->observable);
   }
   status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = choose_temporary(writer);
+  }
   if (status == BM_OK) {
     status = bm_agree(context, create_content(writer, content, walkers));
   }

@@ -13,6 +13,7 @@
 #define BM_REDUCTION_PASSES 2
 #define BM_BIDS_A_POINT 2
 #define BM_LARGEST_COST 1e300
+#define BM_LEAST 1e-145 /* whose square still has all its digits */
 
 /* Minimise the sum of cost over pairings. u_i + v_j <= cost_ij for the duals; only v is stored: u_i
  * is the least of cost_ij - v_j. Columns beyond n cost infinity and are never taken. */
@@ -475,6 +476,9 @@ static bm_status_t check(size_t n, size_t d, const double *x, const double *y, d
   }
   if (largest > sqrt(BM_LARGEST_COST / (double)d) / (double)n) {
     return BM_FAIL(BM_ERR_DATA, "values up to %g: their squares overflow", largest);
+  }
+  if (largest > 0.0 && largest < BM_LEAST) {
+    return BM_FAIL(BM_ERR_DATA, "values up to %g: their squares underflow", largest);
   }
   if (period > 0.0 && largest > BM_TURNS_MAX * period) {
     return BM_FAIL(BM_ERR_DATA, "values up to %g are more than %.0e times --period %g", largest,

@@ -150,6 +150,33 @@ COMMANDS = (
     (USAGE, ["density", "F/model.h5"], "--in"),
     (DATA, ["energy", "F/good.cfg", "--in", "F/three.npy"], "3 columns"),
     (IO, ["info", "F/none"], "none"),
+    (USAGE, ["run", "F/good.cfg", "--out", ""], "--out"),
+    (USAGE, ["generate", "F/model.h5", "--samples", "5", "--out="], "--out"),
+    (USAGE, ["density", "F/model.h5", "--in", ""], "--in"),
+    (USAGE, ["distance", "", "F/b.npy"], "A is an empty text"),
+    (USAGE, ["info", ""], "FILE"),
+    (IO, ["generate", "F/model.h5", "--samples", "5", "--out", "F"], "F", "folder"),
+    (IO, ["generate", "F/model.h5", "--samples", "5", "--out", "/dev/null"], "/dev/null", "device"),
+    (IO, ["generate", "F/model.h5", "--samples", "1000000000000", "--out", "F/none/x.h5md"], "none"),
+    (IO, ["density", "F/model.h5", "--in", "F/far.npy", "--out", "F/new/"], "new/"),
+    (USAGE, ["generate", "F/model.h5", "--samples", "5", "--out", "F/model.h5"], "would replace"),
+    (USAGE, ["density", "F/model.h5", "--in", "F/whole.h5md", "--out", "F/whole.h5md"],
+     "would replace"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--dataset", "x"], "--dataset x", "a.npy"),
+    (USAGE, ["energy", "F/good.cfg", "--in", "F/far.npy", "--dataset", "x"], "--dataset x"),
+    (USAGE, ["info", "F/model.h5", "--dataset", "x"], "--dataset x", "model.h5"),
+    (DATA, ["density", "F/model.h5", "--in", "F/far.npy"], "far.npy", "row 0"),
+    (DATA, ["density", "F/model.h5", "--in", "F/far.npy", "--out", "F/x.h5md"], "far.npy", "row 0"),
+    (DATA, ["energy", "F/good.cfg", "--in", "F/far.npy", "--forces"], "far.npy", "row 0"),
+    (DATA, ["distance", "F/a.npy", "F/hollow.h5"], "hollow.h5", "'particles' is empty"),
+    (DATA, ["distance", "F/a.npy", "F/broken.h5"], "broken.h5"),
+    (DATA, ["info", "F/spoilt.h5"], "spoilt.h5"),
+    (DATA, ["info", "F/huge.h5"], "huge.h5", "10000000000000 rows"),
+    (DATA, ["run", "F/good.cfg", "--set", "reference.samples=999999999980"], "reference.samples", "GB"),
+    (DATA, ["run", "F/good.cfg", "--set", "flow.layers=1024", "--set", "flow.hidden=[65536,65536]"],
+     "flow.hidden", "GB"),
+    (DATA, ["distance", "F/tiny.npy", "F/tiny.npy"], "underflow"),
+    (IO, ["info", "F/two\nlines"], "two?lines"),
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
 )
@@ -172,8 +199,21 @@ class BadInput(unittest.TestCase):
         whole = (cls.folder / "a.npy").read_bytes()
         (cls.folder / "cut.npy").write_bytes(whole[:-5])
         (cls.folder / "notes.txt").write_text("not numbers\n", encoding="utf-8")
+        np.save(cls.folder / "far.npy", np.full((3, 4), 1e300))
+        np.save(cls.folder / "tiny.npy", x * 1e-200)
         with h5py.File(cls.folder / "two.h5", "w") as file:
             file["x"], file["y"] = x, x
+        with h5py.File(cls.folder / "hollow.h5", "w") as file:
+            file.create_group("particles")
+        with h5py.File(cls.folder / "huge.h5", "w") as file:
+            file.create_dataset("x", shape=(10**13, 2), chunks=(1000, 2))
+        with h5py.File(cls.folder / "spoilt.h5", "w") as file:
+            place = file.create_dataset("x", data=x, chunks=(50, 2), compression="gzip").id
+            start, size = place.get_chunk_info(0).byte_offset, place.get_chunk_info(0).size
+        spoilt = bytearray((cls.folder / "spoilt.h5").read_bytes())
+        spoilt[start:start + size] = bytes(size)
+        (cls.folder / "spoilt.h5").write_bytes(spoilt)
+        (cls.folder / "broken.h5").write_bytes((cls.folder / "two.h5").read_bytes()[:1000])
         for name, text in (
                 ("good", GOOD), ("bad", "run: { nam = 1; };"),
                 ("file", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -159,6 +160,36 @@ class Commands(unittest.TestCase):
             "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
             f'sampler = "file"; file = "{self.case / "reference.h5md"}";'), "own.cfg")
         self.assertEqual(len(megabytes(own)), 2)
+
+    def test_writers_of_one_file_at_once_leave_a_whole_one(self):
+        out = self.folder / "at-once.h5md"
+        writers = [program.start("generate", self.case / "model.h5", "--samples", 300000, "--seed", seed,
+                                 "--out", out, ranks=2 if seed == 1 else None) for seed in (1, 2, 3)]
+        self.assertEqual([writer.wait(120) for writer in writers], [0, 0, 0])
+        self.assertIn("checksum good", self.ask("info", out))
+        killed = program.start("generate", self.case / "model.h5", "--samples", 30000000, "--out", out)
+        while not list(self.folder.glob("at-once*.part")):
+            time.sleep(0.01)
+        program.kill_group(killed)
+        self.ask("generate", self.case / "model.h5", "--samples", 10, "--out", out)
+        self.assertEqual(list(self.folder.glob("at-once*.part")), [])
+        out.unlink()
+
+    def test_commands_without_checkpoints_end_by_the_signal(self):
+        large = self.folder / "large.npy"
+        np.save(large, np.zeros((1500000, 4), "f4"))
+        for line in (("energy", self.deck, "--in", large),
+                     ("density", self.case / "model.h5", "--in", large), ("check", self.deck)):
+            process = program.start(*line)
+            time.sleep(0.5)
+            process.terminate()
+            self.assertIn(process.wait(5), (-15, 0) if line[0] == "check" else (-15,), line[0])
+        large.unlink()
+
+    def test_a_flow_beyond_the_memory_is_estimated(self):
+        line = self.ask("check", self.deck, "--set", "flow.layers=1024", "--set",
+                        "flow.hidden=[65536,65536]").splitlines()[-1]
+        self.assertGreater(int(re.search(r"(\d+) MB a rank", line)[1]), 10**8)
 
     def test_output_that_does_not_arrive_is_an_error(self):
         model, reference = self.case / "model.h5", self.case / "reference.h5md"

@@ -283,10 +283,50 @@ class Folders(Runs):
     def test_a_folder_of_something_else_is_refused(self):
         out = self.out()
         out.mkdir()
-        (out / "thesis.txt").write_text("years of work", encoding="utf-8")
-        done = self.run_deck(out, code=65)
-        self.assertIn("not the output of a run", done.stderr)
-        self.assertEqual(list(snapshot(out)), ["thesis.txt"])
+        for name in ("thesis.txt", "deck.cfg"):
+            (out / name).write_text("years of work", encoding="utf-8")
+            before = snapshot(out)
+            for way in ((), ("--force",)):
+                done = self.run_deck(out, *way, code=65)
+                self.assertIn("not the output of a run", done.stderr)
+                self.assertEqual(snapshot(out), before)
+
+    def test_results_of_the_old_deck_go_when_the_run_starts_over(self):
+        out = self.copy()
+        process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000", "--force")
+        while "100000" not in (out / "deck.cfg").read_text(encoding="utf-8") or not self.started(out):
+            time.sleep(0.02)
+        program.kill_group(process)
+        self.assertEqual(list(out.glob("results.*")), [])
+
+    def started(self, out):
+        return list(out.glob("a/checkpoint-*.h5"))
+
+    def test_nothing_is_deleted_where_the_new_deck_cannot_be_written(self):
+        alone = ["unshare", "--user", "--map-root-user", "--mount"]
+        out = self.out()
+        out.mkdir()
+        script = f"""mount -t tmpfs -o size=4m none '{out}' || exit 77
+            cp -r '{self.whole}/.' '{out}' && rm '{out}/log.txt' && touch '{out}/log.txt'
+            cat /dev/zero >'{out}/.full' 2>/dev/null
+            "$@"; code=$?
+            rm '{out}/.full' '{out}/.lock' && diff -rx log.txt -x .lock '{self.whole}' '{out}' && exit $code"""
+        for way in (("--force", "--set", "training.epochs=9"), ("--restart", "never")):
+            done = program.subprocess.run(
+                [*alone, "bash", "-c", script, "-", *program.command("run", self.deck, "--out", out, *way)],
+                capture_output=True, text=True, env=program.ENVIRONMENT, timeout=60, check=False)
+            if "unshare" in done.stderr or done.returncode == 77:
+                self.skipTest("no mounts here")
+            self.assertEqual(done.returncode, 74, done.stdout + done.stderr)
+            self.assertIn("No space left", done.stderr)
+
+    def test_of_two_decks_at_once_one_gets_the_folder(self):
+        for i in range(5):
+            out = self.folder / f"raced-{i}"
+            others = [start("run", self.deck, "--out", out, "--stage", "sample", "--case", "a", "--set",
+                            f"run.seed={seed}") for seed in (1, 2)]
+            codes = sorted(other.wait(60) for other in others)
+            self.assertIn(codes, ([0, 65], [0, 74]))
 
     def test_two_runs_at_once_are_refused(self):
         out = self.out()

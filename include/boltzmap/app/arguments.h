@@ -27,9 +27,10 @@ typedef struct {
   const char *details;                           /* more for its own help, or NULL */
   const bm_option_t *options;                    /* ended by a NULL name */
   bm_status_t (*run)(const bm_context_t *context, const bm_arguments_t *arguments); /* collective */
+  int stops; /* asks for stop requests (parallel/stop.h) while it works; 0: ends by the signal */
 } bm_command_t;
 
-/* Parse what follows the command's name. BM_ERR_USAGE, naming the nearest option. Owned by the caller;
+/* Parse what follows the command's name; empty texts are none. BM_ERR_USAGE, naming the nearest option. Owned by the caller;
  * texts belong to argv. */
 bm_status_t bm_arguments_parse(const bm_command_t *command, int count, char *const *texts,
                                bm_arguments_t **out);

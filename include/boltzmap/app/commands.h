@@ -18,9 +18,16 @@
 BM_COMMAND_TABLE(BM_COMMAND_ROW)
 #undef BM_COMMAND_ROW
 
-/* Sample sets are written as HDF5: BM_ERR_USAGE where `out` (may be NULL) is a name for another
- * format. */
-bm_status_t bm_command_check_out(const char *command, const char *out);
+/* Can --out be written once the work is done? BM_ERR_USAGE where it is a name for another format than
+ * HDF5, or one of the files that are read (`inputs`, ended by NULL); BM_ERR_IO as
+ * bm_file_check_target. Without --out all is well. Collective. */
+bm_status_t bm_command_check_out(const bm_context_t *context, const bm_arguments_t *arguments,
+                                 const char *const *inputs);
+
+/* --dataset goes with HDF5: BM_ERR_USAGE where it is given and all of these files (ended by NULL) are
+ * .npy. Collective. */
+bm_status_t bm_command_check_dataset(const bm_context_t *context, const bm_arguments_t *arguments,
+                                     const char *const *files);
 
 /* Run the command line: a subcommand, --help or --version. Collective. */
 bm_status_t bm_commands_dispatch(const bm_context_t *context, int count, char *const *texts);

@@ -63,6 +63,10 @@ bm_status_t bm_experiment_check(const bm_deck_case_t *deck_case);
 /* The same for the base and all cases of a deck. */
 bm_status_t bm_experiment_check_all(const bm_deck_t *deck);
 
+/* Sizes of a deck that this machine cannot run, though a larger one may: BM_ERR_DATA naming the key.
+ * Not collective. */
+bm_status_t bm_experiment_check_memory(const bm_deck_t *deck);
+
 /* A case by its name; NULL where the deck has none of that name. */
 const bm_deck_case_t *bm_experiment_find_case(const bm_deck_t *deck, const char *name);
 

@@ -7,9 +7,12 @@
 
 #include "boltzmap/base/status.h"
 
+/* Bytes of memory of this machine. */
+double bm_memory_size(void);
+
 /* Allocate `count` zeroed items of `size` bytes into `*out`, which the caller owns and gives back
- * with bm_free. A count of 0 gives a valid pointer. BM_ERR_MEMORY where there is no room or the
- * product overflows; `*out` is then NULL. */
+ * with bm_free. A count of 0 gives a valid pointer. BM_ERR_MEMORY where there is no room, the
+ * machine has less memory than that, or the product overflows; `*out` is then NULL. */
 bm_status_t bm_alloc(size_t count, size_t size, void **out);
 
 /* Typed allocation: BM_ALLOC(n, &pointer). */

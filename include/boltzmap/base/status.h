@@ -28,7 +28,7 @@ typedef enum {
 /* Exit code of the process for a status. */
 int bm_status_exit_code(bm_status_t status);
 
-/* Message of the last failure on this thread; valid until the next failure on it. */
+/* Message of the last failure on this thread, one line; valid until the next failure on it. */
 const char *bm_status_message(void);
 
 /* Replace the message of the last failure: how a message agreed on by all ranks is installed. */

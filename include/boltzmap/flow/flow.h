@@ -40,6 +40,9 @@ void bm_flow_destroy(bm_flow_t **flow);
 const bm_flow_shape_t *bm_flow_shape(const bm_flow_t *flow);
 size_t bm_flow_parameter_count(const bm_flow_t *flow);
 
+/* The same for a flow that was not made. */
+size_t bm_flow_shape_parameters(const bm_flow_shape_t *shape);
+
 /* The paper's count: networks of full width d in and out with a mask, most of whose weights are dead. */
 size_t bm_flow_masked_equivalent(const bm_flow_shape_t *shape);
 
@@ -58,7 +61,7 @@ void bm_flow_initialise(bm_flow_t *flow, uint64_t seed);
 bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
                                      bm_flow_workspace_t **out);
 /* Bytes that it takes, about. */
-double bm_flow_workspace_bytes(const bm_flow_t *flow, size_t rows, size_t shards);
+double bm_flow_workspace_bytes(const bm_flow_shape_t *shape, size_t rows, size_t shards);
 void bm_flow_workspace_destroy(bm_flow_workspace_t **workspace);
 
 /* y = F(x) and log|det J_F(x)|. y may be x. */

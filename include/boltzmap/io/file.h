@@ -15,8 +15,17 @@
 
 typedef enum { BM_SEAL_NONE, BM_SEAL_GOOD, BM_SEAL_BROKEN } bm_seal_t;
 
-/* `path` with a suffix that marks it unfinished; owned by the caller. */
+/* `path` with a suffix that marks it unfinished and this process as its writer, so that two programs
+ * never write into one file; owned by the caller. Removes what processes of this machine that are no
+ * more left unfinished in the folder. */
 bm_status_t bm_file_temporary_name(const char *path, char **out);
+
+/* Can a file of this name be made or replaced? BM_ERR_IO where it is a folder, device or pipe, or where
+ * its folder is not there or not writable. Looks only. */
+bm_status_t bm_file_check_target(const char *path);
+
+/* Are these two names of one file that is there? */
+int bm_file_is_same(const char *a, const char *b);
 
 /* Reserve disk space for the first `bytes` bytes of a file, which is made where there is none: a full
  * disk shows here, not half-way. */
@@ -35,7 +44,8 @@ bm_status_t bm_file_hash(const char *path, uint64_t *hash);
 /* Check the seal. A file without one (made by another program) is BM_SEAL_NONE. */
 bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
 
-/* Sync `temporary`, rename it to `path`, sync the folder. Removes `temporary` on failure. */
+/* Sync `temporary`, rename it to `path`, sync the folder. Removes `temporary` on failure, as where
+ * `path` is no target (bm_file_check_target). */
 bm_status_t bm_file_publish(const char *temporary, const char *path);
 
 /* Write a whole small file: temporary, space reserved, written, published. */

@@ -12,6 +12,9 @@
 /* Turn a negative HDF5 result into BM_ERR_IO naming the file and what was tried. */
 bm_status_t bm_hdf5_status(hid_t result, const char *path, const char *what);
 
+/* The same for what is read: BM_ERR_DATA where the content of the file is to blame, not the disk. */
+bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *what);
+
 /* No printing by the library. Once, from main and from tests. */
 void bm_hdf5_quiet(void);
 

@@ -9,7 +9,7 @@
 
 #include "boltzmap/parallel/context.h"
 
-/* Install the handlers. Once, from main. */
+/* Install the handlers. Once, by a command that asks for stops: all others end by the signal. */
 bm_status_t bm_stop_install(void);
 
 /* Has any rank been asked to stop? Collective. Gives BM_STOPPED (with a message) or BM_OK. */

@@ -28,7 +28,7 @@ typedef struct {
 /* Pair x [n][d] with y [n][d]. period > 0: coordinates live on circles of that length (differences
  * wrapped); 0: Euclidean. `pairing` (may be NULL) receives for each x its y. Memory 8·n² bytes.
  * BM_ERR_DATA above BM_ASSIGNMENT_MAX points and for values that are not finite or whose squares
- * overflow or are more than BM_TURNS_MAX periods out. Stops with BM_STOPPED soon after a stop
+ * overflow, underflow or are more than BM_TURNS_MAX periods out. Stops with BM_STOPPED soon after a stop
  * request on this rank. Not collective. */
 bm_status_t bm_assignment_w2(size_t n, size_t d, const double *x, const double *y, double period,
                              uint32_t *pairing /* [n] or NULL */, bm_assignment_result_t *result);

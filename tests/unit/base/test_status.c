@@ -74,9 +74,18 @@ static void exit_codes_are_those_of_the_command_line(void **state)
   }
 }
 
+static void a_message_is_one_line(void **state)
+{
+  (void)state;
+  assert_int_equal(BM_FAIL(BM_ERR_DATA, "a\nb: bad"), BM_ERR_DATA);
+  bm_status_prefix(BM_ERR_DATA, "c\r\x1b");
+  assert_string_equal(bm_status_message(), "c??: a?b: bad");
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_message_is_one_line),
       cmocka_unit_test(a_failure_is_passed_up_with_its_message),
       cmocka_unit_test(a_prefix_goes_before_the_message),
       cmocka_unit_test(an_internal_error_names_its_source),

@@ -1,5 +1,7 @@
 #include "scratch.h"
 
+#include <sys/wait.h>
+
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
 
@@ -120,6 +122,49 @@ static void a_write_replaces_the_file_and_an_unfinished_one(void **state)
   assert_false(bm_file_exists(temporary));
   bm_free(temporary);
   unlink(path);
+}
+
+static void what_killed_writers_left_is_removed_and_what_others_write_is_not(void **state)
+{
+  (void)state;
+  const char *path = scratch("shared");
+  char *temporary;
+  char other[512];
+  assert_int_equal(bm_file_temporary_name(path, &temporary), BM_OK);
+  pid_t dead = fork();
+  if (dead == 0) {
+    _exit(0);
+  }
+  const pid_t pids[] = {dead, getppid()}; /* the first has ended, though nobody has waited for it */
+  usleep(100000);
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(other, sizeof other, "%s", temporary);
+    snprintf(strrchr(other, '-'), 32, "-%ld.part", (long)pids[i]);
+    write_file(other, "half", 4);
+  }
+  assert_int_equal(bm_file_write(path, "new", 3), BM_OK);
+  assert_int_equal(scratch_entries(0), 2); /* that of the parent, which runs, and the new file */
+  assert_content(other, "half");
+  waitpid(dead, NULL, 0);
+  unlink(other);
+  unlink(path);
+  bm_free(temporary);
+}
+
+static void only_plain_files_are_replaced(void **state)
+{
+  (void)state;
+  const char *path = scratch("pipe");
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_int_equal(bm_file_check_target(path), BM_ERR_IO);
+  assert_int_equal(bm_file_write(path, "new", 3), BM_ERR_IO);
+  assert_message_has(path);
+  unlink(path);
+  assert_int_equal(bm_file_check_target("/dev/null"), BM_ERR_IO);
+  assert_int_equal(bm_file_check_target(scratch_folder), BM_ERR_IO);
+  assert_int_equal(bm_file_check_target(scratch("no/folder")), BM_ERR_IO);
+  assert_int_equal(bm_file_check_target(scratch("free")), BM_OK);
+  assert_int_equal(bm_file_check_target("free"), BM_OK);
 }
 
 static void publishing_to_a_place_that_is_not_there_removes_the_temporary(void **state)
@@ -246,6 +291,8 @@ int main(void)
       cmocka_unit_test(what_cannot_be_read_is_an_io_error_that_names_it),
       cmocka_unit_test(a_failed_write_leaves_the_old_file),
       cmocka_unit_test(a_write_replaces_the_file_and_an_unfinished_one),
+      cmocka_unit_test(what_killed_writers_left_is_removed_and_what_others_write_is_not),
+      cmocka_unit_test(only_plain_files_are_replaced),
       cmocka_unit_test(publishing_to_a_place_that_is_not_there_removes_the_temporary),
       cmocka_unit_test(reserving_more_than_there_is_fails),
       cmocka_unit_test(a_sealed_file_is_good),

@@ -393,6 +393,19 @@ static void values_beyond_arithmetic_are_refused(void **state)
   }
 }
 
+static void values_whose_squares_underflow_are_refused(void **state)
+{
+  (void)state;
+  bm_assignment_result_t result;
+  for (size_t i = 0; i < 4; i++) {
+    x[i] = 1e-200 * (double)i;
+    y[i] = -x[i];
+  }
+  assert_int_equal(bm_assignment_w2(2, 2, x, y, 0.0, NULL, &result), BM_ERR_DATA);
+  x[3] = 1.0;
+  assert_int_equal(bm_assignment_w2(2, 2, x, y, 0.0, NULL, &result), BM_OK);
+}
+
 static void values_too_many_periods_out_are_refused(void **state)
 {
   (void)state;
@@ -440,6 +453,7 @@ int main(void)
       cmocka_unit_test(heavy_tails_keep_the_certificate),
       cmocka_unit_test(too_many_points_are_refused),
       cmocka_unit_test(values_beyond_arithmetic_are_refused),
+      cmocka_unit_test(values_whose_squares_underflow_are_refused),
       cmocka_unit_test(values_too_many_periods_out_are_refused),
       cmocka_unit_test(stops_on_request),
   };
