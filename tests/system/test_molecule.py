@@ -74,8 +74,8 @@ class SameBits(Place):
     def test_stops_at_random_places_and_goes_on(self):
         choose = random.Random(7)
         for text in (PLAIN, TEMPERING):
-            deck = write_deck(self.folder, text.replace("00; frame_ps", "000; frame_ps").replace(
-                "00; temperatures", "000; temperatures"))
+            deck = write_deck(self.folder, text.replace("samples = 1200", "samples = 4800")
+                              .replace("samples = 600", "samples = 1800"))
             whole = self.folder / "whole"
             begun = time.monotonic()
             self.sample(deck, whole, "--force")
