@@ -40,14 +40,21 @@ static uint64_t fingerprint_of(const bm_experiment_t *experiment)
   return hash;
 }
 
-/* Does the folder hold anything but hidden files? */
+/* A deck.cfg that a killed run did not finish: it is all there is then. */
+static int is_unfinished_deck(const char *name)
+{
+  const char *end = strrchr(name, '.');
+  return strncmp(name, "deck.cfg.", 9) == 0 && strcmp(end, ".part") == 0;
+}
+
+/* Does the folder hold anything but hidden files and what a run left before it had a deck? */
 static int has_entries(const char *folder)
 {
   int found = 0;
   DIR *entries = opendir(folder);
   for (struct dirent *entry = entries == NULL ? NULL : readdir(entries); entry != NULL;
        entry = readdir(entries)) {
-    found = found || entry->d_name[0] != '.';
+    found = found || (entry->d_name[0] != '.' && !is_unfinished_deck(entry->d_name));
   }
   if (entries != NULL) {
     closedir(entries);

@@ -291,6 +291,12 @@ class Folders(Runs):
                 self.assertIn("not the output of a run", done.stderr)
                 self.assertEqual(snapshot(out), before)
 
+    def test_a_run_killed_before_it_had_a_deck_goes_on(self):
+        out = self.out()
+        out.mkdir()
+        (out / "deck.cfg.0123456789abcdef-1.part").write_text("# boltz", encoding="utf-8")
+        self.run_deck(out, "--stage", "sample")
+
     def test_results_of_the_old_deck_go_when_the_run_starts_over(self):
         out = self.copy()
         process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000", "--force")
