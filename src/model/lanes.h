@@ -27,15 +27,19 @@
 #ifdef BM_LANE_DOUBLE
 typedef double scalar_t;
 typedef int64_t bits_t;
+typedef uint64_t pattern_bits_t;
 #define BM_LANES (BM_VECTOR_BYTES / 8)
 #else
 typedef float scalar_t;
 typedef int32_t bits_t;
+typedef uint32_t pattern_bits_t;
 #define BM_LANES (BM_VECTOR_BYTES / 4)
 #endif
 
 typedef scalar_t lane_t __attribute__((vector_size(BM_VECTOR_BYTES)));
 typedef bits_t mask_t __attribute__((vector_size(BM_VECTOR_BYTES))); /* all ones or zeros a lane */
+/* the bits of numbers, for arithmetic that may wrap around */
+typedef pattern_bits_t pattern_t __attribute__((vector_size(BM_VECTOR_BYTES)));
 typedef float float_t_ __attribute__((vector_size(4 * BM_LANES)));
 typedef int32_t int_t_ __attribute__((vector_size(4 * BM_LANES)));
 typedef uint32_t word_t __attribute__((vector_size(4 * BM_LANES)));
@@ -110,9 +114,9 @@ BM_INLINE lane_t inverse_sqrt(lane_t x)
   static const scalar_t series[4] = {(scalar_t)0.4999983498, (scalar_t)0.3749976761,
                                      (scalar_t)0.3139297829, (scalar_t)0.2749585225};
 #ifdef BM_LANE_DOUBLE
-  lane_t y = (lane_t)(0x5fe6e8e000000000 - ((mask_t)x >> 1));
+  lane_t y = (lane_t)(0x5fe6e8e000000000u - ((pattern_t)x >> 1));
 #else
-  lane_t y = (lane_t)(0x5f374700 - ((mask_t)x >> 1));
+  lane_t y = (lane_t)(0x5f374700u - ((pattern_t)x >> 1));
 #endif
   lane_t rest = 1 - x * y * y;
   y = y + y * rest * polynomial(series, 3, rest);
@@ -162,7 +166,7 @@ BM_INLINE lane_t power_of_two(lane_t x)
   lane_t shifted = x + shift;
   lane_t fraction = x - (shifted - shift);
   lane_t value = polynomial(series, DEGREE, fraction);
-  return (lane_t)((mask_t)value + ((mask_t)shifted << FRACTION_BITS));
+  return (lane_t)((pattern_t)value + ((pattern_t)shifted << FRACTION_BITS));
 }
 
 #ifdef BM_LANE_DOUBLE
@@ -171,7 +175,7 @@ BM_INLINE lane_t power_of_two(lane_t x)
 BM_INLINE lane_t logarithm(lane_t x)
 {
   mask_t exponent = ((mask_t)x - 0x3fe6a09e667f3bcd) >> 52;
-  lane_t m = (lane_t)((mask_t)x - (exponent << 52));
+  lane_t m = (lane_t)((pattern_t)x - ((pattern_t)exponent << 52));
   lane_t z = (m - 1) / (m + 1);
   lane_t y = z * z;
   lane_t sum = all(1.0 / 21.0);

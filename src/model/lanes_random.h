@@ -69,7 +69,7 @@ BM_INLINE float_t_ float_choose(int_t_ mask, float_t_ yes, float_t_ no)
 BM_INLINE float_t_ float_logarithm(float_t_ x)
 {
   int_t_ exponent = ((int_t_)x - 0x3f3504f3) >> 23;
-  float_t_ m = (float_t_)((int_t_)x - (exponent << 23));
+  float_t_ m = (float_t_)((word_t)x - ((word_t)exponent << 23));
   float_t_ z = (m - 1) / (m + 1);
   float_t_ y = z * z;
   float_t_ sum = ((y * (1.0f / 7.0f) + 0.2f) * y + (1.0f / 3.0f)) * y + 1.0f;
@@ -78,7 +78,7 @@ BM_INLINE float_t_ float_logarithm(float_t_ x)
 
 BM_INLINE float_t_ float_square_root(float_t_ x)
 {
-  float_t_ y = (float_t_)(0x5f375a86 - ((int_t_)x >> 1));
+  float_t_ y = (float_t_)(0x5f375a86u - ((word_t)x >> 1));
   y = y * (1.5f - 0.5f * x * y * y);
   float_t_ rest = 1 - x * y * y;
   y = y + y * rest * (0.5f + 0.375f * rest);
@@ -106,7 +106,7 @@ BM_INLINE void normal_pair(word_t first, word_t second, float_t_ *a, float_t_ *b
   cosine = cosine * y - 4.9348022005f;
   cosine = cosine * y + 1.0f;
   *a = radius * sine;
-  *b = radius * (float_t_)((int_t_)cosine ^ (int_t_)(first << 31));
+  *b = radius * (float_t_)((word_t)cosine ^ (first << 31));
 }
 
 #endif
