@@ -11,6 +11,7 @@ import molecule_figures
 import run_tables
 from html_page import Report, Section, definitions, details, figure, lead_word, paragraph, table
 from quantity import count, in_words, number, with_error
+from run_folder import RunError
 from run_tables import RHAT_LIMIT
 
 KIND = "amber"
@@ -70,22 +71,18 @@ def sections_of(run, labels, backbones, folder):
 
 
 def backbone_of(case):
-    """None where there is no reference, or the molecule has no single phi and psi to draw."""
-    names = backbone_names(case)
-    if not case.has(REFERENCE) or not names:
+    """phi and psi of the first residue; None where there is no reference or no backbone."""
+    for names in (("phi", "psi"), ("phi_1", "psi_1")):
+        try:
+            frames = case.frames(REFERENCE, (*names, "energy"))
+            break
+        except RunError:
+            continue
+    else:
         return None
-    frames = case.frames(REFERENCE, (*names, "energy"))
     shape = (frames.walkers or 1, -1)
     interval = float(frames.time[1] - frames.time[0]) if len(frames.time) > 1 else 0.0
     return Backbone(*(frames.observables[name].reshape(shape) for name in (*names, "energy")), interval)
-
-
-def backbone_names(case):
-    """phi and psi of the first residue."""
-    for names in (("phi", "psi"), ("phi_1", "psi_1")):
-        if case.metric(f"rhat_sin_{names[0]}") is not None:
-            return names
-    return ()
 
 
 def lead(run, backbones):

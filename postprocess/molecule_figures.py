@@ -1,5 +1,7 @@
 """Figures of a molecule's backbone and energy."""
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -51,7 +53,7 @@ def energies(cases, folder):
     figure, axes = plt.subplots(figsize=(8.0, 4.6))
     low, high = np.percentile(np.concatenate([b.energy.ravel() for _, _, b in cases]), (0.01, 99.99))
     edges = np.linspace(low, high, 81)
-    for (_, label, backbone), colour in zip(cases, (BLACK, *COLOURS)):
+    for (_, label, backbone), colour in zip(cases, cycle((BLACK, *COLOURS))):
         for walker in backbone.energy[:WALKERS]:
             draw_density(axes, walker, edges, color=colour, linewidth=0.6, alpha=0.5)
         draw_density(axes, backbone.energy.ravel(), edges, color=colour, linewidth=2.0, label=label)

@@ -268,31 +268,38 @@ static const bm_deck_case_t *case_or_base(const bm_deck_t *deck, size_t i)
   return i < bm_deck_case_count(deck) ? bm_deck_case(deck, i) : bm_deck_base(deck);
 }
 
-static const char *file_of(const bm_deck_case_t *deck_case)
+/* Keys of files whose contents decide the outcome. */
+static const char *const file_keys[] = {"reference.file", "system.topology", "system.coordinates"};
+#define BM_FILE_KEYS (sizeof file_keys / sizeof file_keys[0])
+
+/* The last file of a key, since cases mostly share it. What is missing is told where it is needed. */
+typedef struct {
+  const char *path;
+  uint64_t hash;
+} hashed_t;
+
+static bm_status_t hash_file(const char *path, hashed_t *last)
 {
-  return strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") == 0
-             ? bm_deck_string(deck_case, "reference.file")
-             : NULL;
+  if (last->path != NULL && strcmp(last->path, path) == 0) {
+    return BM_OK;
+  }
+  *last = (hashed_t){path, 0};
+  return bm_file_exists(path) ? bm_file_hash(path, &last->hash) : BM_OK;
 }
 
-/* Rank 0's part. Cases may share a file. What is missing is told where it is needed. */
+/* Rank 0's part. */
 static bm_status_t hash_files(bm_experiment_t *experiment)
 {
   const size_t count = bm_deck_case_count(experiment->deck) + 1;
+  hashed_t last[BM_FILE_KEYS] = {{NULL, 0}};
   for (size_t i = 0; i < count; i++) {
-    const char *file = file_of(case_or_base(experiment->deck, i));
-    size_t same = 0;
-    while (file != NULL && same < i) {
-      const char *other = file_of(case_or_base(experiment->deck, same));
-      if (other != NULL && strcmp(other, file) == 0) {
-        break;
+    const bm_deck_case_t *deck_case = case_or_base(experiment->deck, i);
+    uint64_t *hash = &experiment->file_hashes[i];
+    for (size_t k = 0; k < BM_FILE_KEYS; k++) {
+      if (bm_deck_has(deck_case, file_keys[k])) {
+        BM_TRY(hash_file(bm_deck_string(deck_case, file_keys[k]), &last[k]));
+        *hash = *hash * UINT64_C(0x9e3779b97f4a7c15) + last[k].hash;
       }
-      same++;
-    }
-    if (same < i) {
-      experiment->file_hashes[i] = file != NULL ? experiment->file_hashes[same] : 0;
-    } else if (file != NULL && bm_file_exists(file)) {
-      BM_TRY(bm_file_hash(file, &experiment->file_hashes[i]));
     }
   }
   return BM_OK;

@@ -57,7 +57,7 @@ bm_status_t bm_stage_path(const bm_experiment_t *experiment, const bm_deck_case_
   return status;
 }
 
-/* Of the deck's groups, and of the samples that the user brings. */
+/* Of the deck's groups, and of the files that they name. */
 static uint64_t own_fingerprint(const bm_experiment_t *experiment, const char *groups,
                                 const bm_deck_case_t *deck_case)
 {

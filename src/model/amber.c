@@ -46,7 +46,7 @@ typedef struct {
   bm_molecule_t *molecule;
   bm_pack_t *pack;
   bm_dihedral_t *dihedrals;
-  size_t dihedral_count;
+  size_t dihedral_count, observable_count;
   bm_observable_name_t *observables; /* [dihedral_count + 1] */
   double *terms;                     /* [BM_PIECE][BM_TERM_COUNT] */
 } own_t;
@@ -65,6 +65,17 @@ static void destroy(void **self)
   *self = NULL;
 }
 
+/* Has it atoms so far apart that they count as non-bonded? */
+static int has_nonbonded(const bm_topology_t *topology)
+{
+  for (size_t p = 0; p < topology->pair_count; p++) {
+    if (topology->pairs[p].separation > BM_BONDS_BETWEEN) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 static bm_status_t fill(const bm_deck_case_t *deck_case, own_t *own)
 {
   BM_TRY(bm_molecule_create(deck_case, &own->molecule));
@@ -77,6 +88,7 @@ static bm_status_t fill(const bm_deck_case_t *deck_case, own_t *own)
     own->observables[k] = (bm_observable_name_t){own->dihedrals[k].name, "rad", 2.0 * M_PI};
   }
   own->observables[own->dihedral_count] = (bm_observable_name_t){"r_nonbonded", "nm", 0.0};
+  own->observable_count = own->dihedral_count + (has_nonbonded(molecule->topology) ? 1 : 0);
   return BM_OK;
 }
 
@@ -95,7 +107,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
                           .beta = 1.0 / own->molecule->kT,
                           .invariant = 1,
                           .observables = own->observables,
-                          .observable_count = own->dihedral_count + 1,
+                          .observable_count = own->observable_count,
                           .averages = average_names + skipped,
                           .average_count = BM_AVERAGES - skipped,
                           .molecule = own->molecule};
@@ -171,7 +183,9 @@ static void observe(const void *self, size_t n, const double *x /* [n][d] */, do
     for (size_t k = 0; k < own->dihedral_count; k++) {
       values[k * n + i] = bm_force_dihedral(frame, own->dihedrals[k].atoms);
     }
-    values[own->dihedral_count * n + i] = shortest_distance(topology, frame);
+    if (own->observable_count > own->dihedral_count) {
+      values[own->dihedral_count * n + i] = shortest_distance(topology, frame);
+    }
   }
 }
 

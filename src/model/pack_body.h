@@ -308,11 +308,14 @@ static double largest_y(const bm_force_field_t *field)
   return largest;
 }
 
-#define BM_Y_MOST 0.40 /* up to here the polynomials are good to 8e-8 and 2e-7 of their values */
+#define BM_Y_MOST 0.50 /* up to here the polynomials are good to 1e-6 and 3e-6 of their values */
 
 static bm_status_t fill_solvent(bm_pack_t *pack, const bm_force_field_t *field)
 {
   double end = largest_y(field);
+  if (sizeof(scalar_t) == sizeof(double)) {
+    return BM_OK; /* the formula alone is used, with a logarithm of any range */
+  }
   if (end > BM_Y_MOST) {
     return BM_FAIL(BM_ERR_DATA,
                    "radii of the implicit solvent are too different (a scaled radius of %.0f%% of "

@@ -182,7 +182,10 @@ static bm_status_t read_elements(reader_t *reader)
     BM_TRY(bm_sections_integers(&reader->sections, "ATOMIC_NUMBER", topology->atoms, &numbers));
   }
   for (size_t i = 0; i < topology->atoms; i++) {
-    topology->element[i] = numbers == NULL ? element_of_mass(topology->mass[i]) : (int)numbers[i];
+    int known = numbers != NULL && numbers[i] > 0 && numbers[i] < 200;
+    topology->element[i] = numbers == NULL ? element_of_mass(topology->mass[i])
+                           : known         ? (int)numbers[i]
+                                           : 0;
   }
   bm_free(numbers);
   return BM_OK;
@@ -199,7 +202,7 @@ static bm_status_t read_atoms(reader_t *reader)
   for (size_t i = 0; i < atoms; i++) {
     topology->charge[i] /= BM_CHARGE_UNIT;
     if (topology->mass[i] <= 0.0) {
-      return fail_in(reader, "MASS", i, "masses must be positive", (long)topology->mass[i]);
+      return fail_in(reader, "MASS", i, "masses must be positive; that of atom", (long)i + 1);
     }
   }
   if (bm_sections_find(sections, "RADII") != NULL) {
@@ -254,13 +257,13 @@ static bm_status_t check_atoms(const reader_t *reader, const char *section, size
                                const long *atoms, size_t count)
 {
   for (size_t k = 0; k < count; k++) {
-    long pointer = labs(atoms[k]);
+    long pointer = atoms[k] == LONG_MIN ? LONG_MAX : labs(atoms[k]);
     if (pointer % 3 != 0 || pointer / 3 >= (long)reader->topology->atoms ||
         (k < 2 && atoms[k] < 0)) {
       return fail_in(reader, section, place + k, "no such atom", atoms[k]);
     }
     for (size_t m = 0; m < k; m++) {
-      if (labs(atoms[m]) == pointer) {
+      if (atoms[m] == pointer || atoms[m] == -pointer) {
         return fail_in(reader, section, place + k, "an atom twice in one term", atoms[k]);
       }
     }
@@ -289,6 +292,21 @@ static bm_status_t read_half(const reader_t *reader, const char *section, size_t
   return status;
 }
 
+/* Terms that the larger of the two sections has fields for. */
+static size_t most_terms(const reader_t *reader, const char *kind, size_t width)
+{
+  static const char *const ends[2] = {"_INC_HYDROGEN", "_WITHOUT_HYDROGEN"};
+  size_t most = 0;
+  for (int k = 0; k < 2; k++) {
+    char name[64];
+    snprintf(name, sizeof name, "%s%s", kind, ends[k]);
+    const bm_section_t *section = bm_sections_find(&reader->sections, name);
+    size_t count = section == NULL ? 0 : bm_sections_count(&reader->sections, section) / width;
+    most = count > most ? count : most;
+  }
+  return most;
+}
+
 /* Pointers: the numbers of terms with and without hydrogen, and of types. */
 static bm_status_t read_terms(const reader_t *reader, const char *kind, size_t width,
                               const size_t pointers[3], terms_t *terms)
@@ -297,10 +315,13 @@ static bm_status_t read_terms(const reader_t *reader, const char *kind, size_t w
   size_t with = (size_t)reader->pointers[pointers[0]];
   size_t without = (size_t)reader->pointers[pointers[1]];
   size_t types = (size_t)reader->pointers[pointers[2]];
+  /* a number that the file does not hold is told by read_half, not by a lack of memory */
+  const size_t most = most_terms(reader, kind, width);
+  const size_t room = (with < most ? with : most) + (without < most ? without : most);
   *terms = (terms_t){0, NULL, NULL};
-  bm_status_t status = BM_ALLOC((with + without) * (width - 1), &terms->atoms);
+  bm_status_t status = BM_ALLOC(room * (width - 1), &terms->atoms);
   if (status == BM_OK) {
-    status = BM_ALLOC(with + without, &terms->parameter);
+    status = BM_ALLOC(room, &terms->parameter);
   }
   if (status == BM_OK) {
     snprintf(name, sizeof name, "%s_INC_HYDROGEN", kind);
@@ -346,6 +367,11 @@ static bm_status_t read_bonds(reader_t *reader)
   }
   for (size_t t = 0; t < terms.count && status == BM_OK; t++) {
     size_t type = terms.parameter[t];
+    if (!(length[type] > 0.0)) {
+      status = fail_in(reader, "BOND_EQUIL_VALUE", type,
+                       "a bond's length must be positive; that of type", (long)type + 1);
+      break;
+    }
     topology->bonds[topology->bond_count++] =
         (bm_bond_t){atom_of(&terms, t, 2, 0), atom_of(&terms, t, 2, 1), length[type] * BM_ANGSTROM,
                     2.0 * stiffness[type] * BM_KCAL / (BM_ANGSTROM * BM_ANGSTROM)};
@@ -409,8 +435,8 @@ static bm_status_t read_torsion_types(const reader_t *reader, torsion_types_t *t
   for (size_t t = 0; t < count; t++) {
     double periodicity = fabs(types->periodicity[t]);
     if (periodicity != floor(periodicity) || periodicity > 6.0) {
-      return fail_in(reader, "DIHEDRAL_PERIODICITY", t, "not a whole number up to 6",
-                     (long)types->periodicity[t]);
+      return fail_in(reader, "DIHEDRAL_PERIODICITY", t, "not a whole number up to 6; that of type",
+                     (long)t + 1);
     }
   }
   return BM_OK;

@@ -6,7 +6,9 @@
 #include "boltzmap/base/memory.h"
 #include "boltzmap/model/pack.h"
 
-#define BM_EXPLODED 10.0 /* times the temperature of the thermostat */
+#define BM_EXPLODED 10.0       /* times the temperature of the thermostat */
+#define BM_STRETCH_MOST 1e-3   /* of a constrained bond, relative */
+#define BM_FREEDOMS_USUAL 30.0 /* with fewer the kinetic temperature fluctuates more */
 
 struct bm_dynamics {
   const bm_molecule_t *molecule; /* not owned */
@@ -28,7 +30,7 @@ static void *state_of(const bm_dynamics_t *dynamics, size_t group)
   return dynamics->states + group * dynamics->group_bytes;
 }
 
-/* Momenta of a Maxwell distribution, made to satisfy the constraints by the kernels. */
+/* Velocities of a Maxwell distribution, made to satisfy the constraints by the kernels. */
 static void draw_velocities(const bm_dynamics_t *dynamics, uint64_t seed, size_t replica, double *v)
 {
   const bm_molecule_t *molecule = dynamics->molecule;
@@ -171,6 +173,27 @@ double bm_dynamics_temperature(bm_dynamics_t *dynamics, size_t i)
   return twice / ((double)bm_molecule_freedoms(molecule) * BM_GAS_CONSTANT);
 }
 
+/* Do the constraints hold in the scratch positions? Too long a step leaves them without a solution. */
+static int bonds_hold(const bm_dynamics_t *dynamics)
+{
+  const bm_constraints_t *constraints = dynamics->molecule->constraints;
+  for (size_t c = 0; constraints != NULL && c < constraints->count; c++) {
+    const bm_cluster_t *cluster = &constraints->clusters[c];
+    for (size_t h = 0; h < cluster->count; h++) {
+      double square = 0.0;
+      for (size_t a = 0; a < 3; a++) {
+        double delta =
+            dynamics->x[3 * cluster->hydrogen[h] + a] - dynamics->x[3 * cluster->centre + a];
+        square += delta * delta;
+      }
+      if (!(fabs(sqrt(square) / cluster->length[h] - 1.0) < BM_STRETCH_MOST)) {
+        return 0;
+      }
+    }
+  }
+  return 1;
+}
+
 bm_status_t bm_dynamics_check(bm_dynamics_t *dynamics)
 {
   for (size_t i = 0; i < dynamics->range.count; i++) {
@@ -179,10 +202,11 @@ bm_status_t bm_dynamics_check(bm_dynamics_t *dynamics)
     for (size_t k = 0; finite && k < dynamics->d; k++) {
       finite = isfinite(dynamics->x[k]);
     }
-    double most = BM_EXPLODED * dynamics->kT[i] / BM_GAS_CONSTANT;
-    if (!finite || temperature > most) {
+    double few = BM_FREEDOMS_USUAL / (double)bm_molecule_freedoms(dynamics->molecule);
+    double most = BM_EXPLODED * fmax(1.0, few) * dynamics->kT[i] / BM_GAS_CONSTANT;
+    if (!finite || temperature > most || !bonds_hold(dynamics)) {
       return BM_FAIL(BM_ERR_DATA,
-                     "walker %zu has exploded by step %llu (kinetic temperature %.3g K): the time "
+                     "replica %zu has exploded by step %llu (kinetic temperature %.3g K): the time "
                      "step of %g fs is too long, or the start is far from equilibrium",
                      dynamics->range.first + i, (unsigned long long)dynamics->step, temperature,
                      1000.0 * dynamics->settings.timestep);

@@ -51,8 +51,6 @@ static size_t walkers_of(const run_t *run)
   return run->request->settings->walkers;
 }
 
-/* --- ladders ------------------------------------------------------------------------------------ */
-
 static bm_status_t create_ladder(run_t *run)
 {
   const bm_sampler_settings_t *settings = run->request->settings;
@@ -173,8 +171,6 @@ static bm_status_t exchange(run_t *run)
   return BM_OK;
 }
 
-/* --- frames ------------------------------------------------------------------------------------- */
-
 /* All walkers' replicas at the system's temperature into run->frame: on every rank where ladders may lie
  * on several, else those of this rank. */
 static bm_status_t collect(run_t *run)
@@ -207,8 +203,6 @@ static bm_status_t keep_frame(run_t *run, bm_samples_t *samples)
   }
   return BM_OK;
 }
-
-/* --- checkpoints -------------------------------------------------------------------------------- */
 
 /* Where all ranks are, put together: the same on any number of them. Ladders are whole on every rank. */
 typedef struct {
@@ -262,6 +256,10 @@ static bm_status_t get_ladder(run_t *run, const bm_state_t *state)
   bm_status_t status = bm_state_get_ints(state, "sampler/ladder", count, numbers);
   const int64_t *next = numbers;
   for (size_t r = 0; status == BM_OK && r < run->replicas; r++) {
+    if (*next < 0 || *next >= (int64_t)ladder->rungs) {
+      status = BM_FAIL(BM_ERR_DATA, "a checkpoint with a rung that the ladder has not");
+      break;
+    }
     ladder->rung[r] = (size_t)*next++;
     ladder->been[r] = (int)*next++;
     ladder->replica[r / ladder->rungs * ladder->rungs + ladder->rung[r]] = r;
@@ -347,6 +345,9 @@ static bm_status_t take_state(run_t *run, const bm_state_t *state, bm_samples_t 
   int64_t place[2];
   double *room;
   BM_TRY(bm_state_get_ints(state, "sampler/place", 2, place));
+  if (place[0] < 0 || place[1] < 0 || (size_t)place[1] > run->burn_in + run->frames) {
+    return BM_FAIL(BM_ERR_DATA, "a checkpoint of more frames than are asked for");
+  }
   BM_TRY(get_ladder(run, state));
   BM_TRY(BM_ALLOC(phases + walkers_of(run) + rows, &room));
   double *heat = room + phases;
@@ -386,8 +387,6 @@ static bm_status_t go_on(run_t *run, bm_samples_t *samples)
   return status;
 }
 
-/* --- the run ------------------------------------------------------------------------------------ */
-
 static double simulated_ns(const run_t *run)
 {
   const bm_sampler_settings_t *settings = run->request->settings;
@@ -412,6 +411,14 @@ static bm_status_t poll(run_t *run, const bm_samples_t *samples, double first_ns
   return stop;
 }
 
+/* Rates are those after the burn-in. */
+static void reset_counts(ladder_t *ladder)
+{
+  memset(ladder->tried, 0, ladder->rungs * sizeof *ladder->tried);
+  memset(ladder->taken, 0, ladder->rungs * sizeof *ladder->taken);
+  ladder->round_trips = 0;
+}
+
 static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
 {
   const size_t total = run->burn_in + run->frames;
@@ -429,6 +436,9 @@ static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
       BM_TRY(keep_frame(run, samples));
     }
     run->done++;
+    if (run->done == run->burn_in) {
+      reset_counts(&run->ladder);
+    }
     if (run->done % BM_FRAMES_BETWEEN_POLLS == 0 && run->done < total) {
       BM_TRY(poll(run, samples, first_ns));
     }

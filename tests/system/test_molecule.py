@@ -188,6 +188,17 @@ class Files(Place):
             self.assertIn(wanted, done.stderr)
             self.assertRegex(done.stderr, r"deck.cfg:\d+: ")
 
+    def test_a_changed_topology_is_another_deck(self):
+        topology = self.folder / "own.prmtop"
+        topology.write_text((INPUT / "alanine-dipeptide.prmtop").read_text(encoding="utf-8"),
+                            encoding="utf-8")
+        deck = write_deck(self.folder, PLAIN.replace(f"{INPUT}/alanine-dipeptide.prmtop", "own.prmtop"))
+        out = self.folder / "out"
+        self.sample(deck, out)
+        topology.write_text(topology.read_text(encoding="utf-8").replace("3.40000000E+02", "3.50000000E+02"),
+                            encoding="utf-8")
+        self.sample(deck, out, code=65)
+
     def test_decks_that_are_shipped_are_good(self):
         decks = sorted(INPUT.glob("*.cfg"))
         self.assertGreaterEqual(len(decks), 5)
@@ -195,13 +206,13 @@ class Files(Place):
             done = boltzmap("check", deck)
             self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_a_time_step_that_is_too_long_is_told_with_walker_and_step(self):
+    def test_a_time_step_that_is_too_long_is_told_with_replica_and_step(self):
         deck = write_deck(self.folder, PLAIN.replace("frame_ps", "timestep_fs = 20.0; frame_ps"))
         done = boltzmap("run", deck, "--stage", "sample", "--out", self.folder / "out", ranks=2)
         self.assertEqual(done.returncode, 65)
         said = [line for line in done.stderr.splitlines() if line.startswith("boltzmap:")]
         self.assertEqual(len(said), 1)
-        self.assertRegex(said[0], r"walker \d+ has exploded by step \d+")
+        self.assertRegex(said[0], r"replica \d+ has exploded by step \d+")
 
     def test_the_report_opens_with_whether_the_walkers_agree(self):
         out = self.folder / "out"

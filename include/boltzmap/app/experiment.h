@@ -41,8 +41,7 @@ typedef struct {
   bm_origin_t origin;
   const bm_provenance_t *provenance; /* what every file carries: the rows of origin */
   size_t provenance_count;
-  uint64_t
-      *file_hashes; /* [cases + 1], the base last: of reference.file; 0: no file, or not there */
+  uint64_t *file_hashes; /* [cases + 1], the base last: of the files that the deck names; 0: none */
   bm_floor_t *floors;
   size_t floor_count;
   int lock; /* descriptor of the locked file in the folder; -1: none */
