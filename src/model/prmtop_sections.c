@@ -170,7 +170,7 @@ void bm_sections_free(bm_sections_t *sections)
   bm_free(sections->sections);
   bm_free(sections->lines);
   bm_free(sections->bytes);
-  *sections = (bm_sections_t){NULL};
+  *sections = (bm_sections_t){.path = NULL};
 }
 
 const bm_section_t *bm_sections_find(const bm_sections_t *sections, const char *name)
