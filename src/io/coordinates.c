@@ -13,6 +13,7 @@
 #define BM_ATOMS_MOST 1000000
 #define BM_RST7_WIDTH 12
 #define BM_RST7_PER_LINE 6
+#define BM_FARTHEST 1e6 /* ångström; what is beyond is no molecule */
 #define BM_PDB_WIDTH 8
 #define BM_PDB_FIRST 30 /* columns of x, from 0 */
 
@@ -46,24 +47,24 @@ static int is_record(const char *line)
   return strncmp(line, "ATOM  ", 6) == 0 || strncmp(line, "HETATM", 6) == 0;
 }
 
-/* A number in a field of fixed width, blanks around it; 0 where it is none or not finite. */
+/* A number in a field of fixed width, blanks around it. 0 where it is none, too large, or the line ends
+ * before the field does: numbers stand at its right end, so that this one was cut off, with the file. */
 static int parse_field(const char *line, size_t first, size_t width, double *value)
 {
   char text[32];
   size_t length = strlen(line);
-  if (first >= length) {
+  if (first + width > length) {
     return 0;
   }
-  size_t count = length - first < width ? length - first : width;
-  memcpy(text, line + first, count);
-  text[count] = '\0';
+  memcpy(text, line + first, width);
+  text[width] = '\0';
   char *end;
   *value = strtod(text, &end);
   int parsed = end != text;
   while (isspace((unsigned char)*end)) {
     end++;
   }
-  return parsed && *end == '\0' && isfinite(*value);
+  return parsed && *end == '\0' && fabs(*value) <= BM_FARTHEST;
 }
 
 static bm_status_t bad_number(const reader_t *reader, size_t atom)
@@ -97,8 +98,8 @@ static bm_status_t read_rst7(reader_t *reader, bm_coordinates_t *coordinates)
   for (size_t k = 0; k < count; k++) {
     size_t column = k % BM_RST7_PER_LINE;
     if (column == 0 && !read_line(reader)) {
-      return BM_FAIL(BM_ERR_DATA, "%s: ends before the coordinates of atom %zu of %zu",
-                     reader->path, k / 3 + 1, coordinates->atoms);
+      return BM_FAIL(BM_ERR_DATA, "%s:%zu: ends before the coordinates of atom %zu of %zu",
+                     reader->path, reader->number, k / 3 + 1, coordinates->atoms);
     }
     if (!parse_field(reader->line, column * BM_RST7_WIDTH, BM_RST7_WIDTH, &coordinates->x[k])) {
       return bad_number(reader, k / 3);
@@ -140,6 +141,20 @@ static bm_status_t read_pdb(reader_t *reader, bm_coordinates_t *coordinates)
   return BM_OK;
 }
 
+static bm_status_t read_text(char *text, size_t bytes, const char *path,
+                             bm_coordinates_t *coordinates)
+{
+  if (strlen(text) < bytes) {
+    size_t line = 1;
+    for (const char *c = text; *c != '\0'; c++) {
+      line += *c == '\n';
+    }
+    return BM_FAIL(BM_ERR_DATA, "%s:%zu: not a text file (a zero byte)", path, line);
+  }
+  reader_t reader = {.path = path, .next = text, .line = text};
+  return count_records(text) > 0 ? read_pdb(&reader, coordinates) : read_rst7(&reader, coordinates);
+}
+
 int bm_coordinates_recognise(const char *path)
 {
   char line[128];
@@ -162,9 +177,7 @@ bm_status_t bm_coordinates_read(const char *path, bm_coordinates_t *coordinates)
   size_t bytes;
   *coordinates = (bm_coordinates_t){0, NULL};
   BM_TRY(bm_file_read(path, &text, &bytes));
-  reader_t reader = {.path = path, .next = text, .line = text};
-  bm_status_t status =
-      count_records(text) > 0 ? read_pdb(&reader, coordinates) : read_rst7(&reader, coordinates);
+  bm_status_t status = read_text(text, bytes, path, coordinates);
   bm_free(text);
   if (status != BM_OK) {
     bm_free(coordinates->x);

@@ -23,6 +23,11 @@ static bm_status_t add(bm_constraints_t *constraints, size_t centre, size_t hydr
                    "atom %zu has more than %d hydrogens: their bonds cannot be constrained",
                    centre + 1, BM_CLUSTER_MOST);
   }
+  if (!(length > 0.0)) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "the bond of atoms %zu and %zu has a length of %g nm: it cannot be constrained",
+                   centre + 1, hydrogen + 1, length);
+  }
   cluster->hydrogen[cluster->count] = hydrogen;
   cluster->length[cluster->count] = length;
   cluster->count++;
@@ -34,6 +39,13 @@ static bm_status_t fill(const bm_topology_t *topology, bm_constraints_t *constra
 {
   for (size_t b = 0; b < topology->bond_count; b++) {
     const bm_bond_t *bond = &topology->bonds[b];
+    size_t unknown = topology->element[bond->i] < BM_HYDROGEN ? bond->i : bond->j;
+    if (topology->element[unknown] < BM_HYDROGEN) {
+      return BM_FAIL(BM_ERR_DATA,
+                     "the element of atom %zu is not known (no ATOMIC_NUMBER, a mass of %g): its "
+                     "bonds may be to hydrogen or not; use constraints = \"none\"",
+                     unknown + 1, topology->mass[unknown]);
+    }
     int first = topology->element[bond->i] == BM_HYDROGEN;
     int second = topology->element[bond->j] == BM_HYDROGEN;
     size_t hydrogen = first ? bond->i : bond->j;
@@ -87,8 +99,12 @@ void bm_constraints_stretch(const bm_constraints_t *constraints, double *x /* [a
     for (size_t h = 0; h < cluster->count; h++) {
       double *hydrogen = x + 3 * cluster->hydrogen[h];
       double delta[3] = {hydrogen[0] - centre[0], hydrogen[1] - centre[1], hydrogen[2] - centre[2]};
-      double factor = cluster->length[h] /
-                      sqrt(delta[0] * delta[0] + delta[1] * delta[1] + delta[2] * delta[2]);
+      double distance = sqrt(delta[0] * delta[0] + delta[1] * delta[1] + delta[2] * delta[2]);
+      if (distance == 0.0) {
+        /* any direction is right; one for each hydrogen */
+        delta[h] = distance = 1.0;
+      }
+      double factor = cluster->length[h] / distance;
       for (size_t a = 0; a < 3; a++) {
         hydrogen[a] = centre[a] + factor * delta[a];
       }

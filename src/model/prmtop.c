@@ -9,7 +9,8 @@
 #include "boltzmap/base/memory.h"
 #include "prmtop_sections.h"
 
-#define BM_ATOMS_MOST 2000   /* all pairs are kept in memory */
+#define BM_ATOMS_MOST 2000 /* all pairs are kept in memory */
+#define BM_ELEMENT_MOST 118
 #define BM_POINTERS_LEAST 31 /* of POINTERS; later ones are not used */
 #define BM_KCAL 4.184        /* kJ */
 #define BM_ANGSTROM 0.1      /* nm */
@@ -17,6 +18,7 @@
   18.2223           /* of CHARGE: sqrt of Coulomb's constant in kcal/mol·Å, as AMBER has it */
 #define BM_SCEE 1.2 /* where the file has no scale factors */
 #define BM_SCNB 2.0
+#define BM_SCALE_LEAST 1e-6      /* of 1-4 pairs: scale factors divide */
 #define BM_MIXING_TOLERANCE 1e-6 /* relative, of the printed coefficients */
 #define BM_PHASE_TOLERANCE 1e-7  /* phases of 0 and pi are printed with nine digits */
 
@@ -71,6 +73,14 @@ static bm_status_t fail_in(const reader_t *reader, const char *name, size_t inde
 {
   const bm_section_t *section = bm_sections_find(&reader->sections, name);
   return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s, value %zu: %s: %ld", reader->sections.path,
+                 bm_sections_line(section, index), name, index + 1, what, value);
+}
+
+static bm_status_t fail_real(const reader_t *reader, const char *name, size_t index,
+                             const char *what, double value)
+{
+  const bm_section_t *section = bm_sections_find(&reader->sections, name);
+  return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s, value %zu: %s: %g", reader->sections.path,
                  bm_sections_line(section, index), name, index + 1, what, value);
 }
 
@@ -157,7 +167,8 @@ static bm_status_t read_pointers(reader_t *reader)
   return BM_OK;
 }
 
-/* Atomic number of a mass, for files without ATOMIC_NUMBER; 0 where no common element has it. */
+/* Atomic number of a mass, where ATOMIC_NUMBER is not there or -1 (not known to LEaP); 0 where no common
+ * element has it. */
 static int element_of_mass(double mass)
 {
   static const struct {
@@ -177,18 +188,21 @@ static bm_status_t read_elements(reader_t *reader)
 {
   bm_topology_t *topology = reader->topology;
   long *numbers = NULL;
+  bm_status_t status = BM_OK;
   BM_TRY(BM_ALLOC(topology->atoms, &topology->element));
   if (bm_sections_find(&reader->sections, "ATOMIC_NUMBER") != NULL) {
     BM_TRY(bm_sections_integers(&reader->sections, "ATOMIC_NUMBER", topology->atoms, &numbers));
   }
   for (size_t i = 0; i < topology->atoms; i++) {
-    int known = numbers != NULL && numbers[i] > 0 && numbers[i] < 200;
-    topology->element[i] = numbers == NULL ? element_of_mass(topology->mass[i])
-                           : known         ? (int)numbers[i]
-                                           : 0;
+    long number = numbers == NULL ? -1 : numbers[i];
+    if (number < -1 || number > BM_ELEMENT_MOST) {
+      status = fail_in(reader, "ATOMIC_NUMBER", i, "no such element", number);
+      break;
+    }
+    topology->element[i] = number < 1 ? element_of_mass(topology->mass[i]) : (int)number;
   }
   bm_free(numbers);
-  return BM_OK;
+  return status;
 }
 
 static bm_status_t read_atoms(reader_t *reader)
@@ -202,7 +216,7 @@ static bm_status_t read_atoms(reader_t *reader)
   for (size_t i = 0; i < atoms; i++) {
     topology->charge[i] /= BM_CHARGE_UNIT;
     if (topology->mass[i] <= 0.0) {
-      return fail_in(reader, "MASS", i, "masses must be positive; that of atom", (long)i + 1);
+      return fail_real(reader, "MASS", i, "masses must be positive", topology->mass[i]);
     }
   }
   if (bm_sections_find(sections, "RADII") != NULL) {
@@ -257,13 +271,13 @@ static bm_status_t check_atoms(const reader_t *reader, const char *section, size
                                const long *atoms, size_t count)
 {
   for (size_t k = 0; k < count; k++) {
-    long pointer = atoms[k] == LONG_MIN ? LONG_MAX : labs(atoms[k]);
+    long pointer = labs(atoms[k]);
     if (pointer % 3 != 0 || pointer / 3 >= (long)reader->topology->atoms ||
         (k < 2 && atoms[k] < 0)) {
       return fail_in(reader, section, place + k, "no such atom", atoms[k]);
     }
     for (size_t m = 0; m < k; m++) {
-      if (atoms[m] == pointer || atoms[m] == -pointer) {
+      if (labs(atoms[m]) == pointer) {
         return fail_in(reader, section, place + k, "an atom twice in one term", atoms[k]);
       }
     }
@@ -276,7 +290,14 @@ static bm_status_t read_half(const reader_t *reader, const char *section, size_t
 {
   long *raw;
   BM_TRY(bm_sections_integers(&reader->sections, section, width * count, &raw));
-  bm_status_t status = BM_OK;
+  /* Room only now: a wrong count in POINTERS may ask for any amount. */
+  const size_t before = terms->count;
+  bm_status_t status = bm_resize(before * (width - 1), (before + count) * (width - 1),
+                                 sizeof *terms->atoms, (void **)&terms->atoms);
+  if (status == BM_OK) {
+    status =
+        bm_resize(before, before + count, sizeof *terms->parameter, (void **)&terms->parameter);
+  }
   for (size_t t = 0; t < count && status == BM_OK; t++) {
     const long *term = raw + t * width;
     status = check_atoms(reader, section, t * width, term, width - 1);
@@ -292,44 +313,18 @@ static bm_status_t read_half(const reader_t *reader, const char *section, size_t
   return status;
 }
 
-/* Terms that the larger of the two sections has fields for. */
-static size_t most_terms(const reader_t *reader, const char *kind, size_t width)
-{
-  static const char *const ends[2] = {"_INC_HYDROGEN", "_WITHOUT_HYDROGEN"};
-  size_t most = 0;
-  for (int k = 0; k < 2; k++) {
-    char name[64];
-    snprintf(name, sizeof name, "%s%s", kind, ends[k]);
-    const bm_section_t *section = bm_sections_find(&reader->sections, name);
-    size_t count = section == NULL ? 0 : bm_sections_count(&reader->sections, section) / width;
-    most = count > most ? count : most;
-  }
-  return most;
-}
-
 /* Pointers: the numbers of terms with and without hydrogen, and of types. */
 static bm_status_t read_terms(const reader_t *reader, const char *kind, size_t width,
                               const size_t pointers[3], terms_t *terms)
 {
-  char name[64];
-  size_t with = (size_t)reader->pointers[pointers[0]];
-  size_t without = (size_t)reader->pointers[pointers[1]];
-  size_t types = (size_t)reader->pointers[pointers[2]];
-  /* a number that the file does not hold is told by read_half, not by a lack of memory */
-  const size_t most = most_terms(reader, kind, width);
-  const size_t room = (with < most ? with : most) + (without < most ? without : most);
+  static const char *const halves[] = {"INC_HYDROGEN", "WITHOUT_HYDROGEN"};
+  const size_t types = (size_t)reader->pointers[pointers[2]];
+  bm_status_t status = BM_OK;
   *terms = (terms_t){0, NULL, NULL};
-  bm_status_t status = BM_ALLOC(room * (width - 1), &terms->atoms);
-  if (status == BM_OK) {
-    status = BM_ALLOC(room, &terms->parameter);
-  }
-  if (status == BM_OK) {
-    snprintf(name, sizeof name, "%s_INC_HYDROGEN", kind);
-    status = read_half(reader, name, width, with, types, terms);
-  }
-  if (status == BM_OK) {
-    snprintf(name, sizeof name, "%s_WITHOUT_HYDROGEN", kind);
-    status = read_half(reader, name, width, without, types, terms);
+  for (size_t half = 0; half < 2 && status == BM_OK; half++) {
+    char name[64];
+    snprintf(name, sizeof name, "%s_%s", kind, halves[half]);
+    status = read_half(reader, name, width, (size_t)reader->pointers[pointers[half]], types, terms);
   }
   if (status != BM_OK) {
     free_terms(terms);
@@ -367,11 +362,6 @@ static bm_status_t read_bonds(reader_t *reader)
   }
   for (size_t t = 0; t < terms.count && status == BM_OK; t++) {
     size_t type = terms.parameter[t];
-    if (!(length[type] > 0.0)) {
-      status = fail_in(reader, "BOND_EQUIL_VALUE", type,
-                       "a bond's length must be positive; that of type", (long)type + 1);
-      break;
-    }
     topology->bonds[topology->bond_count++] =
         (bm_bond_t){atom_of(&terms, t, 2, 0), atom_of(&terms, t, 2, 1), length[type] * BM_ANGSTROM,
                     2.0 * stiffness[type] * BM_KCAL / (BM_ANGSTROM * BM_ANGSTROM)};
@@ -430,13 +420,15 @@ static bm_status_t read_torsion_types(const reader_t *reader, torsion_types_t *t
   BM_TRY(bm_sections_reals(sections, "DIHEDRAL_PHASE", count, &types->phase));
   if (bm_sections_find(sections, "SCEE_SCALE_FACTOR") != NULL) {
     BM_TRY(bm_sections_reals(sections, "SCEE_SCALE_FACTOR", count, &types->scee));
+  }
+  if (bm_sections_find(sections, "SCNB_SCALE_FACTOR") != NULL) {
     BM_TRY(bm_sections_reals(sections, "SCNB_SCALE_FACTOR", count, &types->scnb));
   }
   for (size_t t = 0; t < count; t++) {
     double periodicity = fabs(types->periodicity[t]);
     if (periodicity != floor(periodicity) || periodicity > 6.0) {
-      return fail_in(reader, "DIHEDRAL_PERIODICITY", t, "not a whole number up to 6; that of type",
-                     (long)t + 1);
+      return fail_real(reader, "DIHEDRAL_PERIODICITY", t, "not a whole number up to 6",
+                       types->periodicity[t]);
     }
   }
   return BM_OK;
@@ -465,9 +457,10 @@ static bm_status_t set_one_four(reader_t *reader, const torsion_types_t *types, 
   size_t cell = (size_t)reader->type[pair->i] * reader->types + (size_t)reader->type[pair->j];
   double scee = types->scee == NULL ? BM_SCEE : types->scee[type];
   double scnb = types->scnb == NULL ? BM_SCNB : types->scnb[type];
-  if (scee <= 0.0 || scnb <= 0.0) {
-    return fail_in(reader, scee <= 0.0 ? "SCEE_SCALE_FACTOR" : "SCNB_SCALE_FACTOR", type,
-                   "the scale factor of a 1-4 pair must be positive", 0);
+  if (scee < BM_SCALE_LEAST || scnb < BM_SCALE_LEAST) {
+    int first = scee < BM_SCALE_LEAST;
+    return fail_real(reader, first ? "SCEE_SCALE_FACTOR" : "SCNB_SCALE_FACTOR", type,
+                     "the scale factor of a 1-4 pair must be at least 1e-6", first ? scee : scnb);
   }
   pair->a = reader->type_a[cell] / scnb;
   pair->b = reader->type_b[cell] / scnb;
@@ -528,7 +521,7 @@ static void well_of(double a, double b, double *depth, double *distance)
 
 static int close_to(double value, double wanted)
 {
-  return fabs(value - wanted) <= BM_MIXING_TOLERANCE * fabs(wanted);
+  return isfinite(wanted) && fabs(value - wanted) <= BM_MIXING_TOLERANCE * fabs(wanted);
 }
 
 /* Coefficients of unlike types that are those of the Lorentz-Berthelot rule to the digits printed are

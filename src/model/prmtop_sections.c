@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "boltzmap/io/file.h"
 
 #define BM_WIDTH_MAX 80
+#define BM_PER_LINE_MAX 999
+#define BM_REAL_MAX 1e30 /* products of a few numbers up to here stay finite */
 
 /* Cut the bytes into lines; a carriage return before the end of a line is dropped. */
 static bm_status_t split_lines(bm_sections_t *sections, size_t byte_count)
@@ -44,44 +47,59 @@ static bm_status_t fail_at(const bm_sections_t *sections, size_t line, const cha
   return BM_FAIL(BM_ERR_DATA, "%s:%zu: %s: '%.80s'", sections->path, line, what, text);
 }
 
-/* "%FORMAT(10I8)", "(5E16.8)", "(20a4)". */
-static bm_status_t parse_format(const bm_sections_t *sections, size_t line, bm_section_t *section)
+static int starts_with(const char *text, const char *start)
 {
-  const char *text = sections->lines[line];
-  unsigned per_line = 0;
-  unsigned width = 0;
-  char letter = 0;
-  int used = 0;
-  if (sscanf(text, "%%FORMAT(%3u%c%3u%n", &per_line, &letter, &width, &used) != 3 ||
-      per_line == 0 || width == 0 || width > BM_WIDTH_MAX || strchr(text + used, ')') == NULL) {
-    return fail_at(sections, line + 1, "%FORMAT expected, as %FORMAT(10I8)", text);
-  }
+  return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bm_field_t kind_of(char letter)
+{
   switch (letter) {
   case 'a':
   case 'A':
-    section->kind = BM_FIELD_TEXT;
-    break;
+    return BM_FIELD_TEXT;
   case 'i':
   case 'I':
-    section->kind = BM_FIELD_INTEGER;
-    break;
+    return BM_FIELD_INTEGER;
   case 'e':
   case 'E':
   case 'f':
   case 'F':
-    section->kind = BM_FIELD_REAL;
-    break;
+    return BM_FIELD_REAL;
   default:
-    return fail_at(sections, line + 1, "unknown kind of field in %FORMAT", text);
+    return BM_FIELD_OTHER;
   }
+}
+
+/* "%FORMAT(10I8)", "(5E16.8)", "(20a4)", "(a80)". Others are left for who needs the section to refuse:
+ * CHAMBER files have "(i2,a78)". */
+static bm_status_t parse_format(const bm_sections_t *sections, size_t line, bm_section_t *section)
+{
+  const char *text = sections->lines[line];
+  unsigned per_line = 1;
+  unsigned width = 0;
+  char letter = 0;
+  int used = 0;
+  if (!starts_with(text, "%FORMAT(")) {
+    return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s: %%FORMAT expected, as %%FORMAT(10I8): '%.80s'",
+                   sections->path, line + 1, section->name, text);
+  }
+  section->kind = BM_FIELD_OTHER;
+  section->per_line = 1;
+  section->width = BM_WIDTH_MAX;
+  if ((sscanf(text, "%%FORMAT(%3u%c%3u%n", &per_line, &letter, &width, &used) != 3 &&
+       sscanf(text, "%%FORMAT(%c%3u%n", &letter, &width, &used) != 2) ||
+      per_line == 0 || per_line > BM_PER_LINE_MAX || width == 0 || width > BM_WIDTH_MAX) {
+    return BM_OK;
+  }
+  used += (int)strspn(text + used, ".0123456789");
+  if (text[used] != ')') {
+    return BM_OK;
+  }
+  section->kind = kind_of(letter);
   section->per_line = per_line;
   section->width = width;
   return BM_OK;
-}
-
-static int starts_with(const char *text, const char *start)
-{
-  return strncmp(text, start, strlen(start)) == 0;
 }
 
 /* The section whose %FLAG is on `*line`; `*line` moves to the next one. */
@@ -152,7 +170,7 @@ void bm_sections_free(bm_sections_t *sections)
   bm_free(sections->sections);
   bm_free(sections->lines);
   bm_free(sections->bytes);
-  *sections = (bm_sections_t){NULL};
+  *sections = (bm_sections_t){.path = NULL};
 }
 
 const bm_section_t *bm_sections_find(const bm_sections_t *sections, const char *name)
@@ -198,14 +216,16 @@ static bm_status_t demand(const bm_sections_t *sections, const char *name, bm_fi
   const bm_section_t *section = bm_sections_find(sections, name);
   *out = section;
   if (section == NULL) {
-    return BM_FAIL(BM_ERR_DATA, "%s: no section %s", sections->path, name);
+    return BM_FAIL(BM_ERR_DATA, "%s:%zu: the file ends without a section %s", sections->path,
+                   sections->line_count, name);
   }
   if (section->kind != kind) {
-    return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s: its %%FORMAT is not of %s", sections->path,
-                   section->flag_line, name,
-                   kind == BM_FIELD_TEXT      ? "texts (a)"
-                   : kind == BM_FIELD_INTEGER ? "integers (I)"
-                                              : "real numbers (E)");
+    return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s: its %%FORMAT is not of %s: '%.80s'",
+                   sections->path, section->first, name,
+                   kind == BM_FIELD_TEXT      ? "texts, as (20a4)"
+                   : kind == BM_FIELD_INTEGER ? "integers, as (10I8)"
+                                              : "real numbers, as (5E16.8)",
+                   sections->lines[section->first - 1]);
   }
   size_t have = bm_sections_count(sections, section);
   if (have < count || (have > count && kind != BM_FIELD_TEXT)) {
@@ -215,8 +235,8 @@ static bm_status_t demand(const bm_sections_t *sections, const char *name, bm_fi
   size_t full = count / section->per_line;
   for (size_t k = 0; k < full; k++) {
     if (fields_on(section, sections->lines[section->first + k]) != section->per_line) {
-      return fail_at(sections, section->first + k + 1, "a short line",
-                     sections->lines[section->first + k]);
+      return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s: a short line: '%.80s'", sections->path,
+                     section->first + k + 1, name, sections->lines[section->first + k]);
     }
   }
   return BM_OK;
@@ -241,11 +261,51 @@ static void field_text(const bm_sections_t *sections, const bm_section_t *sectio
   text[end - start] = '\0';
 }
 
+/* Numbers stand at the right end of their fields: one that ends before was cut off, with the file. */
+static bm_status_t number_text(const bm_sections_t *sections, const bm_section_t *section,
+                               size_t index, char text[BM_WIDTH_MAX + 1])
+{
+  const char *line = sections->lines[section->first + index / section->per_line];
+  field_text(sections, section, index, text);
+  if (strlen(line) < (index % section->per_line + 1) * section->width) {
+    return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s, value %zu: cut short: '%s'", sections->path,
+                   bm_sections_line(section, index), section->name, index + 1, text);
+  }
+  return BM_OK;
+}
+
 static bm_status_t bad_field(const bm_sections_t *sections, const bm_section_t *section,
                              size_t index, const char *text)
 {
-  return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s, value %zu: not a number: '%s'", sections->path,
-                 bm_sections_line(section, index), section->name, index + 1, text);
+  return BM_FAIL(BM_ERR_DATA, "%s:%zu: section %s, value %zu: not a number, or too large: '%s'",
+                 sections->path, bm_sections_line(section, index), section->name, index + 1, text);
+}
+
+static bm_status_t parse_real(const bm_sections_t *sections, const bm_section_t *section,
+                              size_t index, double *value)
+{
+  char text[BM_WIDTH_MAX + 1];
+  char *end;
+  BM_TRY(number_text(sections, section, index, text));
+  *value = strtod(text, &end);
+  if (end == text || *end != '\0' || !(fabs(*value) <= BM_REAL_MAX)) {
+    return bad_field(sections, section, index, text);
+  }
+  return BM_OK;
+}
+
+static bm_status_t parse_integer(const bm_sections_t *sections, const bm_section_t *section,
+                                 size_t index, long *value)
+{
+  char text[BM_WIDTH_MAX + 1];
+  char *end;
+  BM_TRY(number_text(sections, section, index, text));
+  errno = 0;
+  *value = strtol(text, &end, 10);
+  if (end == text || *end != '\0' || errno != 0 || *value > INT_MAX || *value < -INT_MAX) {
+    return bad_field(sections, section, index, text);
+  }
+  return BM_OK;
 }
 
 bm_status_t bm_sections_reals(const bm_sections_t *sections, const char *name, size_t count,
@@ -254,18 +314,15 @@ bm_status_t bm_sections_reals(const bm_sections_t *sections, const char *name, s
   const bm_section_t *section;
   BM_TRY(demand(sections, name, BM_FIELD_REAL, count, &section));
   BM_TRY(BM_ALLOC(count, values));
-  for (size_t k = 0; k < count; k++) {
-    char text[BM_WIDTH_MAX + 1];
-    char *end;
-    field_text(sections, section, k, text);
-    (*values)[k] = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite((*values)[k])) {
-      bm_free(*values);
-      *values = NULL;
-      return bad_field(sections, section, k, text);
-    }
+  bm_status_t status = BM_OK;
+  for (size_t k = 0; k < count && status == BM_OK; k++) {
+    status = parse_real(sections, section, k, *values + k);
   }
-  return BM_OK;
+  if (status != BM_OK) {
+    bm_free(*values);
+    *values = NULL;
+  }
+  return status;
 }
 
 bm_status_t bm_sections_integers(const bm_sections_t *sections, const char *name, size_t count,
@@ -274,19 +331,15 @@ bm_status_t bm_sections_integers(const bm_sections_t *sections, const char *name
   const bm_section_t *section;
   BM_TRY(demand(sections, name, BM_FIELD_INTEGER, count, &section));
   BM_TRY(BM_ALLOC(count, values));
-  for (size_t k = 0; k < count; k++) {
-    char text[BM_WIDTH_MAX + 1];
-    char *end;
-    field_text(sections, section, k, text);
-    errno = 0;
-    (*values)[k] = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || errno != 0) {
-      bm_free(*values);
-      *values = NULL;
-      return bad_field(sections, section, k, text);
-    }
+  bm_status_t status = BM_OK;
+  for (size_t k = 0; k < count && status == BM_OK; k++) {
+    status = parse_integer(sections, section, k, *values + k);
   }
-  return BM_OK;
+  if (status != BM_OK) {
+    bm_free(*values);
+    *values = NULL;
+  }
+  return status;
 }
 
 bm_status_t bm_sections_texts(const bm_sections_t *sections, const char *name, size_t count,

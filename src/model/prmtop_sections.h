@@ -7,7 +7,7 @@
 
 #include "boltzmap/base/status.h"
 
-typedef enum { BM_FIELD_TEXT = 'a', BM_FIELD_INTEGER = 'I', BM_FIELD_REAL = 'E' } bm_field_t;
+typedef enum { BM_FIELD_TEXT, BM_FIELD_INTEGER, BM_FIELD_REAL, BM_FIELD_OTHER } bm_field_t;
 
 /* One section. Texts point into the file's bytes. */
 typedef struct {
@@ -42,8 +42,8 @@ size_t bm_sections_count(const bm_sections_t *sections, const bm_section_t *sect
 size_t bm_sections_line(const bm_section_t *section, size_t index);
 
 /* Exactly `count` fields of a section that must be there. BM_ERR_DATA where it is missing, has another
- * number of fields, is of another kind, or a field is not a (finite) number. `values` is owned by the
- * caller. */
+ * number of fields, is of another kind, or a field is not a number, cut short, or beyond 1e30 or an
+ * int. `values` is owned by the caller, NULL after failure. */
 bm_status_t bm_sections_reals(const bm_sections_t *sections, const char *name, size_t count,
                               double **values);
 bm_status_t bm_sections_integers(const bm_sections_t *sections, const char *name, size_t count,

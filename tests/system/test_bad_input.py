@@ -88,6 +88,47 @@ WHOLE = (
     ("an empty deck", "", "deck.cfg"),
     ("bytes", "\x00\x01\x02\x03", "deck.cfg"),
 )
+# Decks of molecules: name, text in MOLECULE, what stands there instead, exit code, words. Groups stand on
+# lines of their own, so that the place is told to the line.
+MOLECULE = f"""run: {{ name = "x"; }};
+system: {{ kind = "amber";
+  topology = "{program.TOP}/input/alanine-dipeptide.prmtop";
+  coordinates = "{program.TOP}/input/alanine-dipeptide.rst7";
+  constraints = "h-bonds"; }};
+reference: {{
+  sampler = "langevin-middle"; walkers = 2; samples = 20;
+  frame_ps = 0.2; }};
+"""
+MOLECULES = (
+    ("no topology there", "dipeptide.prmtop", "dipeptide.gone", IO, "dipeptide.gone"),
+    ("no coordinates there", "dipeptide.rst7", "dipeptide.gone", IO, "dipeptide.gone"),
+    ("a topology that is a PDB", "dipeptide.prmtop", "dipeptide.pdb", DATA, "deck.cfg:3",
+     "system.topology", "dipeptide.pdb:1", "not a prmtop file"),
+    ("coordinates that are a topology", "dipeptide.rst7", "dipeptide.prmtop", DATA, "deck.cfg:4",
+     "system.coordinates", "dipeptide.prmtop:2", "neither"),
+    ("coordinates of another molecule", "dipeptide.rst7", "tripeptide.rst7", DATA, "deck.cfg:4",
+     "system.coordinates", "32 atoms", "22"),
+    ("constraints with a sampler that cannot keep them",
+     'sampler = "langevin-middle"; walkers = 2; samples = 20;\n  frame_ps = 0.2;',
+     'sampler = "hmc"; walkers = 2; samples = 20;', DATA, "deck.cfg:7", "reference.sampler", "constraints"),
+    ("a frame that is no multiple of the time step", "frame_ps = 0.2", "frame_ps = 0.0031", DATA,
+     "deck.cfg:8", "reference.frame_ps", "time step"),
+    ("a ladder that goes down", '"langevin-middle"; walkers = 2; samples = 20;\n',
+     '"tempering"; walkers = 2; samples = 20;\n  temperature_max_K = 299.0;', DATA, "deck.cfg:8",
+     "reference.temperature_max_K", "300 K"),
+    ("a ladder of one temperature twice", '"langevin-middle"; walkers = 2; samples = 20;\n',
+     '"tempering"; walkers = 2; samples = 20;\n  temperature_max_K = 300.0;', DATA, "deck.cfg:8",
+     "reference.temperature_max_K", "300 K"),
+    ("molecular dynamics of two particles", MOLECULE[MOLECULE.index("system"):MOLECULE.index("reference")],
+     'system: { kind = "coulomb-double-well"; };\n', DATA, "deck.cfg:4", "reference.sampler", "amber"),
+    ("an unknown kind of constraints", '"h-bonds"', '"all-bonds"', DATA, "deck.cfg:5",
+     "system.constraints", "h-bonds"),
+    ("a dielectric constant of a vacuum", '"h-bonds"',
+     '"h-bonds"; implicit_solvent = "none"; solvent_dielectric = 80.0', DATA, "deck.cfg:5",
+     "system.solvent_dielectric"),
+    ("a temperature of zero", '"h-bonds"', '"h-bonds"; temperature_K = 0.0', DATA, "deck.cfg:5",
+     "system.temperature_K"),
+)
 # exit code, command line (F: the folder), words
 COMMANDS = (
     (USAGE, [], "no command"),
@@ -267,6 +308,27 @@ class BadInput(unittest.TestCase):
             with self.subTest(name):
                 program.write_deck(self.folder, text)
                 self.check(["run", self.folder / "deck.cfg"], (DATA,), words)
+
+    def test_decks_of_molecules(self):
+        for name, old, new, code, *words in MOLECULES:
+            with self.subTest(name):
+                self.assertIn(old, MOLECULE)
+                program.write_deck(self.folder, MOLECULE.replace(old, new))
+                self.check(["run", self.folder / "deck.cfg", "--stage", "sample"], (code,), words)
+
+    def test_broken_files_of_molecules(self):
+        """The deck's line, and the file's line behind it."""
+        whole = (program.TOP / "input" / "alanine-dipeptide.prmtop").read_text(encoding="ascii")
+        for name, old, new, *words in (
+                ("cut off", whole[len(whole) // 2:], "", "spoilt:"),
+                ("a mass that is no number", "  1.20107800E+01", "  1.2010x800E+01", "spoilt:29", "MASS"),
+                ("a periodic box", "0      10       0\n", "1      10       0\n", "spoilt:9", "IFBOX")):
+            with self.subTest(name):
+                (self.folder / "spoilt").write_text(whole.replace(old, new, 1), encoding="ascii")
+                program.write_deck(self.folder, MOLECULE.replace(
+                    f"{program.TOP}/input/alanine-dipeptide.prmtop", f"{self.folder}/spoilt"))
+                self.check(["run", self.folder / "deck.cfg", "--stage", "sample"], (DATA,),
+                           ("deck.cfg:3", "system.topology", *words))
 
     def test_command_lines_and_files(self):
         for code, line, *words in COMMANDS:

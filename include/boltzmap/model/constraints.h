@@ -25,7 +25,8 @@ typedef struct {
 } bm_constraints_t;
 
 /* All bonds to hydrogen of a topology. BM_ERR_DATA where two hydrogens are bonded to each other, one
- * hydrogen to two atoms, or an atom has more than three. The caller owns `*out`. */
+ * hydrogen to two atoms, an atom has more than three, a bonded atom's element is not known, or a length is
+ * not positive. The caller owns `*out`. */
 bm_status_t bm_constraints_create(const bm_topology_t *topology, bm_constraints_t **out);
 void bm_constraints_destroy(bm_constraints_t **constraints);
 
