@@ -139,7 +139,7 @@ static bm_status_t fingerprint_of(const bm_state_t *state, uint64_t *fingerprint
 bm_status_t bm_checkpoint_fingerprint(const char *file, uint64_t *fingerprint)
 {
   bm_state_t *state = NULL;
-  BM_TRY(bm_state_read(file, BM_CHECKPOINT_KIND, &state));
+  BM_TRY(bm_state_read(file, BM_STATE_CHECKPOINT, &state));
   bm_status_t status = fingerprint_of(state, fingerprint);
   bm_state_destroy(&state);
   return status;
@@ -171,7 +171,7 @@ static bm_status_t read_from(const bm_context_t *context, const char *path, uint
                              double *seconds, bm_state_t **state)
 {
   uint64_t found = 0;
-  BM_TRY(bm_state_read_all(context, path, BM_CHECKPOINT_KIND, state));
+  BM_TRY(bm_state_read_all(context, path, BM_STATE_CHECKPOINT, state));
   bm_status_t status = fingerprint_of(*state, &found);
   if (status == BM_OK && found != fingerprint) {
     status = BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case", path);

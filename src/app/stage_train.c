@@ -39,7 +39,7 @@ static bm_status_t write_checkpoint(const training_t *training, bm_trainer_t *tr
   const bm_checkpoint_t what = {training->fingerprint, bm_trainer_step(trainer), spent(training)};
   bm_state_t *state = NULL;
   bm_status_t status =
-      bm_context_is_root(context) ? bm_state_create(BM_CHECKPOINT_KIND, &state) : BM_OK;
+      bm_context_is_root(context) ? bm_state_create(BM_STATE_CHECKPOINT, &state) : BM_OK;
   status = bm_agree(context, status);
   if (status == BM_OK) {
     status = bm_trainer_save(trainer, state);

@@ -16,6 +16,11 @@ static bm_range_t rows_of(size_t n, size_t walkers, int parts, int part)
   return (bm_range_t){range.first * length, range.count * length};
 }
 
+bm_range_t bm_samples_walkers(const bm_context_t *context, size_t walkers)
+{
+  return walkers == 1 ? (bm_range_t){0, 1} : bm_partition(walkers, context->size, context->rank);
+}
+
 bm_status_t bm_samples_create(const bm_context_t *context, size_t n, size_t d, size_t walkers,
                               bm_samples_t **out)
 {

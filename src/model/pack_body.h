@@ -77,13 +77,8 @@ static void fill_atoms(bm_pack_t *pack, const bm_force_field_t *field)
 /* Length of the bond of two atoms; 0 where there is none. */
 static double bond_length(const bm_topology_t *topology, size_t i, size_t j)
 {
-  for (size_t b = 0; b < topology->bond_count; b++) {
-    const bm_bond_t *bond = &topology->bonds[b];
-    if ((bond->i == i && bond->j == j) || (bond->i == j && bond->j == i)) {
-      return bond->length;
-    }
-  }
-  return 0.0;
+  const bm_bond_t *bond = bm_topology_bond(topology, i, j);
+  return bond == NULL ? 0.0 : bond->length;
 }
 
 static void add_held(bm_pack_t *pack, const bm_force_field_t *field, size_t place)

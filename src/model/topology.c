@@ -98,15 +98,15 @@ static size_t find_atom(const bm_topology_t *topology, size_t residue, const cha
   return topology->atoms;
 }
 
-static int are_bonded(const bm_topology_t *topology, size_t i, size_t j)
+const bm_bond_t *bm_topology_bond(const bm_topology_t *topology, size_t i, size_t j)
 {
   for (size_t b = 0; b < topology->bond_count; b++) {
     const bm_bond_t *bond = &topology->bonds[b];
     if ((bond->i == i && bond->j == j) || (bond->i == j && bond->j == i)) {
-      return 1;
+      return bond;
     }
   }
-  return 0;
+  return NULL;
 }
 
 /* phi and psi of a residue between two others, where it is an amino acid bonded to both. */
@@ -119,7 +119,8 @@ static size_t backbone_of(const bm_topology_t *topology, size_t residue, bm_dihe
   size_t carbonyl = find_atom(topology, residue, "C");
   size_t after = find_atom(topology, residue + 1, "N");
   if (before == none || nitrogen == none || alpha == none || carbonyl == none || after == none ||
-      !are_bonded(topology, before, nitrogen) || !are_bonded(topology, carbonyl, after)) {
+      bm_topology_bond(topology, before, nitrogen) == NULL ||
+      bm_topology_bond(topology, carbonyl, after) == NULL) {
     return 0;
   }
   found[0] = (bm_dihedral_t){"phi", {before, nitrogen, alpha, carbonyl}};

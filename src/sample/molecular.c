@@ -39,6 +39,7 @@ typedef struct {
   size_t burn_in; /* burn-in frames */
   ladder_t ladder;
   double *energy; /* [replicas], U */
+  double *places; /* [own.count][d], positions whose energies are asked for */
   double *frame;  /* [walkers][d + 1], positions and kinetic temperature */
   double *x, *v;  /* [d], scratch */
   double *heat;   /* [walkers], sums of kinetic temperatures; zero for walkers not seen here */
@@ -157,9 +158,10 @@ static bm_status_t exchange(run_t *run)
   bm_random_t random = bm_random(run->request->seed, BM_PURPOSE_EXCHANGE);
   memset(run->energy, 0, run->replicas * sizeof *run->energy);
   for (size_t i = 0; i < run->own.count; i++) {
-    bm_dynamics_get(run->dynamics, i, run->x, run->v);
-    bm_potential_energy(run->request->potential, 1, run->x, &run->energy[run->own.first + i], NULL);
+    bm_dynamics_get(run->dynamics, i, run->places + i * run->d, run->v);
   }
+  bm_potential_energy(run->request->potential, run->own.count, run->places,
+                      run->energy + run->own.first, NULL);
   BM_TRY(join(run->request->context, run->replicas, run->energy));
   for (size_t walker = 0; walker < walkers_of(run); walker++) {
     for (size_t k = run->done % 2; k + 1 < rungs; k += 2) {
@@ -291,7 +293,7 @@ static bm_status_t keep_snapshot(run_t *run, const snapshot_t *snapshot, size_t 
   bm_state_t *state = NULL;
   bm_status_t status = BM_OK;
   if (bm_context_is_root(request->context)) {
-    status = bm_state_create("checkpoint", &state);
+    status = bm_state_create(BM_STATE_CHECKPOINT, &state);
     if (status == BM_OK) {
       status = put_state(run, snapshot, rows, state);
     }
@@ -490,18 +492,12 @@ static bm_status_t create_parts(run_t *run, bm_samples_t **samples)
   BM_TRY(create_ladder(run));
   BM_TRY(bm_dynamics_create(run->molecule, &dynamics, request->seed, run->own, &run->dynamics));
   BM_TRY(BM_ALLOC(run->replicas, &run->energy));
+  BM_TRY(BM_ALLOC(run->own.count * run->d, &run->places));
   BM_TRY(BM_ALLOC(walkers * (run->d + 1), &run->frame));
   BM_TRY(BM_ALLOC(run->d, &run->x));
   BM_TRY(BM_ALLOC(run->d, &run->v));
   BM_TRY(BM_ALLOC(walkers, &run->heat));
   return bm_samples_create(request->context, settings->samples, run->d, walkers, samples);
-}
-
-/* Replicas of this rank. Rows of a single walker lie on all ranks: each makes the whole trajectory, which
- * needs no exchange of frames, and keeps its own rows. */
-static bm_range_t replicas_here(const bm_context_t *context, size_t replicas)
-{
-  return replicas == 1 ? (bm_range_t){0, 1} : bm_partition(replicas, context->size, context->rank);
 }
 
 bm_status_t bm_molecular_run(const bm_sampler_request_t *request, bm_samples_t **samples,
@@ -515,7 +511,7 @@ bm_status_t bm_molecular_run(const bm_sampler_request_t *request, bm_samples_t *
                .d = bm_potential_dimension(request->potential),
                .burn_in = (size_t)(settings->burn_in / settings->thinning)};
   assert(run.molecule != NULL);
-  run.own = replicas_here(request->context, run.replicas);
+  run.own = bm_samples_walkers(request->context, run.replicas);
   *samples = NULL;
   bm_status_t status = bm_agree(request->context, create_parts(&run, samples));
   if (status == BM_OK) {
@@ -537,6 +533,7 @@ bm_status_t bm_molecular_run(const bm_sampler_request_t *request, bm_samples_t *
   bm_dynamics_destroy(&run.dynamics);
   destroy_ladder(&run.ladder);
   bm_free(run.energy);
+  bm_free(run.places);
   bm_free(run.frame);
   bm_free(run.x);
   bm_free(run.v);

@@ -290,18 +290,11 @@ static bm_status_t fill_report(const run_t *run, bm_sampler_report_t *report)
   return BM_OK;
 }
 
-/* The walkers whose rows are on this rank. Rows of a single walker lie on all ranks: each makes the
- * whole chain, which needs no exchange, and keeps its own rows. */
-static bm_range_t walkers_here(const bm_context_t *context, size_t walkers)
-{
-  return walkers == 1 ? (bm_range_t){0, 1} : bm_partition(walkers, context->size, context->rank);
-}
-
 static bm_status_t create_parts(run_t *run, const bm_potential_t *potential, uint64_t seed,
                                 bm_samples_t **samples)
 {
   const bm_sampler_settings_t *settings = run->settings;
-  bm_range_t own = walkers_here(run->context, settings->walkers);
+  bm_range_t own = bm_samples_walkers(run->context, settings->walkers);
   BM_TRY(bm_walkers_create(potential, seed, (uint32_t)own.first, own.count, run->ops->uses_gradient,
                            &run->walkers));
   return bm_samples_create(run->context, settings->samples, bm_potential_dimension(potential),

@@ -38,7 +38,8 @@ static bm_status_t load(void *self, bm_state_t **state)
   char path[300];
   *state = NULL;
   snprintf(path, sizeof path, "%s/state", shelf->folder);
-  return shelf->offered ? bm_state_read_all(shelf->context, path, "checkpoint", state) : BM_OK;
+  return shelf->offered ? bm_state_read_all(shelf->context, path, BM_STATE_CHECKPOINT, state)
+                        : BM_OK;
 }
 
 static bm_potential_t *molecule(void)

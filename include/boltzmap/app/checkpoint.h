@@ -10,8 +10,6 @@
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/io/state.h"
 
-#define BM_CHECKPOINT_KIND "checkpoint" /* of the container */
-
 typedef struct {
   uint64_t fingerprint; /* of the stage */
   int64_t step;         /* number of the file */

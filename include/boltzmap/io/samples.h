@@ -29,6 +29,10 @@ bm_status_t bm_samples_create(const bm_context_t *context, size_t n, size_t d, s
                               bm_samples_t **out);
 void bm_samples_destroy(bm_samples_t **samples);
 
+/* The walkers whose rows are on this rank. Rows of a single walker lie on all ranks: each makes the whole
+ * chain, which needs no exchange, and keeps its own rows. */
+bm_range_t bm_samples_walkers(const bm_context_t *context, size_t walkers);
+
 /* All rows of the set on every rank, in row order: [n][d], owned by the caller. Collective. */
 bm_status_t bm_samples_replicate(const bm_context_t *context, const bm_samples_t *samples,
                                  double **all);

@@ -17,6 +17,8 @@
 
 #define BM_STATE_VERSION 1 /* of the layout of blocks; raise when their meaning changes */
 
+#define BM_STATE_CHECKPOINT "checkpoint" /* kind of what an interrupted stage goes on from */
+
 typedef struct bm_state bm_state_t;
 
 bm_status_t bm_state_create(const char *kind, bm_state_t **out);

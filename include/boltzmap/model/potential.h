@@ -52,7 +52,8 @@ typedef struct {
    * counts only where the energy is finite */
   void (*energy)(const void *self, size_t n, const double *x /* [n][d] */, double *energy /* [n] */,
                  double *gradient /* [n][d] */);
-  /* A starting point drawn so that all wells are reached: stream tells walkers apart. */
+  /* A starting point: drawn so that all wells are reached (stream tells walkers apart), or, of a
+   * molecule, the structure in the deck. */
   void (*start)(const void *self, bm_random_t random, uint32_t stream, double *x /* [d] */);
 
   /* optional: the observables of its traits */

@@ -58,6 +58,9 @@ typedef struct {
 /* Place of the pair i < j in `pairs`. */
 size_t bm_topology_pair(const bm_topology_t *topology, size_t i, size_t j);
 
+/* The bond of two atoms, in whatever order; NULL where there is none. */
+const bm_bond_t *bm_topology_bond(const bm_topology_t *topology, size_t i, size_t j);
+
 /* Bonds between all pairs of atoms, [atoms][atoms], INT_MAX where not connected. */
 bm_status_t bm_topology_separations(const bm_topology_t *topology, int *separation);
 
