@@ -27,7 +27,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 CFLAGS ?= -O3 -g
 # No errno and no traps: what it takes to turn loops with sqrt and divisions into vector code; values
 # are not changed. Loops with `omp simd` are the flow's kernels.
-KERNEL_FLAGS := -march=$(strip $(ARCH)) -fno-math-errno -fno-trapping-math -fopenmp-simd
+KERNEL_FLAGS = -march=$(strip $(ARCH)) -fno-math-errno -fno-trapping-math $(OPENMP_CFLAGS)
 
 MAIN := $(TOP)/src/app/main.c
 SOURCES := $(filter-out $(MAIN),$(sort $(wildcard $(TOP)/src/*/*.c)))

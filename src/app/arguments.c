@@ -113,7 +113,12 @@ static bm_status_t take_all(bm_arguments_t *self, int count, char *const *texts)
     }
     i += taken;
   }
-  if (command->positional[positional] != NULL) {
+  const int instead = command->instead != NULL && bm_arguments_has(self, command->instead);
+  if (instead && positional > 0) {
+    return BM_FAIL(BM_ERR_USAGE, "%s: '%s' besides %s; see boltzmap %s --help", command->name,
+                   self->positional[0], command->instead, command->name);
+  }
+  if (!instead && command->positional[positional] != NULL) {
     return BM_FAIL(BM_ERR_USAGE, "%s: %s is missing; see boltzmap %s --help", command->name,
                    command->positional[positional], command->name);
   }

@@ -120,7 +120,7 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   if (in == NULL) {
     return BM_FAIL(BM_ERR_USAGE, "density: --in FILE is needed");
   }
-  BM_TRY(bm_command_check_out(context, arguments, (const char *const[]){model, in, NULL}));
+  BM_TRY(bm_command_check_out(context, arguments, "--out", (const char *const[]){model, in, NULL}));
   BM_TRY(bm_command_check_dataset(context, arguments, (const char *const[]){in, NULL}));
   BM_TRY(bm_generate_load(context, model, &map));
   bm_samples_selection_t selection = {.dataset = bm_arguments_value(arguments, "--dataset")};

@@ -8,10 +8,12 @@
 #include "boltzmap/app/commands.h"
 #include "boltzmap/base/json.h"
 #include "boltzmap/base/memory.h"
+#include "boltzmap/io/file.h"
 #include "boltzmap/io/samples.h"
+#include "boltzmap/io/state.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/log.h"
-#include "boltzmap/transport/assignment.h"
+#include "boltzmap/transport/debiased.h"
 #include "boltzmap/transport/distance.h"
 
 #define BM_COLUMNS_MAX 4096
@@ -23,9 +25,14 @@ static const bm_option_t options[] = {
     {"--period", "X", "columns live on circles of this length, as 360 (exact, marginal)"},
     {"--subsample", "N", "draw N points from each set without replacement"},
     {"--repeats", "K", "so many independent subsamples; mean and error are given"},
+    {"--debias", NULL, "W2² less the floors of both sets, from halves of each, with an error"},
     {"--projections", "M", "directions of the sliced distance; default 1000"},
-    {"--seed", "S", "decides subsamples and directions; default 1"},
-    {"--json", NULL, "one JSON line instead of a sentence"},
+    {"--seed", "S", "decides subsamples, directions and halves; default 1"},
+    {"--plan", "FILE", "write the optimal pairing (exact): for each row of A its row of B"},
+    {"--tolerance", "X", "relative duality gap that counts as proved (exact); default 1e-9"},
+    {"--strict", NULL, "fail where the gap is above the tolerance, instead of a warning"},
+    {"--pairs", "FILE", "instead of A and B: a list of pairs, two files a line"},
+    {"--json", NULL, "a JSON line for each pair instead of a sentence"},
     {NULL, NULL, NULL},
 };
 
@@ -35,7 +42,19 @@ typedef struct {
   bm_distance_settings_t settings;
   size_t columns[BM_COLUMNS_MAX];
   bm_samples_selection_t selection;
+  double tolerance;
+  int strict, debias, json;
+  const char *plan, *pairs;
 } request_t;
+
+/* A pair of files and what came of it. */
+typedef struct {
+  const char *files[2];
+  bm_cloud_t clouds[2];
+  bm_distance_result_t found;
+  bm_debiased_t debiased; /* where that is asked for */
+  double seconds;
+} pair_t;
 
 static bm_status_t read_columns(const char *list, request_t *request)
 {
@@ -54,6 +73,32 @@ static bm_status_t read_columns(const char *list, request_t *request)
   }
   request->selection.columns = count > 0 ? request->columns : NULL;
   request->selection.column_count = count;
+  return BM_OK;
+}
+
+/* Options that have nothing to do with each other. */
+static bm_status_t check_options(const bm_arguments_t *arguments, const request_t *request,
+                                 int64_t repeats)
+{
+  const int exact = strcmp(request->distance->name, "exact") == 0;
+  static const char *const of_exact[] = {"--plan", "--tolerance", "--strict"};
+  for (size_t i = 0; i < sizeof of_exact / sizeof of_exact[0]; i++) {
+    if (!exact && bm_arguments_has(arguments, of_exact[i])) {
+      return BM_FAIL(BM_ERR_USAGE, "%s goes with --kind exact", of_exact[i]);
+    }
+  }
+  if (bm_arguments_has(arguments, "--projections") &&
+      strcmp(request->distance->name, "sliced") != 0) {
+    return BM_FAIL(BM_ERR_USAGE, "--projections goes with --kind sliced");
+  }
+  if (request->debias && repeats > 1) {
+    return BM_FAIL(BM_ERR_USAGE, "--debias has errors of its own: leave --repeats out");
+  }
+  if (request->plan != NULL &&
+      (request->pairs != NULL || request->debias || bm_arguments_has(arguments, "--subsample"))) {
+    return BM_FAIL(BM_ERR_USAGE, "--plan is the pairing of two whole sets: leave --pairs, --debias "
+                                 "and --subsample out");
+  }
   return BM_OK;
 }
 
@@ -77,10 +122,13 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
     return BM_FAIL(BM_ERR_USAGE,
                    "--repeats needs --subsample: the same points give the same result");
   }
-  if (bm_arguments_has(arguments, "--projections") &&
-      strcmp(request->distance->name, "sliced") != 0) {
-    return BM_FAIL(BM_ERR_USAGE, "--projections goes with --kind sliced");
-  }
+  BM_TRY(bm_arguments_real(arguments, "--tolerance", 0.0, 1.0, 1e-9, &request->tolerance));
+  request->strict = bm_arguments_has(arguments, "--strict");
+  request->debias = bm_arguments_has(arguments, "--debias");
+  request->json = bm_arguments_has(arguments, "--json");
+  request->plan = bm_arguments_value(arguments, "--plan");
+  request->pairs = bm_arguments_value(arguments, "--pairs");
+  BM_TRY(check_options(arguments, request, repeats));
   request->settings.subsample = (size_t)subsample;
   request->settings.repeats = (size_t)repeats;
   request->settings.projections = (size_t)projections;
@@ -89,26 +137,43 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
   return read_columns(bm_arguments_value(arguments, "--columns"), request);
 }
 
-static bm_status_t fill_json(const char *kind, const bm_distance_result_t *result, double seconds,
-                             bm_json_t *line)
+static bm_status_t fill_debiased(const bm_debiased_t *debiased, bm_json_t *line)
 {
-  BM_TRY(bm_json_add_string(line, "kind", kind));
-  BM_TRY(bm_json_add_number(line, "w2", result->w2));
-  BM_TRY(bm_json_add_number(line, "error", result->error));
-  BM_TRY(bm_json_add_number(line, "spread", result->spread));
-  BM_TRY(bm_json_add_number(line, "n", (double)result->n));
-  BM_TRY(bm_json_add_number(line, "d", (double)result->d));
-  BM_TRY(bm_json_add_number(line, "gap", result->gap));
-  return bm_json_add_number(line, "seconds", seconds);
+  BM_TRY(bm_json_add_number(line, "w2_squared_debiased", debiased->w2_squared));
+  BM_TRY(bm_json_add_number(line, "w2_squared_debiased_error", debiased->error));
+  BM_TRY(bm_json_add_number(line, "w2_squared_halves", debiased->raw));
+  BM_TRY(bm_json_add_number(line, "w2_squared_floor", debiased->floor));
+  return bm_json_add_number(line, "n_halves", (double)debiased->n);
 }
 
-static bm_status_t print_json(const char *kind, const bm_distance_result_t *result, double seconds)
+static bm_status_t fill_json(const request_t *request, const pair_t *pair, bm_json_t *line)
+{
+  const bm_distance_result_t *found = &pair->found;
+  BM_TRY(bm_json_add_string(line, "kind", request->distance->name));
+  if (request->pairs != NULL) {
+    BM_TRY(bm_json_add_string(line, "a", pair->files[0]));
+    BM_TRY(bm_json_add_string(line, "b", pair->files[1]));
+  }
+  BM_TRY(bm_json_add_number(line, "w2", found->w2));
+  BM_TRY(bm_json_add_number(line, "error", found->error));
+  BM_TRY(bm_json_add_number(line, "spread", found->spread));
+  BM_TRY(bm_json_add_number(line, "n", (double)found->n));
+  BM_TRY(bm_json_add_number(line, "d", (double)found->d));
+  BM_TRY(bm_json_add_number(line, "gap", found->gap));
+  BM_TRY(bm_json_add_number(line, "rounding", found->rounding));
+  if (request->debias) {
+    BM_TRY(fill_debiased(&pair->debiased, line));
+  }
+  return bm_json_add_number(line, "seconds", pair->seconds);
+}
+
+static bm_status_t print_json(const request_t *request, const pair_t *pair)
 {
   bm_json_t *line = bm_json_object();
   if (line == NULL) {
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: result");
   }
-  bm_status_t status = fill_json(kind, result, seconds, line);
+  bm_status_t status = fill_json(request, pair, line);
   if (status == BM_OK) {
     status = bm_json_say(line);
   }
@@ -116,39 +181,111 @@ static bm_status_t print_json(const char *kind, const bm_distance_result_t *resu
   return status;
 }
 
-static void print_sentence(const request_t *request, const bm_distance_result_t *result,
-                           double seconds)
+static void print_sentence(const request_t *request, const pair_t *pair)
 {
-  printf("W2 (%s) = %.10g", request->distance->name, result->w2);
-  if (isfinite(result->error)) {
-    printf(" ± %.2g (one standard error)", result->error);
+  const bm_distance_result_t *found = &pair->found;
+  if (request->pairs != NULL) {
+    printf("%s %s: ", pair->files[0], pair->files[1]);
   }
-  printf("; %zu points each in %zu column%s", result->n, result->d, result->d == 1 ? "" : "s");
+  printf("W2 (%s) = %.10g", request->distance->name, found->w2);
+  if (isfinite(found->error)) {
+    printf(" ± %.2g (one standard error)", found->error);
+  }
+  printf("; %zu points each in %zu column%s", found->n, found->d, found->d == 1 ? "" : "s");
   if (request->settings.repeats > 1) {
     printf(", %zu subsamples with standard deviation %.2g", request->settings.repeats,
-           result->spread);
+           found->spread);
   }
   if (strcmp(request->distance->name, "exact") == 0) {
-    printf("; optimal to a relative gap of %.1e", result->gap);
+    printf("; optimal to a relative gap of %.1e (rounding at most %.0e)", found->gap,
+           found->rounding);
   }
-  printf("; %.2f s\n", seconds);
+  if (request->debias) {
+    printf("; W2² less floors = %.4g ± %.2g (between halves of %zu points %.4g, floors %.4g)",
+           pair->debiased.w2_squared, pair->debiased.error, pair->debiased.n, pair->debiased.raw,
+           pair->debiased.floor);
+  }
+  printf("; %.2f s\n", pair->seconds);
 }
 
-static bm_status_t measure(const bm_context_t *context, const bm_arguments_t *arguments,
-                           const request_t *request, const bm_cloud_t *a, const bm_cloud_t *b)
+/* A gap that proves too little: both bounds are told. */
+static bm_status_t judge(const request_t *request, const pair_t *pair)
 {
-  bm_distance_result_t result;
-  double started = bm_log_clock();
-  BM_TRY(request->distance->compute(context, &request->settings, a, b, &result));
-  double seconds = bm_log_clock() - started;
-  if (!bm_context_is_root(context)) {
+  const bm_distance_result_t *found = &pair->found;
+  const double gap = fmax(found->gap, pair->debiased.gap);
+  if (gap <= request->tolerance) {
     return BM_OK;
   }
-  if (bm_arguments_has(arguments, "--json")) {
-    return print_json(request->distance->name, &result, seconds);
+  const double lower = found->w2 * sqrt(fmax(1.0 - gap, 0.0));
+  if (request->strict) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "W2 is only known to lie between %.12g and %.12g: the relative gap of W2² is "
+                   "%.1e, above --tolerance %g",
+                   lower, found->w2, gap, request->tolerance);
   }
-  print_sentence(request, &result, seconds);
+  fprintf(stderr,
+          "boltzmap: warning: W2 is only known to lie between %.12g and %.12g: the relative gap of "
+          "W2² is %.1e, above --tolerance %g\n",
+          lower, found->w2, gap, request->tolerance);
   return BM_OK;
+}
+
+static bm_status_t write_plan(const request_t *request, const pair_t *pair, const uint32_t *pairing)
+{
+  bm_state_t *plan = NULL;
+  int64_t *rows = NULL;
+  BM_TRY(BM_ALLOC(pair->found.n, &rows));
+  for (size_t i = 0; i < pair->found.n; i++) {
+    rows[i] = (int64_t)pairing[i];
+  }
+  const double w2[] = {pair->found.w2, pair->found.gap, pair->found.rounding};
+  bm_status_t status = bm_state_create("plan", &plan);
+  if (status == BM_OK) {
+    status = bm_state_put_ints(plan, "pairing", pair->found.n, rows);
+  }
+  if (status == BM_OK) {
+    status = bm_state_put_doubles(plan, "w2_gap_rounding", 3, w2);
+  }
+  if (status == BM_OK) {
+    status = bm_state_put_string(plan, "a", pair->files[0]);
+  }
+  if (status == BM_OK) {
+    status = bm_state_put_string(plan, "b", pair->files[1]);
+  }
+  if (status == BM_OK) {
+    status = bm_state_write(plan, request->plan);
+  }
+  bm_state_destroy(&plan);
+  bm_free(rows);
+  return status;
+}
+
+/* What rank 0 says and writes. */
+static bm_status_t give(const request_t *request, const pair_t *pair)
+{
+  BM_TRY(judge(request, pair));
+  if (request->plan != NULL) {
+    BM_TRY(write_plan(request, pair, request->settings.pairing));
+  }
+  if (request->json) {
+    BM_TRY(print_json(request, pair));
+  } else {
+    print_sentence(request, pair);
+  }
+  return fflush(stdout) == 0 ? BM_OK : BM_FAIL(BM_ERR_IO, "standard output cannot be written");
+}
+
+static bm_status_t measure(const bm_context_t *context, const request_t *request, pair_t *pair)
+{
+  const bm_distance_settings_t *settings = &request->settings;
+  const bm_cloud_t *a = &pair->clouds[0], *b = &pair->clouds[1];
+  const double started = bm_log_clock();
+  BM_TRY(request->distance->compute(context, settings, a, b, &pair->found));
+  if (request->debias) {
+    BM_TRY(bm_distance_debiased(context, request->distance, settings, a, b, &pair->debiased));
+  }
+  pair->seconds = bm_log_clock() - started;
+  return bm_agree(context, bm_context_is_root(context) ? give(request, pair) : BM_OK);
 }
 
 static bm_status_t load(const bm_context_t *context, const char *path, const request_t *request,
@@ -164,36 +301,132 @@ static bm_status_t load(const bm_context_t *context, const char *path, const req
   return status;
 }
 
-static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
+static bm_status_t measure_with_plan(const bm_context_t *context, request_t *request, pair_t *pair)
 {
-  request_t request = {0};
-  bm_cloud_t clouds[2];
+  if (request->plan == NULL) {
+    return measure(context, request, pair);
+  }
+  BM_TRY_AGREE(context, BM_ALLOC(pair->clouds[0].n, &request->settings.pairing));
+  bm_status_t status = measure(context, request, pair);
+  bm_free(request->settings.pairing);
+  return status;
+}
+
+static bm_status_t measure_files(const bm_context_t *context, request_t *request,
+                                 const char *const *files /* [2] */)
+{
+  pair_t pair = {.files = {files[0], files[1]}};
   double *rows[2] = {NULL, NULL};
-  BM_TRY(read_request(arguments, &request));
-  const char *const files[] = {bm_arguments_positional(arguments, 0),
-                               bm_arguments_positional(arguments, 1), NULL};
-  BM_TRY(bm_command_check_dataset(context, arguments, files));
   bm_status_t status = BM_OK;
   for (size_t i = 0; status == BM_OK && i < 2; i++) {
-    status = load(context, bm_arguments_positional(arguments, i), &request, &clouds[i], &rows[i]);
+    status = load(context, files[i], request, &pair.clouds[i], &rows[i]);
   }
   if (status == BM_OK) {
-    status = measure(context, arguments, &request, &clouds[0], &clouds[1]);
+    status = measure_with_plan(context, request, &pair);
   }
   bm_free(rows[1]);
   bm_free(rows[0]);
   return bm_agree(context, status);
 }
 
+/* The two names of a line, separated by blanks or tabs; none in an empty line or a comment. Cuts the
+ * line up. */
+static bm_status_t split_line(char *line, const char *file, size_t number, const char *names[2])
+{
+  static const char blanks[] = " \t\r";
+  char *rest = NULL;
+  names[0] = strtok_r(line, blanks, &rest);
+  names[1] = NULL;
+  if (names[0] == NULL || names[0][0] == '#') {
+    names[0] = NULL;
+    return BM_OK;
+  }
+  names[1] = strtok_r(NULL, blanks, &rest);
+  if (names[1] == NULL || strtok_r(NULL, blanks, &rest) != NULL) {
+    return BM_FAIL(BM_ERR_DATA, "%s:%zu: expected two files, separated by blanks", file, number);
+  }
+  return BM_OK;
+}
+
+static bm_status_t measure_lines(const bm_context_t *context, request_t *request, char *text)
+{
+  size_t number = 1, pairs = 0;
+  for (char *line = text, *next; line != NULL; line = next, number++) {
+    const char *names[2];
+    next = strchr(line, '\n');
+    if (next != NULL) {
+      *next++ = '\0';
+    }
+    BM_TRY(split_line(line, request->pairs, number, names));
+    if (names[0] != NULL) {
+      bm_status_t status = measure_files(context, request, names);
+      if (status != BM_OK && status != BM_STOPPED) {
+        return bm_status_prefix(status, "%s:%zu", request->pairs, number);
+      }
+      BM_TRY(status);
+      pairs++;
+    }
+  }
+  return pairs > 0 ? BM_OK : BM_FAIL(BM_ERR_DATA, "%s: has no pairs", request->pairs);
+}
+
+static bm_status_t measure_list(const bm_context_t *context, request_t *request)
+{
+  char *text = NULL;
+  size_t size;
+  bm_status_t status = BM_OK;
+  if (bm_context_is_root(context)) {
+    status = bm_file_read(request->pairs, &text, &size);
+  }
+  BM_TRY_AGREE(context, status);
+  status = bm_broadcast_string(context, &text);
+  if (status == BM_OK) {
+    status = measure_lines(context, request, text);
+  }
+  bm_free(text);
+  return status;
+}
+
+static bm_status_t work(const bm_context_t *context, const bm_arguments_t *arguments,
+                        request_t *request)
+{
+  if (request->pairs != NULL) {
+    return measure_list(context, request);
+  }
+  const char *const files[] = {bm_arguments_positional(arguments, 0),
+                               bm_arguments_positional(arguments, 1), NULL};
+  BM_TRY(bm_command_check_dataset(context, arguments, files));
+  BM_TRY(bm_command_check_out(context, arguments, "--plan", files));
+  return measure_files(context, request, files);
+}
+
+static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
+{
+  request_t request = {0};
+  BM_TRY(read_request(arguments, &request));
+  bm_log_t *log = NULL;
+  if (!request.json) {
+    BM_TRY_AGREE(context, bm_log_create(context, NULL, &log));
+  }
+  request.settings.log = log;
+  bm_status_t status = work(context, arguments, &request);
+  bm_log_destroy(&log);
+  return status;
+}
+
 const bm_command_t bm_command_distance = {
     .name = "distance",
     .positional = {"A", "B"},
+    .instead = "--pairs",
     .summary = "Wasserstein-2 distance of two sample sets, in the unit of the data",
     .details =
         "A and B are HDF5 files (H5MD, or a data set of rows) or .npy arrays. The exact distance\n"
-        "pairs equal numbers of points, 20000 at most, and proves its optimality by a dual gap;\n"
-        "sliced and marginal take sets of any sizes. marginal compares one column. Work is\n"
-        "shared over the ranks of mpirun; alone it uses one thread.",
+        "pairs equal numbers of points and proves its optimality by a duality gap; it takes about\n"
+        "1.2 kB a point beside the sets themselves, which every rank holds. sliced and marginal\n"
+        "take sets of any sizes. marginal compares one column. Work is shared over the ranks of\n"
+        "mpirun; alone, the exact distance uses as many threads as there are cores\n"
+        "(OMP_NUM_THREADS says otherwise). The result does not depend on either. Errors of\n"
+        "unrepeated exact distances hold for independent rows, or frames in their order.",
     .options = options,
     .run = run,
     .stops = 1,

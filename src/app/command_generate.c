@@ -30,7 +30,7 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   bm_origin_t origin = {.count = 0};
   char seed_text[32];
   char hash[17];
-  BM_TRY(bm_command_check_out(context, arguments, (const char *const[]){model, NULL}));
+  BM_TRY(bm_command_check_out(context, arguments, "--out", (const char *const[]){model, NULL}));
   BM_TRY(bm_origin_hash(context, model, hash));
   BM_TRY(bm_generate_load(context, model, &map));
   snprintf(seed_text, sizeof seed_text, "%lld", (long long)seed);

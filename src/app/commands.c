@@ -36,28 +36,29 @@ static void print_help(void)
 }
 
 /* Rank 0's part. */
-static bm_status_t check_out(const char *out, const char *const *inputs)
+static bm_status_t check_out(const char *option, const char *out, const char *const *inputs)
 {
   const char *end = strrchr(out, '.');
   if (end != NULL && (strcmp(end, ".npy") == 0 || strcmp(end, ".csv") == 0)) {
-    return BM_FAIL(BM_ERR_USAGE, "--out %s: a sample set is written as HDF5; call it .h5md", out);
+    return BM_FAIL(BM_ERR_USAGE, "%s %s: what is written is HDF5; call it .h5 or .h5md", option,
+                   out);
   }
   for (size_t i = 0; inputs[i] != NULL; i++) {
     if (bm_file_is_same(out, inputs[i])) {
-      return BM_FAIL(BM_ERR_USAGE, "--out %s: would replace %s, which is read; choose another name",
-                     out, inputs[i]);
+      return BM_FAIL(BM_ERR_USAGE, "%s %s: would replace %s, which is read; choose another name",
+                     option, out, inputs[i]);
     }
   }
   bm_status_t status = bm_file_check_target(out);
-  return status == BM_OK ? status : bm_status_prefix(status, "--out");
+  return status == BM_OK ? status : bm_status_prefix(status, "%s", option);
 }
 
 bm_status_t bm_command_check_out(const bm_context_t *context, const bm_arguments_t *arguments,
-                                 const char *const *inputs)
+                                 const char *option, const char *const *inputs)
 {
-  const char *out = bm_arguments_value(arguments, "--out");
-  return bm_agree(context,
-                  out != NULL && bm_context_is_root(context) ? check_out(out, inputs) : BM_OK);
+  const char *out = bm_arguments_value(arguments, option);
+  return bm_agree(
+      context, out != NULL && bm_context_is_root(context) ? check_out(option, out, inputs) : BM_OK);
 }
 
 /* Rank 0's part. What is not there is told by who reads it. */

@@ -15,6 +15,7 @@
 #include "boltzmap/transport/marginal.h"
 #include "boltzmap/transport/sliced.h"
 
+#define BM_DEALT_TASKS 2       /* a rank: from there on ranks work on tasks of their own */
 #define BM_PROJECTION_BLOCK 16 /* projections in a task; many tasks share out evenly */
 
 static size_t one_value(const bm_distance_settings_t *settings)
@@ -37,12 +38,6 @@ static bm_status_t check_exact(const bm_distance_settings_t *settings, size_t n,
                    "the exact distance pairs sets of equal size, these have %zu and %zu points: "
                    "draw as many from each with --subsample, or use sliced",
                    n, m);
-  }
-  if (n > BM_ASSIGNMENT_MAX) {
-    return BM_FAIL(BM_ERR_DATA,
-                   "the exact distance takes at most %d points (memory grows as their square), "
-                   "these are %zu: draw fewer with --subsample, and several times with --repeats",
-                   BM_ASSIGNMENT_MAX, n);
   }
   return BM_OK;
 }
@@ -82,18 +77,23 @@ static bm_status_t check_marginal(const bm_distance_settings_t *settings, size_t
   return BM_OK;
 }
 
-static bm_status_t work_exact(const bm_distance_task_t *task, double *w2_squared, double *gap)
+static bm_status_t work_exact(const bm_context_t *team, const bm_distance_task_t *task,
+                              double *w2_squared, bm_distance_proof_t *proof)
 {
+  const bm_assignment_problem_t problem = {task->a.n, task->a.d, task->a.x, task->b.x,
+                                           task->settings->period};
   bm_assignment_result_t result;
-  BM_TRY(bm_assignment_w2(task->a.n, task->a.d, task->a.x, task->b.x, task->settings->period, NULL,
-                          &result));
+  BM_TRY(
+      bm_assignment_solve(team, &problem, task->settings->log, task->settings->pairing, &result));
   *w2_squared = result.w2 * result.w2;
-  *gap = result.gap;
+  *proof = (bm_distance_proof_t){result.gap, result.rounding, result.error};
   return BM_OK;
 }
 
-static bm_status_t work_sliced(const bm_distance_task_t *task, double *w2_squared, double *gap)
+static bm_status_t work_sliced(const bm_context_t *team, const bm_distance_task_t *task,
+                               double *w2_squared, bm_distance_proof_t *proof)
 {
+  (void)team;
   const size_t d = task->a.d;
   double *directions = NULL;
   BM_TRY(BM_ALLOC(task->count * d, &directions));
@@ -101,19 +101,22 @@ static bm_status_t work_sliced(const bm_distance_task_t *task, double *w2_square
   bm_status_t status = bm_sliced_w2_squared(task->a.n, task->b.n, d, task->a.x, task->b.x,
                                             task->count, directions, w2_squared);
   bm_free(directions);
-  *gap = 0.0;
+  *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
   return status;
 }
 
-static bm_status_t work_marginal(const bm_distance_task_t *task, double *w2_squared, double *gap)
+static bm_status_t work_marginal(const bm_context_t *team, const bm_distance_task_t *task,
+                                 double *w2_squared, bm_distance_proof_t *proof)
 {
-  *gap = 0.0;
+  (void)team;
+  *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
   return bm_marginal_w2_squared(task->a.n, task->a.x, task->b.n, task->b.x, task->settings->period,
                                 w2_squared);
 }
 
-/* All pairs of a call. A task is (pair, repeat, block of values); tasks are numbered in that order
- * and dealt over the ranks in contiguous blocks. */
+/* All pairs of a call. A task is (pair, repeat, block of values); tasks are numbered in that order.
+ * Where there are many, they are dealt over the ranks in contiguous blocks; where there are few and the
+ * distance can do it, all ranks work on one after the other. */
 typedef struct {
   const bm_distance_ops_t *distance;
   const bm_distance_settings_t *settings;
@@ -255,12 +258,24 @@ static bm_status_t draw(const batch_t *batch, size_t repeat, subsample_t *sample
   return BM_OK;
 }
 
-static bm_status_t work_task(const batch_t *batch, size_t task, subsample_t *sample,
-                             double *w2_squared, double *gap)
+typedef struct {
+  double *w2_squared;         /* [pairs][repeats][values] */
+  bm_distance_proof_t *proof; /* [pairs][repeats][blocks] */
+  double *scratch;            /* [max(repeats, values) + repeats] */
+  int *table;                 /* [4][ranks] */
+} room_t;
+
+#define BM_PROOF_DOUBLES 3 /* in a bm_distance_proof_t */
+
+static bm_status_t work_task(const bm_context_t *team, const batch_t *batch, size_t task,
+                             subsample_t *sample, const room_t *room)
 {
-  BM_TRY(bm_stop_poll());
   const size_t repeat = task / batch->blocks;
-  BM_TRY(draw(batch, repeat, sample));
+  bm_status_t status = bm_stop_poll();
+  if (status == BM_OK) {
+    status = draw(batch, repeat, sample);
+  }
+  BM_TRY(team == NULL ? status : bm_agree(team, status));
   const size_t offset = value_offset(batch, task);
   const bm_distance_task_t piece = {.settings = batch->settings,
                                     .seed = batch->seeds[repeat / batch->repeats],
@@ -269,15 +284,17 @@ static bm_status_t work_task(const batch_t *batch, size_t task, subsample_t *sam
                                     .count = value_offset(batch, task + 1) - offset,
                                     .a = sample->a,
                                     .b = sample->b};
-  return batch->distance->work(&piece, w2_squared + offset, gap + task);
+  return batch->distance->work(team, &piece, room->w2_squared + offset, room->proof + task);
 }
 
-static bm_status_t work_own(const batch_t *batch, bm_range_t own, double *w2_squared, double *gap)
+/* Some of the tasks; with a team they are the same for all of its ranks. */
+static bm_status_t work_tasks(const bm_context_t *team, const batch_t *batch, bm_range_t tasks,
+                              const room_t *room)
 {
   subsample_t sample = {0};
   bm_status_t status = BM_OK;
-  for (size_t t = own.first; t < own.first + own.count && status == BM_OK; t++) {
-    status = work_task(batch, t, &sample, w2_squared, gap);
+  for (size_t t = tasks.first; t < tasks.first + tasks.count && status == BM_OK; t++) {
+    status = work_task(team, batch, t, &sample, room);
   }
   bm_free(sample.x);
   bm_free(sample.y);
@@ -285,23 +302,22 @@ static bm_status_t work_own(const batch_t *batch, bm_range_t own, double *w2_squ
 }
 
 /* Fill in what the other ranks worked out. Collective. */
-static bm_status_t gather(const bm_context_t *context, const batch_t *batch,
-                          int *table /* [4][size] */, double *w2_squared, double *gap)
+static bm_status_t gather(const bm_context_t *context, const batch_t *batch, const room_t *room)
 {
-  int *counts = table, *offsets = table + context->size;
+  int *counts = room->table, *offsets = counts + context->size;
   int *task_counts = offsets + context->size, *task_offsets = task_counts + context->size;
   for (int rank = 0; rank < context->size; rank++) {
     bm_range_t range = bm_partition(task_count(batch), context->size, rank);
     size_t first = value_offset(batch, range.first);
     counts[rank] = (int)(value_offset(batch, range.first + range.count) - first);
     offsets[rank] = (int)first;
-    task_counts[rank] = (int)range.count;
-    task_offsets[rank] = (int)range.first;
+    task_counts[rank] = (int)range.count * BM_PROOF_DOUBLES;
+    task_offsets[rank] = (int)range.first * BM_PROOF_DOUBLES;
   }
-  BM_TRY_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, w2_squared, counts, offsets,
+  BM_TRY_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, room->w2_squared, counts, offsets,
                             MPI_DOUBLE, context->comm));
-  BM_TRY_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, gap, task_counts, task_offsets,
-                            MPI_DOUBLE, context->comm));
+  BM_TRY_MPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, room->proof, task_counts,
+                            task_offsets, MPI_DOUBLE, context->comm));
   return BM_OK;
 }
 
@@ -334,38 +350,35 @@ static double repeat_error(double spread, size_t repeats, size_t drawn, size_t n
   return spread * sqrt(1.0 / (double)repeats + (double)drawn / (double)(n - drawn));
 }
 
-static void summarise(const batch_t *batch, size_t pair, const double *w2_squared,
-                      const double *gap, double *scratch, bm_distance_result_t *result)
+static void summarise(const batch_t *batch, size_t pair, const room_t *room,
+                      bm_distance_result_t *result)
 {
   const bm_cloud_t *a = &batch->a[pair], *b = &batch->b[pair];
-  const size_t repeats = batch->repeats, values = batch->values;
-  const double *own = w2_squared + pair * repeats * values;
-  double *w2 = scratch + (repeats > values ? repeats : values);
+  const size_t repeats = batch->repeats, values = batch->values, tasks = repeats * batch->blocks;
+  const double *own = room->w2_squared + pair * repeats * values;
+  const bm_distance_proof_t *proof = room->proof + pair * tasks;
+  double *w2 = room->scratch + (repeats > values ? repeats : values);
   for (size_t r = 0; r < repeats; r++) {
     w2[r] = sqrt(mean_of(values, own + r * values));
   }
   *result = (bm_distance_result_t){.w2 = mean_of(repeats, w2),
-                                   .spread = deviation_of(repeats, w2, scratch),
+                                   .spread = deviation_of(repeats, w2, room->scratch),
                                    .n = points_of(batch->settings, a),
                                    .d = a->d};
+  double error = isfinite(proof->error)
+                     ? proof->error
+                     : deviation_of(values, own, room->scratch) / sqrt((double)values);
   if (repeats > 1) {
     result->error = repeat_error(result->spread, repeats, result->n, a->n < b->n ? a->n : b->n);
   } else {
-    /* of W2 from that of W2²; no directions differ where W2 is 0 */
-    double error = deviation_of(values, own, scratch) / sqrt((double)values);
+    /* of W2 from that of W2²; nothing differs where W2 is 0 */
     result->error = result->w2 > 0.0 ? error / (2.0 * result->w2) : error;
   }
-  for (size_t t = 0; t < repeats * batch->blocks; t++) {
-    result->gap = fmax(result->gap, gap[pair * repeats * batch->blocks + t]);
+  for (size_t t = 0; t < tasks; t++) {
+    result->gap = fmax(result->gap, proof[t].gap);
+    result->rounding = fmax(result->rounding, proof[t].rounding);
   }
 }
-
-typedef struct {
-  double *w2_squared; /* [pairs][repeats][values] */
-  double *gap;        /* [pairs][repeats][blocks] */
-  double *scratch;    /* [max(repeats, values) + repeats] */
-  int *table;         /* [4][ranks] */
-} room_t;
 
 static bm_status_t allocate(const batch_t *batch, int ranks, room_t *room)
 {
@@ -376,7 +389,7 @@ static bm_status_t allocate(const batch_t *batch, int ranks, room_t *room)
                    batch->pairs, repeats, values);
   }
   BM_TRY(BM_ALLOC(batch->pairs * repeats * values, &room->w2_squared));
-  BM_TRY(BM_ALLOC(task_count(batch), &room->gap));
+  BM_TRY(BM_ALLOC(task_count(batch), &room->proof));
   BM_TRY(BM_ALLOC((repeats > values ? repeats : values) + repeats, &room->scratch));
   return BM_ALLOC(4 * (size_t)ranks, &room->table);
 }
@@ -386,11 +399,17 @@ static bm_status_t run(const bm_context_t *context, const batch_t *batch, room_t
                        bm_distance_result_t *results /* [pairs] */)
 {
   BM_TRY_AGREE(context, allocate(batch, context->size, room));
-  const bm_range_t own = bm_partition(task_count(batch), context->size, context->rank);
-  BM_TRY_AGREE(context, work_own(batch, own, room->w2_squared, room->gap));
-  BM_TRY(gather(context, batch, room->table, room->w2_squared, room->gap));
+  const size_t tasks = task_count(batch);
+  if (batch->distance->shares &&
+      (context->size == 1 || tasks < BM_DEALT_TASKS * (size_t)context->size)) {
+    BM_TRY(work_tasks(context, batch, (bm_range_t){0, tasks}, room));
+  } else {
+    const bm_range_t own = bm_partition(tasks, context->size, context->rank);
+    BM_TRY_AGREE(context, work_tasks(NULL, batch, own, room));
+    BM_TRY(gather(context, batch, room));
+  }
   for (size_t p = 0; p < batch->pairs; p++) {
-    summarise(batch, p, room->w2_squared, room->gap, room->scratch, &results[p]);
+    summarise(batch, p, room, &results[p]);
   }
   return BM_OK;
 }
@@ -407,7 +426,7 @@ static bm_status_t run_pairs(const bm_context_t *context, const bm_distance_ops_
   room_t room = {0};
   bm_status_t status = run(context, &batch, &room, results);
   bm_free(room.w2_squared);
-  bm_free(room.gap);
+  bm_free(room.proof);
   bm_free(room.scratch);
   bm_free(room.table);
   return status;
@@ -447,6 +466,7 @@ const bm_distance_ops_t bm_distance_table[] = {
      .description = "optimal assignment of equal numbers of points, with a dual certificate",
      .compute = compute_exact,
      .block = 1,
+     .shares = 1,
      .values = one_value,
      .check = check_exact,
      .work = work_exact},

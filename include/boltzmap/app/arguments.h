@@ -25,7 +25,8 @@ typedef struct {
   const char *positional[BM_POSITIONAL_MAX + 1]; /* names of what has to be given, ended by NULL */
   const char *summary;                           /* one line */
   const char *details;                           /* more for its own help, or NULL */
-  const bm_option_t *options;                    /* ended by a NULL name */
+  const char *instead;        /* option that stands for the positional ones, or NULL */
+  const bm_option_t *options; /* ended by a NULL name */
   bm_status_t (*run)(const bm_context_t *context, const bm_arguments_t *arguments); /* collective */
   int stops; /* asks for stop requests (parallel/stop.h) while it works; 0: ends by the signal */
 } bm_command_t;

@@ -10,6 +10,7 @@
 
 #include "boltzmap/base/status.h"
 #include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/log.h"
 
 /* A cloud that every rank holds whole. */
 typedef struct {
@@ -23,16 +24,27 @@ typedef struct {
   size_t subsample;   /* points drawn from each cloud without replacement, per repeat; 0: all */
   size_t repeats;     /* independent subsamples; 1 where subsample is 0 */
   uint64_t seed;      /* of subsamples and directions */
+  uint32_t
+      *pairing;  /* exact, one pair of whole clouds: receives on rank 0 the row of b for each row
+                         of a [n]; NULL: not wanted */
+  bm_log_t *log; /* shows the progress of long computations; may be NULL */
 } bm_distance_settings_t;
 
 typedef struct {
-  double w2;     /* mean over the repeats */
-  double error;  /* one standard error: over repeats (subsamples share points: see .c), over
-                     directions for sliced; NaN where neither applies */
-  double spread; /* standard deviation over repeats; NaN for one */
-  double gap;    /* exact: largest relative duality gap; else 0 */
-  size_t n, d;   /* points of each cloud used per repeat (the first cloud's), columns */
+  double w2;       /* mean over the repeats */
+  double error;    /* one standard error: over repeats (subsamples share points: see .c), over
+                       directions for sliced, of the sample for exact; NaN where none is known */
+  double spread;   /* standard deviation over repeats; NaN for one */
+  double gap;      /* exact: largest relative duality gap; else 0 */
+  double rounding; /* exact: bound on what rounding may add to the gap; else 0 */
+  size_t n, d;     /* points of each cloud used per repeat (the first cloud's), columns */
 } bm_distance_result_t;
+
+/* What a task knows beside its values. */
+typedef struct {
+  double gap, rounding; /* of an exact distance, else 0 */
+  double error;         /* standard error of W2², NaN: not known from one task */
+} bm_distance_proof_t;
 
 /* Some of the W2² values of one repeat: what a rank works on at a time. */
 typedef struct {
@@ -51,8 +63,9 @@ typedef struct {
   bm_status_t (*compute)(const bm_context_t *context, const bm_distance_settings_t *settings,
                          const bm_cloud_t *a, const bm_cloud_t *b, bm_distance_result_t *result);
 
-  /* What it is made of. None of these communicates. */
+  /* What it is made of. */
   size_t block; /* values in a task, at most */
+  int shares;   /* can all ranks work on one task? Else each works on its own. */
 
   /* Number of W2² values whose mean is the W2² of one repeat. */
   size_t (*values)(const bm_distance_settings_t *settings);
@@ -60,9 +73,10 @@ typedef struct {
   /* Refuse what the distance cannot do, n and m points a repeat. */
   bm_status_t (*check)(const bm_distance_settings_t *settings, size_t n, size_t m, size_t d);
 
-  /* The kernel: the values of a task, and its relative duality gap (0 where there is none). */
-  bm_status_t (*work)(const bm_distance_task_t *task, double *w2_squared /* [count] */,
-                      double *gap);
+  /* The values of a task. `team`: the ranks that work on it together (collective); NULL: this one
+   * alone, with one thread. */
+  bm_status_t (*work)(const bm_context_t *team, const bm_distance_task_t *task,
+                      double *w2_squared /* [count] */, bm_distance_proof_t *proof);
 } bm_distance_ops_t;
 
 extern const bm_distance_ops_t bm_distance_table[]; /* ended by a NULL name */

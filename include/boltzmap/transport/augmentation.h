@@ -1,0 +1,37 @@
+#ifndef BOLTZMAP_TRANSPORT_AUGMENTATION_H
+#define BOLTZMAP_TRANSPORT_AUGMENTATION_H
+
+/* Shortest augmenting paths on the candidate graph: matches what an auction has left over, with
+ * duals that stay feasible and tight (the Hungarian method on a sparse graph; Edmonds, Karp, J. ACM
+ * 19, 248, 1972), so that a complete matching is optimal on the graph. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boltzmap/base/status.h"
+#include "boltzmap/transport/auction.h"
+#include "boltzmap/transport/graph.h"
+
+/* Where no free y can be reached: the graph has to grow out of it. */
+typedef struct {
+  size_t count;
+  uint32_t *rows;  /* [n]: x that were reached, each once; `count` of them */
+  uint8_t *closed; /* [n]: 1 for each y that was reached */
+} bm_dead_end_t;
+
+/* [n] each; ended with bm_dead_end_clear. BM_ERR_MEMORY. */
+bm_status_t bm_dead_end_create(size_t n, bm_dead_end_t *end);
+void bm_dead_end_clear(bm_dead_end_t *end);
+
+/* Match every free x, in their order, that has an augmenting path; `end` is set to what all others
+ * reach. Duals have to be feasible with matched pairs tight (bm_matching_tighten). Time for a path grows
+ * with the region searched. BM_ERR_MEMORY; BM_STOPPED after a stop request on this rank. */
+bm_status_t bm_augment(const bm_graph_t *graph, bm_matching_t *matching, bm_dead_end_t *end);
+
+/* Duals anew from an optimal matching, as small as they can be: the largest v <= 0 with
+ * v_j <= v_partner(i) + c_ij - c_i,partner(i) (label correcting). For clouds that are nearly equal this
+ * gives digits that sums of large duals have lost. Negative cycles, which are pairings that rounding had
+ * hidden, are carried out. BM_ERR_MEMORY; BM_STOPPED. */
+bm_status_t bm_augment_polish(const bm_graph_t *graph, bm_matching_t *matching);
+
+#endif

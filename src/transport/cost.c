@@ -1,0 +1,127 @@
+#include "boltzmap/transport/cost.h"
+
+#include <math.h>
+
+#include "boltzmap/base/memory.h"
+
+/* Mean of each coordinate over both clouds' rows; differences to the first row are averaged, which
+ * keeps digits where the origin is far away. */
+static void add_mean(size_t n, size_t d, const double *rows /* [n][d] */, double sign,
+                     double *mean /* [d] */)
+{
+  for (size_t k = 0; k < d; k++) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+      sum += rows[i * d + k] - rows[k];
+    }
+    mean[k] += sign * (sum / (double)n);
+  }
+}
+
+static void find_shift(bm_cost_t *cost)
+{
+  for (size_t k = 0; k < cost->d; k++) {
+    cost->shift[k] = cost->cloud[0][k] - cost->cloud[1][k];
+  }
+  add_mean(cost->n, cost->d, cost->cloud[0], 1.0, cost->shift);
+  add_mean(cost->n, cost->d, cost->cloud[1], -1.0, cost->shift);
+}
+
+bm_status_t bm_cost_create(size_t n, size_t d, const double *x, const double *y, double period,
+                           bm_cost_t **out)
+{
+  bm_cost_t *cost = NULL;
+  bm_status_t status = BM_ALLOC(1, &cost);
+  BM_TRY(status);
+  *cost = (bm_cost_t){.n = n, .d = d, .cloud = {x, y}, .period = period};
+  BM_TRY_GOTO(status, failed, BM_ALLOC(d, &cost->shift));
+  for (int side = 0; side < 2; side++) {
+    BM_TRY_GOTO(status, failed, BM_ALLOC(n, &cost->order[side]));
+    for (size_t i = 0; i < n; i++) {
+      cost->order[side][i] = (uint32_t)i;
+    }
+  }
+  if (period == 0.0) {
+    find_shift(cost);
+  }
+  *out = cost;
+  return BM_OK;
+failed:
+  bm_cost_destroy(&cost);
+  return status;
+}
+
+void bm_cost_destroy(bm_cost_t **cost)
+{
+  if (*cost != NULL) {
+    bm_free((*cost)->order[0]);
+    bm_free((*cost)->order[1]);
+    bm_free((*cost)->shift);
+    bm_free(*cost);
+    *cost = NULL;
+  }
+}
+
+const double *bm_cost_point(const bm_cost_t *cost, int side, size_t point)
+{
+  return cost->cloud[side] + (size_t)cost->order[side][point] * cost->d;
+}
+
+static double torus_square(size_t d, double period, const double *restrict x,
+                           const double *restrict y)
+{
+  double square = 0.0;
+  for (size_t k = 0; k < d; k++) {
+    double difference = x[k] - y[k];
+    difference -= period * rint(difference / period);
+    square += difference * difference;
+  }
+  return square;
+}
+
+static double shifted_square(size_t d, const double *restrict x, const double *restrict y,
+                             const double *restrict shift)
+{
+  double square = 0.0;
+#pragma omp simd reduction(+ : square)
+  for (size_t k = 0; k < d; k++) {
+    double difference = x[k] - y[k] - shift[k];
+    square += difference * difference;
+  }
+  return square;
+}
+
+double bm_cost_pair(const bm_cost_t *cost, size_t i, size_t j)
+{
+  const double *x = bm_cost_point(cost, 0, i), *y = bm_cost_point(cost, 1, j);
+  return 0.5 * (cost->period > 0.0 ? torus_square(cost->d, cost->period, x, y)
+                                   : shifted_square(cost->d, x, y, cost->shift));
+}
+
+/* Pairwise over blocks, so that the rounding of the sum stays below that of its terms. */
+static double sum_of_squares(const bm_cost_t *cost, const uint32_t *pairing, size_t first,
+                             size_t count)
+{
+  if (count > 64) {
+    size_t half = count / 2;
+    return sum_of_squares(cost, pairing, first, half) +
+           sum_of_squares(cost, pairing, first + half, count - half);
+  }
+  double sum = 0.0;
+  for (size_t i = first; i < first + count; i++) {
+    const double *x = bm_cost_point(cost, 0, i), *y = bm_cost_point(cost, 1, pairing[i]);
+    for (size_t k = 0; k < cost->d; k++) {
+      double difference = x[k] - y[k];
+      if (cost->period > 0.0) {
+        difference -= cost->period * rint(difference / cost->period);
+      }
+      sum += difference * difference;
+    }
+  }
+  return sum;
+}
+
+double bm_cost_w2_squared(const bm_cost_t *cost, const uint32_t *pairing)
+{
+  return sum_of_squares(cost, pairing, 0, cost->n) / (double)cost->n;
+}

@@ -1,0 +1,359 @@
+#include "boltzmap/transport/search.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "boltzmap/base/memory.h"
+
+#define BM_GROUPS (BM_PANEL_CHUNK / BM_PANEL_GROUP)
+#define BM_HOME_BLOCKS 3        /* blocks looked at first where there is no threshold yet */
+#define BM_ROW_BOXES_MAX 16     /* columns up to which boxes are tried for each row */
+#define BM_FLOAT_ROUNDING 6e-8f /* unit roundoff of float32, rounded up */
+#define BM_ALWAYS 1e30f         /* lift below which every value is a hit, above which none is */
+
+struct bm_search_room {
+  float *rows;                  /* [d][BM_PANEL_CHUNK] */
+  float *values;                /* [BM_PANEL_GROUP][BM_PANEL_BLOCK] */
+  float *low, *high, *centre;   /* [d]: of the chunk */
+  double *heap;                 /* [BM_PANEL_CHUNK][keep]: reduced costs, largest first */
+  uint32_t *partner;            /* [BM_PANEL_CHUNK][keep] */
+  double half[BM_PANEL_CHUNK];  /* |x|²/2 in the frame */
+  double limit[BM_PANEL_CHUNK]; /* pairs from there on are of no interest, in units of the cost */
+  float above[BM_PANEL_CHUNK];  /* half - limit in the frame: what products have to reach */
+  float norm[BM_PANEL_CHUNK];   /* |x| in the frame */
+  float square[BM_PANEL_CHUNK]; /* distance to a box, squared */
+  float lift[BM_PANEL_CHUNK];   /* for a block */
+  size_t found[BM_PANEL_CHUNK];
+  float gamma;     /* relative rounding error of a sum of d products */
+  float norm_max;  /* of the rows */
+  float limit_max; /* in the frame */
+  double pairs;    /* multiplied out */
+};
+
+bm_status_t bm_search_room_create(size_t d, size_t keep, bm_search_room_t **out)
+{
+  bm_search_room_t *room = NULL;
+  bm_status_t status = BM_ALLOC(1, &room);
+  BM_TRY(status);
+  room->gamma = (float)(d + 8) * BM_FLOAT_ROUNDING;
+  BM_TRY_GOTO(status, failed, BM_ALLOC(d * BM_PANEL_CHUNK, &room->rows));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_GROUP * BM_PANEL_BLOCK, &room->values));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->low));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->high));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->centre));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_CHUNK * keep, &room->heap));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_CHUNK * keep, &room->partner));
+  *out = room;
+  return BM_OK;
+failed:
+  bm_search_room_destroy(&room);
+  return status;
+}
+
+void bm_search_room_destroy(bm_search_room_t **out)
+{
+  bm_search_room_t *room = *out;
+  if (room == NULL) {
+    return;
+  }
+  bm_free(room->rows);
+  bm_free(room->values);
+  bm_free(room->low);
+  bm_free(room->high);
+  bm_free(room->centre);
+  bm_free(room->heap);
+  bm_free(room->partner);
+  bm_free(room);
+  *out = NULL;
+}
+
+static void set_limit(const bm_search_t *search, bm_search_room_t *room, size_t r, double limit)
+{
+  const double above = room->half[r] - limit / search->unit;
+  room->limit[r] = limit;
+  room->above[r] = (float)fmin(fmax(above, -BM_ALWAYS), BM_ALWAYS);
+}
+
+static void find_limit_max(const bm_search_t *search, bm_search_room_t *room, size_t count)
+{
+  double largest = -INFINITY;
+  for (size_t r = 0; r < count; r++) {
+    largest = fmax(largest, room->limit[r]);
+  }
+  room->limit_max = (float)fmin(largest / search->unit, BM_ALWAYS);
+}
+
+static void gather_row(const bm_search_t *search, bm_search_room_t *room, size_t r, size_t slot)
+{
+  for (size_t k = 0; k < search->rows->d; k++) {
+    float value = bm_panels_value(search->rows, slot, k);
+    room->rows[k * BM_PANEL_CHUNK + r] = value;
+    room->low[k] = r == 0 || value < room->low[k] ? value : room->low[k];
+    room->high[k] = r == 0 || value > room->high[k] ? value : room->high[k];
+  }
+  room->half[r] = search->rows->half_norm[slot];
+  room->norm[r] = room->half[r] > 0.0 ? (float)sqrt(2.0 * room->half[r])
+                                      : search->rows->norm[slot / BM_PANEL_BLOCK];
+  room->norm_max = fmaxf(room->norm_max, room->norm[r]);
+}
+
+static void start_chunk(const bm_search_t *search, bm_search_room_t *room,
+                        const bm_search_chunk_t *chunk)
+{
+  room->norm_max = 0.0f;
+  room->pairs = 0.0;
+  for (size_t r = 0; r < chunk->count; r++) {
+    gather_row(search, room, r, search->slot_of_row[chunk->points[r]]);
+    set_limit(search, room, r, chunk->threshold[r]);
+    room->found[r] = 0;
+  }
+  for (size_t r = chunk->count; r < BM_PANEL_CHUNK; r++) {
+    for (size_t k = 0; k < search->rows->d; k++) {
+      room->rows[k * BM_PANEL_CHUNK + r] = 0.0f;
+    }
+    room->above[r] = BM_ALWAYS;
+    room->norm[r] = 0.0f;
+  }
+  for (size_t k = 0; k < search->rows->d; k++) {
+    room->centre[k] = 0.5f * (room->low[k] + room->high[k]);
+  }
+  find_limit_max(search, room, chunk->count);
+}
+
+/* Distance between two intervals; on a torus of length 1, where both lie in [-1/2, 1/2]. */
+static float gap_between(float a_low, float a_high, float b_low, float b_high, int torus)
+{
+  float gap = fmaxf(fmaxf(a_low - b_high, b_low - a_high), 0.0f);
+  if (torus) {
+    float around = 1.0f - (fmaxf(a_high, b_high) - fminf(a_low, b_low));
+    gap = fminf(gap, fmaxf(around, 0.0f));
+  }
+  return gap;
+}
+
+/* Square of the distance between a box and one of the columns' boxes. */
+static float square_to_box(const bm_search_t *search, const float *low, const float *high,
+                           size_t box)
+{
+  const size_t d = search->columns->d;
+  const float *box_low = search->columns->low + box * d,
+              *box_high = search->columns->high + box * d;
+  const int torus = search->cost->period > 0.0;
+  float square = 0.0f;
+  for (size_t k = 0; k < d; k++) {
+    float gap = gap_between(low[k], high[k], box_low[k], box_high[k], torus);
+    square += gap * gap;
+  }
+  return square;
+}
+
+/* What a reduced cost found from a box may be off by. */
+static float box_error(const bm_search_room_t *room, const bm_panels_t *columns, size_t box,
+                       float norm, float limit)
+{
+  const float far = norm + columns->norm[box];
+  return room->gamma * (far * far + fabsf(limit) + fabsf(columns->dual_max[box]));
+}
+
+/* Can the box hold a pair of interest for a row of the chunk? */
+static int box_matters(const bm_search_t *search, const bm_search_room_t *room, size_t box)
+{
+  const bm_panels_t *columns = search->columns;
+  if (room->limit_max >= BM_ALWAYS) {
+    return 1;
+  }
+  const float least = 0.5f * square_to_box(search, room->low, room->high, box);
+  return least - columns->dual_max[box] <=
+         room->limit_max + box_error(room, columns, box, room->norm_max, room->limit_max);
+}
+
+/* Distances of all rows to a block's box. */
+static void find_squares(const bm_search_t *search, bm_search_room_t *room, size_t block)
+{
+  const size_t d = search->columns->d;
+  const float *low = search->columns->low + block * d, *high = search->columns->high + block * d;
+  for (size_t r = 0; r < BM_PANEL_CHUNK; r++) {
+    room->square[r] = 0.0f;
+  }
+  for (size_t k = 0; k < d; k++) {
+    const float *restrict x = room->rows + k * BM_PANEL_CHUNK;
+    float *restrict square = room->square;
+    const float a = low[k], b = high[k];
+#pragma omp simd
+    for (size_t r = 0; r < BM_PANEL_CHUNK; r++) {
+      float below = a - x[r], beyond = x[r] - b;
+      float gap = below > beyond ? below : beyond;
+      gap = gap > 0.0f ? gap : 0.0f;
+      square[r] += gap * gap;
+    }
+  }
+}
+
+static int group_matters(const bm_search_t *search, const bm_search_room_t *room, size_t block,
+                         size_t first)
+{
+  const bm_panels_t *columns = search->columns;
+  int matters = 0;
+  for (size_t r = first; r < first + BM_PANEL_GROUP; r++) {
+    const float limit = (float)room->half[r] - room->above[r];
+    matters |= 0.5f * room->square[r] - columns->dual_max[block] <=
+               limit + box_error(room, columns, block, room->norm[r], room->above[r]);
+  }
+  return matters;
+}
+
+/* A heap whose first item is the largest. */
+static void sink(double *heap, uint32_t *partner, size_t count, double value, uint32_t column)
+{
+  size_t at = 0;
+  for (size_t child = 1; child < count; child = 2 * at + 1) {
+    child += child + 1 < count && heap[child + 1] > heap[child];
+    if (heap[child] <= value) {
+      break;
+    }
+    heap[at] = heap[child];
+    partner[at] = partner[child];
+    at = child;
+  }
+  heap[at] = value;
+  partner[at] = column;
+}
+
+static void rise(double *heap, uint32_t *partner, size_t count, double value, uint32_t column)
+{
+  size_t at = count;
+  while (at > 0 && heap[(at - 1) / 2] < value) {
+    heap[at] = heap[(at - 1) / 2];
+    partner[at] = partner[(at - 1) / 2];
+    at = (at - 1) / 2;
+  }
+  heap[at] = value;
+  partner[at] = column;
+}
+
+static void keep(const bm_search_t *search, bm_search_room_t *room, size_t r, double value,
+                 uint32_t column)
+{
+  double *heap = room->heap + r * search->keep;
+  uint32_t *partner = room->partner + r * search->keep;
+  if (room->found[r] < search->keep) {
+    rise(heap, partner, room->found[r]++, value, column);
+  } else {
+    sink(heap, partner, search->keep, value, column);
+  }
+  if (room->found[r] == search->keep) {
+    set_limit(search, room, r, heap[0]);
+  }
+}
+
+/* Decide in float64 what float32 could not rule out. */
+static void take_hits(const bm_search_t *search, bm_search_room_t *room, size_t r, uint32_t point,
+                      size_t block)
+{
+  const uint32_t *columns = search->columns->point + block * BM_PANEL_BLOCK;
+  unsigned long long hits = bm_products_hits(room->values + r % BM_PANEL_GROUP * BM_PANEL_BLOCK);
+  for (; hits != 0; hits &= hits - 1) {
+    const uint32_t column = columns[__builtin_ctzll(hits)];
+    if (column == BM_PANEL_NONE) {
+      continue;
+    }
+    const double cost = search->rows->side == 0 ? bm_cost_pair(search->cost, point, column)
+                                                : bm_cost_pair(search->cost, column, point);
+    const double value = cost - search->dual[column];
+    if (value < room->limit[r]) {
+      keep(search, room, r, value, column);
+    }
+  }
+}
+
+static void work_group(const bm_search_t *search, bm_search_room_t *room,
+                       const bm_search_chunk_t *chunk, size_t first, size_t block)
+{
+  const bm_panels_t *columns = search->columns;
+  const float norm = columns->norm[block], offset = columns->offset_max[block];
+  for (size_t r = first; r < first + BM_PANEL_GROUP; r++) {
+    const float error = room->gamma * (room->norm[r] * norm + offset + fabsf(room->above[r]));
+    room->lift[r] = room->above[r] - error;
+  }
+  const bm_products_t products = {.d = columns->d,
+                                  .rows = room->rows + first,
+                                  .lift = room->lift + first,
+                                  .block = columns->values + block * BM_PANEL_BLOCK * columns->d,
+                                  .offset = columns->offset + block * BM_PANEL_BLOCK};
+  room->pairs += BM_PANEL_GROUP * BM_PANEL_BLOCK;
+  if (!(search->cost->period > 0.0 ? bm_products_torus : bm_products)(&products, room->values)) {
+    return;
+  }
+  for (size_t r = first; r < first + BM_PANEL_GROUP && r < chunk->count; r++) {
+    take_hits(search, room, r, chunk->points[r], block);
+  }
+}
+
+static void work_block(const bm_search_t *search, bm_search_room_t *room,
+                       const bm_search_chunk_t *chunk, size_t block)
+{
+  const int rows_have_boxes = search->columns->d <= BM_ROW_BOXES_MAX && search->cost->period == 0.0;
+  if (rows_have_boxes) {
+    find_squares(search, room, block);
+  }
+  for (size_t first = 0; first < chunk->count; first += BM_PANEL_GROUP) {
+    if (!rows_have_boxes || group_matters(search, room, block, first)) {
+      work_group(search, room, chunk, first, block);
+    }
+  }
+}
+
+/* The first of the blocks around the one that may hold the least reduced cost for the chunk's middle. */
+static size_t find_home(const bm_search_t *search, const bm_search_room_t *room)
+{
+  const bm_panels_t *columns = search->columns;
+  size_t home = 0;
+  float best = FLT_MAX;
+  for (size_t b = 0; b < columns->blocks; b++) {
+    float value =
+        0.5f * square_to_box(search, room->centre, room->centre, b) - columns->dual_max[b];
+    if (value < best) {
+      best = value;
+      home = b;
+    }
+  }
+  home -= home < BM_HOME_BLOCKS / 2 ? home : BM_HOME_BLOCKS / 2;
+  return home;
+}
+
+double bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
+                       const bm_search_chunk_t *chunk)
+{
+  const size_t blocks = search->columns->blocks;
+  size_t home = 0, home_end = 0;
+  start_chunk(search, room, chunk);
+  if (room->limit_max >= BM_ALWAYS) {
+    home = find_home(search, room);
+    home_end = home + BM_HOME_BLOCKS < blocks ? home + BM_HOME_BLOCKS : blocks;
+    for (size_t b = home; b < home_end; b++) {
+      work_block(search, room, chunk, b);
+    }
+    find_limit_max(search, room, chunk->count);
+  }
+  for (size_t b = 0; b < blocks; b++) {
+    if (b % BM_PANEL_SUPER == 0 && !box_matters(search, room, blocks + b / BM_PANEL_SUPER)) {
+      b += BM_PANEL_SUPER - 1;
+      continue;
+    }
+    if ((b < home || b >= home_end) && box_matters(search, room, b)) {
+      work_block(search, room, chunk, b);
+      find_limit_max(search, room, chunk->count);
+    }
+  }
+  for (size_t r = 0; r < chunk->count; r++) {
+    const double *heap = room->heap + r * search->keep;
+    chunk->least[r] = INFINITY;
+    for (size_t i = 0; i < room->found[r]; i++) {
+      chunk->least[r] = fmin(chunk->least[r], heap[i]);
+      chunk->partner[r * search->keep + i] = room->partner[r * search->keep + i];
+    }
+    chunk->found[r] = (uint32_t)room->found[r];
+    chunk->bound[r] = room->limit[r];
+  }
+  return room->pairs;
+}
