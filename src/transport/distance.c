@@ -97,9 +97,15 @@ static bm_status_t work_sliced(const bm_context_t *team, const bm_distance_task_
   const size_t d = task->a.d;
   double *directions = NULL;
   BM_TRY(BM_ALLOC(task->count * d, &directions));
-  bm_sliced_directions(task->seed, task->first, task->count, d, directions);
-  bm_status_t status = bm_sliced_w2_squared(task->a.n, task->b.n, d, task->a.x, task->b.x,
-                                            task->count, directions, w2_squared);
+  bm_status_t status = bm_sliced_directions(task->seed, task->first, task->count, d, directions);
+  if (status == BM_OK) {
+    status = bm_sliced_w2_squared(task->a.n, task->b.n, d, task->a.x, task->b.x, task->count,
+                                  directions, w2_squared);
+  }
+  if (status == BM_OK) {
+    status = bm_sliced_take_shift(task->a.n, task->b.n, d, task->a.x, task->b.x, task->count,
+                                  directions, w2_squared);
+  }
   bm_free(directions);
   *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
   return status;
@@ -137,6 +143,14 @@ typedef struct {
 static size_t points_of(const bm_distance_settings_t *settings, const bm_cloud_t *cloud)
 {
   return settings->subsample > 0 ? settings->subsample : cloud->n;
+}
+
+/* Of the directions of a repeat, counted through all pairs; the first one's is the pair's own. */
+static uint64_t seed_of(const batch_t *batch, size_t repeat)
+{
+  const uint64_t seed = batch->seeds[repeat / batch->repeats];
+  const size_t number = repeat % batch->repeats;
+  return number == 0 ? seed : bm_random_derive_seed(seed, number);
 }
 
 static size_t task_count(const batch_t *batch)
@@ -261,7 +275,7 @@ static bm_status_t draw(const batch_t *batch, size_t repeat, subsample_t *sample
 typedef struct {
   double *w2_squared;         /* [pairs][repeats][values] */
   bm_distance_proof_t *proof; /* [pairs][repeats][blocks] */
-  double *scratch;            /* [max(repeats, values) + repeats] */
+  double *scratch;            /* [2][repeats] */
   int *table;                 /* [4][ranks] */
 } room_t;
 
@@ -278,9 +292,8 @@ static bm_status_t work_task(const bm_context_t *team, const batch_t *batch, siz
   BM_TRY(team == NULL ? status : bm_agree(team, status));
   const size_t offset = value_offset(batch, task);
   const bm_distance_task_t piece = {.settings = batch->settings,
-                                    .seed = batch->seeds[repeat / batch->repeats],
-                                    .first = offset - repeat / batch->repeats * batch->repeats *
-                                                          batch->values,
+                                    .seed = seed_of(batch, repeat),
+                                    .first = offset - repeat * batch->values,
                                     .count = value_offset(batch, task + 1) - offset,
                                     .a = sample->a,
                                     .b = sample->b};
@@ -350,24 +363,27 @@ static double repeat_error(double spread, size_t repeats, size_t drawn, size_t n
   return spread * sqrt(1.0 / (double)repeats + (double)drawn / (double)(n - drawn));
 }
 
-static void summarise(const batch_t *batch, size_t pair, const room_t *room,
-                      bm_distance_result_t *result)
+static bm_status_t summarise(const batch_t *batch, size_t pair, const room_t *room,
+                             bm_distance_result_t *result)
 {
   const bm_cloud_t *a = &batch->a[pair], *b = &batch->b[pair];
   const size_t repeats = batch->repeats, values = batch->values, tasks = repeats * batch->blocks;
   const double *own = room->w2_squared + pair * repeats * values;
   const bm_distance_proof_t *proof = room->proof + pair * tasks;
-  double *w2 = room->scratch + (repeats > values ? repeats : values);
+  double *w2 = room->scratch + repeats;
+  double error = proof->error;
   for (size_t r = 0; r < repeats; r++) {
-    w2[r] = sqrt(mean_of(values, own + r * values));
+    double square = own[r * values];
+    if (batch->distance->mean != NULL) {
+      BM_TRY(batch->distance->mean(seed_of(batch, pair * repeats + r), values, a->d,
+                                   own + r * values, &square, &error));
+    }
+    w2[r] = sqrt(fmax(square, 0.0));
   }
   *result = (bm_distance_result_t){.w2 = mean_of(repeats, w2),
                                    .spread = deviation_of(repeats, w2, room->scratch),
                                    .n = points_of(batch->settings, a),
                                    .d = a->d};
-  double error = isfinite(proof->error)
-                     ? proof->error
-                     : deviation_of(values, own, room->scratch) / sqrt((double)values);
   if (repeats > 1) {
     result->error = repeat_error(result->spread, repeats, result->n, a->n < b->n ? a->n : b->n);
   } else {
@@ -378,6 +394,7 @@ static void summarise(const batch_t *batch, size_t pair, const room_t *room,
     result->gap = fmax(result->gap, proof[t].gap);
     result->rounding = fmax(result->rounding, proof[t].rounding);
   }
+  return BM_OK;
 }
 
 static bm_status_t allocate(const batch_t *batch, int ranks, room_t *room)
@@ -390,7 +407,7 @@ static bm_status_t allocate(const batch_t *batch, int ranks, room_t *room)
   }
   BM_TRY(BM_ALLOC(batch->pairs * repeats * values, &room->w2_squared));
   BM_TRY(BM_ALLOC(task_count(batch), &room->proof));
-  BM_TRY(BM_ALLOC((repeats > values ? repeats : values) + repeats, &room->scratch));
+  BM_TRY(BM_ALLOC(2 * repeats, &room->scratch));
   return BM_ALLOC(4 * (size_t)ranks, &room->table);
 }
 
@@ -408,10 +425,11 @@ static bm_status_t run(const bm_context_t *context, const batch_t *batch, room_t
     BM_TRY_AGREE(context, work_tasks(NULL, batch, own, room));
     BM_TRY(gather(context, batch, room));
   }
-  for (size_t p = 0; p < batch->pairs; p++) {
-    summarise(batch, p, room, &results[p]);
+  bm_status_t status = BM_OK;
+  for (size_t p = 0; p < batch->pairs && status == BM_OK; p++) {
+    status = summarise(batch, p, room, &results[p]);
   }
-  return BM_OK;
+  return bm_agree(context, status);
 }
 
 static bm_status_t run_pairs(const bm_context_t *context, const bm_distance_ops_t *distance,
@@ -475,6 +493,7 @@ const bm_distance_ops_t bm_distance_table[] = {
      .compute = compute_sliced,
      .block = BM_PROJECTION_BLOCK,
      .values = one_value_a_projection,
+     .mean = bm_sliced_mean,
      .check = check_sliced,
      .work = work_sliced},
     {.name = "marginal",

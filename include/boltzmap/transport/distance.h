@@ -49,8 +49,8 @@ typedef struct {
 /* Some of the W2² values of one repeat: what a rank works on at a time. */
 typedef struct {
   const bm_distance_settings_t *settings;
-  uint64_t seed;       /* of the pair */
-  size_t first, count; /* values; counted through all repeats */
+  uint64_t seed;       /* of the repeat */
+  size_t first, count; /* values of the repeat */
   bm_cloud_t a, b;     /* as subsampled */
 } bm_distance_task_t;
 
@@ -67,8 +67,13 @@ typedef struct {
   size_t block; /* values in a task, at most */
   int shares;   /* can all ranks work on one task? Else each works on its own. */
 
-  /* Number of W2² values whose mean is the W2² of one repeat. */
+  /* Number of W2² values that the W2² of one repeat is made of. */
   size_t (*values)(const bm_distance_settings_t *settings);
+
+  /* The W2² of a repeat from its values, and its standard error. NULL: there is one value, and its
+   * task knows the error. */
+  bm_status_t (*mean)(uint64_t seed, size_t count, size_t d, const double *values /* [count] */,
+                      double *w2_squared, double *error);
 
   /* Refuse what the distance cannot do, n and m points a repeat. */
   bm_status_t (*check)(const bm_distance_settings_t *settings, size_t n, size_t m, size_t d);

@@ -104,18 +104,13 @@ static void sliced_is_the_mean_over_directions(void **state)
   bm_distance_result_t result;
   assert_int_equal(
       compute("sliced", &settings, (bm_cloud_t){N, D, x}, (bm_cloud_t){M, D, z}, &result), BM_OK);
-  bm_sliced_directions(5, 0, PROJECTIONS, D, directions);
+  double mean, error;
+  assert_int_equal(bm_sliced_directions(5, 0, PROJECTIONS, D, directions), BM_OK);
   assert_int_equal(bm_sliced_w2_squared(N, M, D, x, z, PROJECTIONS, directions, values), BM_OK);
-  double mean = 0.0, variance = 0.0;
-  for (size_t i = 0; i < PROJECTIONS; i++) {
-    mean += values[i] / PROJECTIONS;
-  }
-  for (size_t i = 0; i < PROJECTIONS; i++) {
-    variance += (values[i] - mean) * (values[i] - mean) / (PROJECTIONS - 1);
-  }
-  double error = sqrt(variance / PROJECTIONS) / (2.0 * sqrt(mean));
-  assert_true(fabs(result.w2 - sqrt(mean)) <= 1e-14 * result.w2);
-  assert_true(fabs(result.error - error) <= 1e-12 * error);
+  assert_int_equal(bm_sliced_take_shift(N, M, D, x, z, PROJECTIONS, directions, values), BM_OK);
+  assert_int_equal(bm_sliced_mean(5, PROJECTIONS, D, values, &mean, &error), BM_OK);
+  assert_true(result.w2 == sqrt(mean));
+  assert_true(result.error == error / (2.0 * sqrt(mean)));
   assert_true(isnan(result.spread));
   assert_true(result.gap == 0.0);
 }
@@ -284,13 +279,18 @@ static void sliced_repeats_differ_in_directions(void **state)
   (void)state;
   bm_distance_settings_t settings = {.projections = 1, .subsample = N, .repeats = 2, .seed = 6};
   bm_distance_result_t result;
-  double directions[2 * D], values[2];
+  double direction[D], values[2], w2[2];
   assert_int_equal(
       compute("sliced", &settings, (bm_cloud_t){N, D, x}, (bm_cloud_t){N, D, y}, &result), BM_OK);
-  bm_sliced_directions(6, 0, 2, D, directions);
-  assert_int_equal(bm_sliced_w2_squared(N, N, D, x, y, 2, directions, values), BM_OK);
-  double expected = 0.5 * (sqrt(values[0]) + sqrt(values[1]));
-  assert_true(fabs(result.w2 - expected) <= 1e-14 * expected);
+  for (size_t r = 0; r < 2; r++) {
+    const uint64_t seed = r == 0 ? 6 : bm_random_derive_seed(6, r);
+    assert_int_equal(bm_sliced_directions(seed, 0, 1, D, direction), BM_OK);
+    assert_int_equal(bm_sliced_w2_squared(N, N, D, x, y, 1, direction, &values[r]), BM_OK);
+    assert_int_equal(bm_sliced_take_shift(N, N, D, x, y, 1, direction, &values[r]), BM_OK);
+    w2[r] = sqrt(values[r]);
+  }
+  assert_true(w2[0] != w2[1]);
+  assert_true(fabs(result.w2 - 0.5 * (w2[0] + w2[1])) <= 1e-12 * result.w2);
 }
 
 static void assert_same(double a, double b)
