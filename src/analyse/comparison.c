@@ -25,11 +25,22 @@ size_t bm_comparison_count(const bm_potential_t *potential,
                            const bm_comparison_settings_t *settings)
 {
   return bm_potential_traits(potential)->observable_count + (settings->projections > 0) +
-         (settings->exact_points > 0);
+         (settings->exact != 0);
 }
 
+/* The exact distance pairs as many points of either set. */
+static size_t exact_points(const bm_comparison_settings_t *settings, const bm_cloud_t *a,
+                           const bm_cloud_t *b)
+{
+  const size_t smaller = a->n < b->n ? a->n : b->n;
+  const size_t asked = settings->exact_points;
+  return asked > 0 && asked < smaller ? asked : smaller;
+}
+
+/* Row `row` of a comparison of sets of the sizes of a and b. */
 static measure_t measure_of(const bm_potential_t *potential,
-                            const bm_comparison_settings_t *settings, size_t row)
+                            const bm_comparison_settings_t *settings, size_t row,
+                            const bm_cloud_t *a, const bm_cloud_t *b)
 {
   const bm_traits_t *traits = bm_potential_traits(potential);
   measure_t measure = {.settings = {.subsample = settings->subsample,
@@ -49,7 +60,7 @@ static measure_t measure_of(const bm_potential_t *potential,
   } else {
     measure.kind = "exact";
     measure.distance = bm_distance_find("exact");
-    measure.settings.subsample = settings->exact_points;
+    measure.settings.subsample = exact_points(settings, a, b);
     measure.settings.repeats = settings->exact_repeats;
   }
   return measure;
@@ -144,7 +155,7 @@ bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potentia
   bm_status_t status = BM_OK;
   bm_log_progress_start(log, "distances", (double)count, "kinds");
   for (size_t k = 0; status == BM_OK && k < count; k++) {
-    measure_t measure = measure_of(potential, settings, k);
+    measure_t measure = measure_of(potential, settings, k, a, b);
     double *columns[2] = {NULL, NULL};
     bm_cloud_t clouds[2];
     status = cloud_of(potential, &measure, a, &columns[0], &clouds[0]);
@@ -238,7 +249,7 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
   pairs_t all = {NULL, NULL, NULL, NULL, NULL};
   bm_status_t status = bm_agree(context, allocate_pairs(pairs, &all));
   for (size_t k = 0; status == BM_OK && k < count; k++) {
-    measure_t measure = measure_of(potential, settings, k);
+    measure_t measure = measure_of(potential, settings, k, &a[0], &b[0]);
     status = bm_agree(context, clouds_of_pairs(potential, &measure, pairs, a, b, &all));
     if (status == BM_OK) {
       status = bm_distance_batch(context, measure.distance, &measure.settings, pairs, all.a, all.b,

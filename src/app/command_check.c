@@ -16,6 +16,7 @@
 #include "boltzmap/train/trainer.h"
 
 #define BM_TRAINING_SHARE 0.55 /* of the products' rate that a training typically gets */
+#define BM_EXACT_DOUBLES 150   /* that the exact distance keeps of a point */
 #define BM_WIDEST 2048         /* rows and columns of a product that is timed */
 
 static const bm_option_t options[] = {
@@ -79,19 +80,21 @@ static double training_bytes(const case_t *found, int ranks)
          real * found->parameters * (14.0 + 2.0 / ranks);
 }
 
-/* The two sets, those that are compared, the floors' sets, costs of the exact distance, Jacobians
- * of three chunks, and the columns of averages. */
+/* The two sets, those that are compared, the floors' sets, what the exact distance keeps of each point,
+ * Jacobians of three chunks, and the columns of averages. */
 static double evaluation_bytes(const case_t *found)
 {
   const bm_evaluate_settings_t *evaluate = &found->evaluate;
   const double d = (double)found->shape.d;
   double most = evaluate->distance_samples > 0 ? (double)evaluate->distance_samples : INFINITY;
   double compared = fmin(found->reference, most) + fmin(found->generated, most);
-  double exact = fmin((double)evaluate->comparison.exact_points, compared / 2.0);
+  const bm_comparison_settings_t *comparison = &evaluate->comparison;
+  const double asked = comparison->exact_points > 0 ? (double)comparison->exact_points : INFINITY;
+  const double exact = comparison->exact ? fmin(asked, compared / 2.0) : 0.0;
   int jacobians = evaluate->lipschitz_points > 0 && found->shape.d <= BM_LIPSCHITZ_DIMENSION_MAX;
   return 8.0 *
          (d * (found->reference + found->generated) +
-          d * compared * (1.0 + (double)evaluate->floor_pairs) + exact * exact +
+          d * compared * (1.0 + (double)evaluate->floor_pairs) + exact * (BM_EXACT_DOUBLES + d) +
           (jacobians ? 3.0 * BM_MAP_CHUNK * d * d : 0.0) + 8.0 * (double)evaluate->average_samples);
 }
 

@@ -47,10 +47,10 @@ static const bm_deck_key_t generate_keys[] = {
 
 static const bm_deck_key_t evaluate_keys[] = {
     {"evaluate.exact_w2", BM_DECK_BOOL, "true", 0, 0, NULL, NULL, "measure the exact W2"},
-    {"evaluate.exact_subsample", BM_DECK_INT, "2000", 2, 20000, NULL, "evaluate.exact_w2=true",
-     "points drawn from each set for the exact W2"},
-    {"evaluate.exact_repeats", BM_DECK_INT, "5", 1, 1000, NULL, "evaluate.exact_w2=true",
-     "independent subsamples whose mean is taken"},
+    {"evaluate.exact_subsample", BM_DECK_INT, "0", 0, 1e9, NULL, "evaluate.exact_w2=true",
+     "points drawn from each set for the exact W2; 0: all of the smaller set"},
+    {"evaluate.exact_repeats", BM_DECK_INT, "1", 1, 1000, NULL, "evaluate.exact_w2=true",
+     "independent subsamples whose mean is taken; one holds all there is with exact_subsample = 0"},
     {"evaluate.sliced_projections", BM_DECK_INT, "1000", 0, 1e6, NULL, NULL,
      "directions of the sliced W2; 0: not measured"},
     {"evaluate.distance_samples", BM_DECK_INT, "20000", 0, 1e9, NULL, NULL,
@@ -147,6 +147,7 @@ bm_evaluate_settings_t bm_experiment_evaluate(const bm_deck_case_t *deck_case)
   int lipschitz = bm_deck_bool(deck_case, "evaluate.lipschitz");
   return (bm_evaluate_settings_t){
       .comparison = {.projections = count_of(deck_case, "evaluate.sliced_projections"),
+                     .exact = exact,
                      .exact_points = exact ? count_of(deck_case, "evaluate.exact_subsample") : 0,
                      .exact_repeats = exact ? count_of(deck_case, "evaluate.exact_repeats") : 1,
                      .seed = (uint64_t)bm_deck_int(deck_case, "run.seed")},

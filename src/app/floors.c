@@ -270,6 +270,7 @@ static uint64_t key_of(const bm_experiment_t *experiment, const bm_deck_case_t *
                             n_b,
                             settings->floor_pairs,
                             comparison->projections,
+                            (uint64_t)comparison->exact,
                             comparison->exact_points,
                             comparison->exact_repeats,
                             comparison->seed};

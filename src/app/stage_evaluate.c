@@ -106,14 +106,19 @@ static size_t size_of(const evaluation_t *self, size_t n, size_t most)
   return n < limit ? n : limit;
 }
 
-/* The comparison's settings where the sets are smaller than the exact distance's subsamples. */
+/* The comparison's settings for sets of these sizes: where the exact distance takes all points of one, a
+ * second subsample would be the first again. */
 static bm_evaluate_settings_t settings_for(const evaluation_t *self, size_t n_a, size_t n_b)
 {
   bm_evaluate_settings_t settings = self->settings;
-  size_t smaller = n_a < n_b ? n_a : n_b;
-  if (settings.comparison.exact_points > smaller) {
-    bm_log_info(self->experiment->log, "  exact W2 on %zu points: the sets have no more", smaller);
-    settings.comparison.exact_points = smaller;
+  bm_comparison_settings_t *comparison = &settings.comparison;
+  const size_t smaller = n_a < n_b ? n_a : n_b;
+  if (comparison->exact && (comparison->exact_points == 0 || comparison->exact_points >= smaller)) {
+    if (comparison->exact_repeats > 1) {
+      bm_log_info(self->experiment->log, "  exact W2 on all %zu points, once", smaller);
+    }
+    comparison->exact_points = 0;
+    comparison->exact_repeats = 1;
   }
   return settings;
 }

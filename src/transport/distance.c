@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -223,7 +224,14 @@ static bm_status_t check_batch(const batch_t *batch)
   return BM_OK;
 }
 
-/* `count` rows of the cloud without replacement: the first steps of a Fisher-Yates shuffle. */
+static int compare_rows(const void *a, const void *b)
+{
+  const uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+  return (left > right) - (left < right);
+}
+
+/* `count` rows of the cloud without replacement, in their order: the first steps of a Fisher-Yates
+ * shuffle, sorted. */
 static bm_status_t draw_rows(const bm_cloud_t *cloud, uint64_t seed, size_t stream, size_t count,
                              double *rows /* [count][d] */)
 {
@@ -235,9 +243,13 @@ static bm_status_t draw_rows(const bm_cloud_t *cloud, uint64_t seed, size_t stre
   }
   for (size_t i = 0; i < count; i++) {
     size_t j = i + (size_t)bm_random_below(random, (uint32_t)stream, i, 0, cloud->n - i);
-    uint32_t drawn = order[j];
+    const uint32_t drawn = order[j];
     order[j] = order[i];
-    memcpy(rows + i * cloud->d, cloud->x + drawn * cloud->d, cloud->d * sizeof *rows);
+    order[i] = drawn;
+  }
+  qsort(order, count, sizeof *order, compare_rows);
+  for (size_t i = 0; i < count; i++) {
+    memcpy(rows + i * cloud->d, cloud->x + order[i] * cloud->d, cloud->d * sizeof *rows);
   }
   bm_free(order);
   return BM_OK;

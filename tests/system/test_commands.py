@@ -153,9 +153,11 @@ class Commands(unittest.TestCase):
             line = self.ask("check", *changes).splitlines()[-1]
             return [int(number) for number in re.findall(r"(\d+) MB", line)]
 
-        exact = ("--set", "evaluate.exact_subsample=20000", "--set", "reference.samples=20000",
-                 "--set", "generate.samples=20000")
-        self.assertGreater(megabytes(self.deck, *exact)[0], 3200)
+        sets = ("--set", "reference.samples=20000", "--set", "generate.samples=20000")
+        exact = ("--set", "evaluate.exact_subsample=0", "--set", "evaluate.exact_repeats=1")
+        without = ("--set", "evaluate.exact_w2=false")
+        plain = program.write_deck(self.folder, re.sub("exact_[a-z]+ = [0-9]+;", "", program.DECK), "plain.cfg")
+        self.assertGreater(megabytes(plain, *sets, *exact)[0], megabytes(plain, *sets, *without)[0] + 20)
         own = program.write_deck(self.folder, program.DECK.replace(
             "walkers = 20; samples = 400; burn_in = 300; thinning = 20;",
             f'sampler = "file"; file = "{self.case / "reference.h5md"}";'), "own.cfg")

@@ -20,8 +20,9 @@
 typedef struct {
   size_t subsample;     /* points drawn from each set for all distances; 0: all */
   size_t projections;   /* of the sliced distance; 0: no sliced distance */
-  size_t exact_points;  /* subsample for the exact distance; 0: no exact distance */
-  size_t exact_repeats; /* independent subsamples whose mean is taken, ≥ 1 */
+  int exact;            /* measure the exact distance? */
+  size_t exact_points;  /* subsample for it; 0: all points of the smaller set */
+  size_t exact_repeats; /* independent subsamples whose mean is taken; 1 where all points are */
   uint64_t seed;
 } bm_comparison_settings_t;
 
@@ -38,7 +39,7 @@ size_t bm_comparison_count(const bm_potential_t *potential,
                            const bm_comparison_settings_t *settings);
 
 /* Distances of b from a, both whole on every rank. Standard errors: of the exact distance over its
- * subsamples (transport/distance.h), of the others by the delete-a-group jackknife over
+ * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by the delete-a-group jackknife over
  * BM_COMPARISON_GROUPS blocks of rows of both sets (Shao, Wu, Ann. Statist. 17, 1176, 1989), which
  * keeps neighbouring rows of a walker together. Collective. */
 bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,

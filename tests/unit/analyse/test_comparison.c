@@ -13,7 +13,7 @@
 
 static bm_context_t *context;
 static const bm_comparison_settings_t settings = {
-    .projections = 30, .exact_points = 60, .exact_repeats = 2, .seed = 5};
+    .projections = 30, .exact = 1, .exact_points = 60, .exact_repeats = 2, .seed = 5};
 
 /* Normal rows whose first coordinate is shifted: two particles in the plane, of no physical meaning. */
 static double *rows_of(uint32_t stream, double shift)
