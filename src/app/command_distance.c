@@ -29,6 +29,7 @@ static const bm_option_t options[] = {
     {"--projections", "M", "directions of the sliced distance; default 1000"},
     {"--seed", "S", "decides subsamples, directions and halves; default 1"},
     {"--plan", "FILE", "write the optimal pairing (exact): for each row of A its row of B"},
+    {"--checkpoint", "FILE", "written on a stop request (exact); the same command goes on from it"},
     {"--tolerance", "X", "relative duality gap that counts as proved (exact); default 1e-9"},
     {"--strict", NULL, "fail where the gap is above the tolerance, instead of a warning"},
     {"--pairs", "FILE", "instead of A and B: a list of pairs, two files a line"},
@@ -81,7 +82,7 @@ static bm_status_t check_options(const bm_arguments_t *arguments, const request_
                                  int64_t repeats)
 {
   const int exact = strcmp(request->distance->name, "exact") == 0;
-  static const char *const of_exact[] = {"--plan", "--tolerance", "--strict"};
+  static const char *const of_exact[] = {"--plan", "--checkpoint", "--tolerance", "--strict"};
   for (size_t i = 0; i < sizeof of_exact / sizeof of_exact[0]; i++) {
     if (!exact && bm_arguments_has(arguments, of_exact[i])) {
       return BM_FAIL(BM_ERR_USAGE, "%s goes with --kind exact", of_exact[i]);
@@ -94,10 +95,11 @@ static bm_status_t check_options(const bm_arguments_t *arguments, const request_
   if (request->debias && repeats > 1) {
     return BM_FAIL(BM_ERR_USAGE, "--debias has errors of its own: leave --repeats out");
   }
-  if (request->plan != NULL &&
+  const int whole = request->plan != NULL || request->settings.checkpoint != NULL;
+  if (whole &&
       (request->pairs != NULL || request->debias || bm_arguments_has(arguments, "--subsample"))) {
-    return BM_FAIL(BM_ERR_USAGE, "--plan is the pairing of two whole sets: leave --pairs, --debias "
-                                 "and --subsample out");
+    return BM_FAIL(BM_ERR_USAGE, "--plan and --checkpoint go with two whole sets: leave --pairs, "
+                                 "--debias and --subsample out");
   }
   return BM_OK;
 }
@@ -127,6 +129,7 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
   request->debias = bm_arguments_has(arguments, "--debias");
   request->json = bm_arguments_has(arguments, "--json");
   request->plan = bm_arguments_value(arguments, "--plan");
+  request->settings.checkpoint = bm_arguments_value(arguments, "--checkpoint");
   request->pairs = bm_arguments_value(arguments, "--pairs");
   BM_TRY(check_options(arguments, request, repeats));
   request->settings.subsample = (size_t)subsample;
@@ -397,6 +400,7 @@ static bm_status_t work(const bm_context_t *context, const bm_arguments_t *argum
                                bm_arguments_positional(arguments, 1), NULL};
   BM_TRY(bm_command_check_dataset(context, arguments, files));
   BM_TRY(bm_command_check_out(context, arguments, "--plan", files));
+  BM_TRY(bm_command_check_out(context, arguments, "--checkpoint", files));
   return measure_files(context, request, files);
 }
 

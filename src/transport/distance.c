@@ -81,11 +81,16 @@ static bm_status_t check_marginal(const bm_distance_settings_t *settings, size_t
 static bm_status_t work_exact(const bm_context_t *team, const bm_distance_task_t *task,
                               double *w2_squared, bm_distance_proof_t *proof)
 {
-  const bm_assignment_problem_t problem = {task->a.n, task->a.d, task->a.x, task->b.x,
-                                           task->settings->period};
+  const bm_distance_settings_t *settings = task->settings;
+  const bm_assignment_problem_t problem = {.n = task->a.n,
+                                           .d = task->a.d,
+                                           .x = task->a.x,
+                                           .y = task->b.x,
+                                           .period = settings->period,
+                                           .checkpoint = settings->checkpoint,
+                                           .log = settings->log};
   bm_assignment_result_t result;
-  BM_TRY(
-      bm_assignment_solve(team, &problem, task->settings->log, task->settings->pairing, &result));
+  BM_TRY(bm_assignment_solve(team, &problem, settings->pairing, &result));
   *w2_squared = result.w2 * result.w2;
   *proof = (bm_distance_proof_t){result.gap, result.rounding, result.error};
   return BM_OK;

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -33,7 +34,9 @@ struct bm_pricing {
   bm_panels_t *panels[2];
   uint32_t *slot_of[2]; /* [n] */
   desk_t desk;
-  double pairs;
+  bm_log_t *log;
+  char note[64];
+  double asked; /* pairs, in millions */
 };
 
 static int thread_count(const bm_context_t *context)
@@ -137,9 +140,14 @@ const uint32_t *bm_pricing_points(const bm_pricing_t *p, int side, size_t *n)
   return p->panels[side]->point;
 }
 
-double bm_pricing_pairs(const bm_pricing_t *p)
+void bm_pricing_show(bm_pricing_t *p, bm_log_t *log)
 {
-  return p->pairs;
+  p->log = log;
+}
+
+void bm_pricing_note(bm_pricing_t *p, const char *note)
+{
+  snprintf(p->note, sizeof p->note, "%s", note);
 }
 
 /* --- what rank 0 asks -------------------------------------------------------------------------- */
@@ -171,6 +179,9 @@ static bm_status_t pack(bm_pricing_t *p, int side, size_t n)
 bm_status_t bm_pricing_pack(bm_pricing_t *p, int side, size_t n)
 {
   message_t message = {.order = BM_PACK, .side = (uint64_t)side, .n = n};
+  if (p->panels[side] != NULL && p->panels[side]->n == n) {
+    return BM_OK;
+  }
   BM_TRY(send(p, &message, sizeof message));
   return agree(p, pack(p, side, n));
 }
@@ -255,8 +266,8 @@ static bm_status_t create_share(const bm_pricing_t *p, const bm_pricing_request_
 }
 
 /* The `number`-th of a rank's chunks. */
-static double work_chunk(const bm_pricing_t *p, const bm_pricing_request_t *request,
-                         const share_t *share, size_t number)
+static void work_chunk(const bm_pricing_t *p, const bm_pricing_request_t *request,
+                       const share_t *share, size_t number)
 {
   const size_t chunk = number * (size_t)size_of(p) + (size_t)rank_of(p);
   const size_t first = chunk * BM_PANEL_CHUNK, own = number * BM_PANEL_CHUNK;
@@ -268,7 +279,7 @@ static double work_chunk(const bm_pricing_t *p, const bm_pricing_request_t *requ
                                    .bound = share->answer.bound + own,
                                    .partner = share->batch +
                                               number % BM_BATCH * BM_PANEL_CHUNK * request->keep};
-  return bm_search_chunk(&share->search, share->rooms[thread_number()], &piece);
+  bm_search_chunk(&share->search, share->rooms[thread_number()], &piece);
 }
 
 /* Put the partners of a batch behind those of the ones before. */
@@ -296,21 +307,22 @@ static bm_status_t close_batch(share_t *share, size_t first, size_t end)
 static bm_status_t work_share(bm_pricing_t *p, const bm_pricing_request_t *request, share_t *share)
 {
   const size_t chunks = own_chunks(request->count, size_of(p), rank_of(p));
+  const double million = 1e-6 * (double)request->count * (double)p->panels[1 - request->side]->n;
   for (size_t first = 0; first < chunks; first += BM_BATCH) {
     const size_t end = first + BM_BATCH < chunks ? first + BM_BATCH : chunks;
-    double pairs = 0.0;
     BM_TRY(bm_stop_poll());
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(share->threads) schedule(dynamic) reduction(+ : pairs)
+#pragma omp parallel for num_threads(share->threads) schedule(dynamic)
 #endif
     for (size_t c = first; c < end; c++) {
-      pairs += work_chunk(p, request, share, c);
+      work_chunk(p, request, share, c);
     }
-    p->pairs += pairs;
     const size_t points = share->answer.count;
     BM_TRY(
         close_batch(share, first * BM_PANEL_CHUNK, end == chunks ? points : end * BM_PANEL_CHUNK));
+    bm_log_progress(p->log, p->asked + million * (double)end / (double)chunks, "%s", p->note);
   }
+  p->asked += million;
   return BM_OK;
 }
 

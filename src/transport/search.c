@@ -27,7 +27,6 @@ struct bm_search_room {
   float gamma;     /* relative rounding error of a sum of d products */
   float norm_max;  /* of the rows */
   float limit_max; /* in the frame */
-  double pairs;    /* multiplied out */
 };
 
 bm_status_t bm_search_room_create(size_t d, size_t keep, bm_search_room_t **out)
@@ -101,7 +100,6 @@ static void start_chunk(const bm_search_t *search, bm_search_room_t *room,
                         const bm_search_chunk_t *chunk)
 {
   room->norm_max = 0.0f;
-  room->pairs = 0.0;
   for (size_t r = 0; r < chunk->count; r++) {
     gather_row(search, room, r, search->slot_of_row[chunk->points[r]]);
     set_limit(search, room, r, chunk->threshold[r]);
@@ -280,7 +278,6 @@ static void work_group(const bm_search_t *search, bm_search_room_t *room,
                                   .lift = room->lift + first,
                                   .block = columns->values + block * BM_PANEL_BLOCK * columns->d,
                                   .offset = columns->offset + block * BM_PANEL_BLOCK};
-  room->pairs += BM_PANEL_GROUP * BM_PANEL_BLOCK;
   if (!(search->cost->period > 0.0 ? bm_products_torus : bm_products)(&products, room->values)) {
     return;
   }
@@ -321,8 +318,8 @@ static size_t find_home(const bm_search_t *search, const bm_search_room_t *room)
   return home;
 }
 
-double bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
-                       const bm_search_chunk_t *chunk)
+void bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
+                     const bm_search_chunk_t *chunk)
 {
   const size_t blocks = search->columns->blocks;
   size_t home = 0, home_end = 0;
@@ -355,5 +352,4 @@ double bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
     chunk->found[r] = (uint32_t)room->found[r];
     chunk->bound[r] = room->limit[r];
   }
-  return room->pairs;
 }

@@ -34,12 +34,13 @@ static void all_ranks_together_are_as_one(const bm_context_t *all, const bm_cont
   } cases[] = {
       {N, 4, 0.0, 0.0}, {N, D, 30.0, 0.0}, {N, 2, 0.0, 3.0}, {40, 3, 0.0, 0.0}, {1, 1, 0.0, 0.0}};
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
-    const bm_assignment_problem_t problem = {cases[c].n, cases[c].d, x, y, cases[c].period};
+    const bm_assignment_problem_t problem = {cases[c].n,      cases[c].d, x,   y,
+                                             cases[c].period, NULL,       NULL};
     bm_assignment_result_t shared, own, threads;
     draw(cases[c].d, cases[c].separation);
-    CHECK(bm_assignment_solve(all, &problem, NULL, together, &shared) == BM_OK);
-    CHECK(bm_assignment_solve(NULL, &problem, NULL, single, &own) == BM_OK);
-    CHECK(bm_assignment_solve(alone, &problem, NULL, NULL, &threads) == BM_OK);
+    CHECK(bm_assignment_solve(all, &problem, together, &shared) == BM_OK);
+    CHECK(bm_assignment_solve(NULL, &problem, single, &own) == BM_OK);
+    CHECK(bm_assignment_solve(alone, &problem, NULL, &threads) == BM_OK);
     CHECK_BITS(&shared.w2, &own.w2, 1);
     CHECK_BITS(&shared.gap, &own.gap, 1);
     CHECK_BITS(&shared.error, &own.error, 1);
@@ -73,13 +74,13 @@ static void debiased_distances_do_not_depend_on_ranks(const bm_context_t *all,
 /* Last: a stop request stays. One rank alone gets it, and all stop. */
 static void a_stop_request_of_one_rank_stops_all(const bm_context_t *all)
 {
-  const bm_assignment_problem_t problem = {N, 4, x, y, 0.0};
+  const bm_assignment_problem_t problem = {N, 4, x, y, 0.0, NULL, NULL};
   bm_assignment_result_t result;
   draw(4, 0.0);
   if (all->rank == all->size - 1) {
     bm_stop_request();
   }
-  CHECK(bm_assignment_solve(all, &problem, NULL, NULL, &result) == BM_STOPPED);
+  CHECK(bm_assignment_solve(all, &problem, NULL, &result) == BM_STOPPED);
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@
 
 #include "boltzmap/base/status.h"
 #include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/log.h"
 #include "boltzmap/transport/cost.h"
 
 typedef struct bm_pricing bm_pricing_t;
@@ -63,7 +64,9 @@ bm_status_t bm_pricing_ask(bm_pricing_t *pricing, const bm_pricing_request_t *re
                            bm_pricing_answer_t *answer);
 void bm_pricing_answer_free(bm_pricing_answer_t *answer);
 
-/* Pairs priced so far by this rank. */
-double bm_pricing_pairs(const bm_pricing_t *pricing);
+/* Rank 0: show on a log (NULL: none) how many million pairs have been priced, with a note that says
+ * what for. */
+void bm_pricing_show(bm_pricing_t *pricing, bm_log_t *log);
+void bm_pricing_note(bm_pricing_t *pricing, const char *note);
 
 #endif

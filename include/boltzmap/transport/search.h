@@ -36,8 +36,8 @@ typedef struct {
   uint32_t *partner;       /* [count][keep] */
 } bm_search_chunk_t;
 
-/* Work a chunk out. Gives the number of pairs that were multiplied out. */
-double bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
-                       const bm_search_chunk_t *chunk);
+/* Work a chunk out. */
+void bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
+                     const bm_search_chunk_t *chunk);
 
 #endif

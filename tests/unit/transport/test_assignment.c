@@ -59,8 +59,8 @@ static void assert_close(double value, double expected, double relative)
 static bm_status_t solve(size_t n, size_t d, const double *a, const double *b, double period,
                          uint32_t *pairing, bm_assignment_result_t *result)
 {
-  const bm_assignment_problem_t problem = {n, d, a, b, period};
-  return bm_assignment_solve(NULL, &problem, NULL, pairing, result);
+  const bm_assignment_problem_t problem = {n, d, a, b, period, NULL, NULL};
+  return bm_assignment_solve(NULL, &problem, pairing, result);
 }
 
 /* Solve; the certificate holds, and the pairing is a permutation with the cost claimed. Gives W2².

@@ -85,8 +85,8 @@ static void exact_is_the_assignment(void **state)
     bm_assignment_result_t expected;
     assert_int_equal(
         compute("exact", &settings, (bm_cloud_t){N, D, x}, (bm_cloud_t){N, D, y}, &result), BM_OK);
-    const bm_assignment_problem_t problem = {N, D, x, y, periods[p]};
-    assert_int_equal(bm_assignment_solve(NULL, &problem, NULL, NULL, &expected), BM_OK);
+    const bm_assignment_problem_t problem = {N, D, x, y, periods[p], NULL, NULL};
+    assert_int_equal(bm_assignment_solve(NULL, &problem, NULL, &expected), BM_OK);
     assert_true(result.w2 == expected.w2);
     assert_true(result.gap == expected.gap);
     assert_true(result.error == expected.error / (2.0 * expected.w2));

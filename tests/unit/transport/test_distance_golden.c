@@ -62,8 +62,8 @@ static double exact(const bm_json_t *row)
   bm_assignment_result_t result;
   make_cloud(row, 0, n, d, x);
   make_cloud(row, 1, n, d, y);
-  const bm_assignment_problem_t problem = {n, d, x, y, golden_number(row, "period")};
-  assert_int_equal(bm_assignment_solve(NULL, &problem, NULL, NULL, &result), BM_OK);
+  const bm_assignment_problem_t problem = {n, d, x, y, golden_number(row, "period"), NULL, NULL};
+  assert_int_equal(bm_assignment_solve(NULL, &problem, NULL, &result), BM_OK);
   assert_true(result.gap <= TOLERANCE);
   return result.w2 * result.w2;
 }

@@ -1,0 +1,669 @@
+#include "boltzmap/transport/multilevel.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boltzmap/base/memory.h"
+#include "boltzmap/base/order.h"
+#include "boltzmap/parallel/stop.h"
+#include "boltzmap/transport/augmentation.h"
+#include "boltzmap/transport/dense_assignment.h"
+#include "boltzmap/transport/graph.h"
+#include "boltzmap/transport/levels.h"
+
+#define BM_CANDIDATES 24 /* of each point */
+#define BM_EPSILON_FALL 5.0
+#define BM_EPSILON_PRICED 0.1  /* of the scale: from there on missing pairs show */
+#define BM_EPSILON_COARSE 0.05 /* of the scale: where coarse levels end */
+#define BM_EPSILON_FINEST 1e-3 /* and the finest */
+#define BM_SCALE_RANK 6     /* the scale is the median gap between the best choice and this one */
+#define BM_RELEASED_MANY 50 /* one in so many pairs let go: price again */
+#define BM_PRICINGS_MAX 8   /* of a level before it is finished as it is */
+#define BM_GROWTH 8         /* candidates for each point of a dead end */
+
+typedef enum { EXTEND, CANDIDATES, AUCTION, PRICE, COMPLETE, PROVE, DONE } stage_t;
+
+/* What is written down beside arrays, as numbers. */
+typedef struct {
+  int64_t stage, level, pricings, priced, has_bounds;
+  double scale, epsilon;
+} progress_t;
+
+struct bm_multilevel {
+  const bm_cost_t *cost;
+  bm_pricing_t *pricing;
+  size_t levels, sizes[BM_LEVELS_MAX];
+  size_t n; /* points of the level at hand */
+  progress_t at;
+  bm_matching_t matching; /* its arrays have room for all points */
+  bm_graph_t graph;
+
+  /* When all x were last priced with a margin: no pair outside the graph had c_ij - v_j below
+   * bound_i. */
+  double *bound, *bound_v; /* [n] */
+
+  /* Room for one step. */
+  bm_dead_end_t dead_end;
+  double *threshold;  /* [n]: of points asked for */
+  double *keys[2];    /* [n]: what suspects are chosen by; new duals */
+  uint32_t *suspects; /* [n] */
+  char phase[64];
+};
+
+static int is_finest(const bm_multilevel_t *s)
+{
+  return (size_t)s->at.level + 1 == s->levels;
+}
+
+/* --- pricing and the graph ---------------------------------------------------------------------- */
+
+/* Put what was found on a list of pairs. */
+static bm_status_t collect(const bm_pricing_request_t *request, const bm_pricing_answer_t *answer,
+                           bm_pair_list_t *list)
+{
+  const uint32_t *partner = answer->partner;
+  for (size_t r = 0; r < answer->count; r++) {
+    const uint32_t point = request->points[r];
+    for (uint32_t f = 0; f < answer->found[r]; f++, partner++) {
+      BM_TRY(request->side == 0 ? bm_pair_list_add(list, point, *partner)
+                                : bm_pair_list_add(list, *partner, point));
+    }
+  }
+  return BM_OK;
+}
+
+/* All points of a side without a threshold, against duals of the other: their own duals as they would be,
+ * the least reduced costs, and pairs for the list (NULL: none are wanted). */
+static bm_status_t price_anew(bm_multilevel_t *s, int side, const double *other, size_t keep,
+                              double *own /* [n] */, bm_pair_list_t *list)
+{
+  bm_pricing_request_t request = {.side = side, .keep = keep, .dual = other};
+  bm_pricing_answer_t answer;
+  request.points = bm_pricing_points(s->pricing, side, &request.count);
+  request.threshold = s->threshold;
+  for (size_t r = 0; r < request.count; r++) {
+    s->threshold[r] = INFINITY;
+  }
+  BM_TRY(bm_pricing_ask(s->pricing, &request, &answer));
+  for (size_t r = 0; r < request.count; r++) {
+    own[request.points[r]] = answer.least[r];
+  }
+  bm_status_t status = list == NULL ? BM_OK : collect(&request, &answer, list);
+  bm_pricing_answer_free(&answer);
+  return status;
+}
+
+/* Price all x for pairs whose reduced cost is below the margin, and remember the bounds. */
+static bm_status_t price_margin(bm_multilevel_t *s, double margin, bm_pair_list_t *list)
+{
+  const double *u = s->matching.dual[0];
+  bm_pricing_request_t request = {.side = 0,
+                                  .keep = BM_PRICING_KEEP_MAX,
+                                  .dual = s->matching.dual[1],
+                                  .threshold = s->threshold};
+  bm_pricing_answer_t answer;
+  request.points = bm_pricing_points(s->pricing, 0, &request.count);
+  for (size_t r = 0; r < request.count; r++) {
+    s->threshold[r] = u[request.points[r]] + margin;
+  }
+  BM_TRY(bm_pricing_ask(s->pricing, &request, &answer));
+  for (size_t r = 0; r < request.count; r++) {
+    s->bound[request.points[r]] = answer.bound[r];
+  }
+  memcpy(s->bound_v, s->matching.dual[1], s->n * sizeof *s->bound_v);
+  s->at.has_bounds = 1;
+  bm_status_t status = collect(&request, &answer, list);
+  bm_pricing_answer_free(&answer);
+  return status;
+}
+
+/* Price those points of a side whose key is below the cut (side 0) or above it (side 1) for pairs of
+ * negative reduced cost. */
+static bm_status_t price_suspects(bm_multilevel_t *s, int side, double cut, bm_pair_list_t *list)
+{
+  const double *dual = s->matching.dual[side];
+  size_t n;
+  const uint32_t *points = bm_pricing_points(s->pricing, side, &n);
+  bm_pricing_request_t request = {.side = side,
+                                  .keep = BM_PRICING_KEEP_MAX,
+                                  .points = s->suspects,
+                                  .dual = s->matching.dual[1 - side],
+                                  .threshold = s->threshold};
+  for (size_t r = 0; r < n; r++) {
+    const double key = s->keys[side][points[r]];
+    if (side == 0 ? key < cut : key > cut) {
+      s->threshold[request.count] = dual[points[r]];
+      s->suspects[request.count++] = points[r];
+    }
+  }
+  if (request.count == 0) {
+    return BM_OK;
+  }
+  bm_pricing_answer_t answer;
+  BM_TRY(bm_pricing_ask(s->pricing, &request, &answer));
+  bm_status_t status = collect(&request, &answer, list);
+  bm_pricing_answer_free(&answer);
+  return status;
+}
+
+/* A pair that is not in the graph can have come to a negative reduced cost only where
+ * bound_i - u_i < v_j - bound_v_j. Choose the cut so that the fewest x to the left of it and y to
+ * the right of it have to be priced. Gives their number. */
+static bm_status_t choose_cut(bm_multilevel_t *s, double *cut, size_t *count)
+{
+  const double *u = s->matching.dual[0], *v = s->matching.dual[1];
+  double *sorted = NULL; /* [2][n] */
+  BM_TRY(BM_ALLOC(2 * s->n, &sorted));
+  double *of_x = sorted, *of_y = sorted + s->n;
+  for (size_t i = 0; i < s->n; i++) {
+    of_x[i] = s->keys[0][i] = s->bound[i] - u[i];
+    of_y[i] = s->keys[1][i] = v[i] - s->bound_v[i];
+  }
+  qsort(of_x, s->n, sizeof *of_x, bm_order_ascending);
+  qsort(of_y, s->n, sizeof *of_y, bm_order_ascending);
+  *count = SIZE_MAX;
+  for (size_t above = 0, below = s->n; above < s->n; above++) {
+    const double value = of_y[s->n - 1 - above];
+    while (below > 0 && of_x[below - 1] >= value) {
+      below--;
+    }
+    if (above + below < *count) {
+      *count = above + below;
+      *cut = value;
+    }
+  }
+  bm_free(sorted);
+  return BM_OK;
+}
+
+/* Pairs of negative reduced cost that may be outside the graph. Where most points
+ * are suspect, all x are priced, with a margin that makes the next time cheaper. */
+static bm_status_t price_violated(bm_multilevel_t *s, double margin, bm_pair_list_t *list)
+{
+  double cut = 0.0;
+  size_t count = SIZE_MAX;
+  if (s->at.has_bounds) {
+    BM_TRY(choose_cut(s, &cut, &count));
+  }
+  if (count > s->n / 2) {
+    return price_margin(s, margin, list);
+  }
+  BM_TRY(price_suspects(s, 0, cut, list));
+  return price_suspects(s, 1, cut, list);
+}
+
+static bm_status_t add_pairs(bm_multilevel_t *s, bm_pair_list_t *list, bm_status_t status,
+                             uint64_t *added)
+{
+  if (status == BM_OK) {
+    status = bm_graph_add(&s->graph, s->cost, list, added);
+  }
+  bm_free(list->pairs);
+  *list = (bm_pair_list_t){0};
+  return status;
+}
+
+static bm_status_t add_violated(bm_multilevel_t *s, double margin, uint64_t *added)
+{
+  bm_pair_list_t list = {0};
+  return add_pairs(s, &list, price_violated(s, margin, &list), added);
+}
+
+/* --- a complete matching ----------------------------------------------------------------------- */
+
+/* Out of a dead end: the cheapest candidates beyond what it reaches. */
+static bm_status_t price_dead_end(bm_multilevel_t *s, bm_pair_list_t *list)
+{
+  double *open_v = NULL;
+  BM_TRY(BM_ALLOC(s->n, &open_v));
+  for (size_t j = 0; j < s->n; j++) {
+    open_v[j] = s->dead_end.closed[j] ? -INFINITY : s->matching.dual[1][j];
+  }
+  for (size_t r = 0; r < s->dead_end.count; r++) {
+    s->threshold[r] = INFINITY;
+  }
+  const bm_pricing_request_t request = {.side = 0,
+                                        .keep = BM_GROWTH,
+                                        .count = s->dead_end.count,
+                                        .points = s->dead_end.rows,
+                                        .dual = open_v,
+                                        .threshold = s->threshold};
+  bm_pricing_answer_t answer;
+  bm_status_t status = bm_pricing_ask(s->pricing, &request, &answer);
+  if (status == BM_OK) {
+    status = collect(&request, &answer, list);
+    bm_pricing_answer_free(&answer);
+  }
+  bm_free(open_v);
+  return status;
+}
+
+/* Match whom the auction left over, on a graph that grows where it has to. */
+static bm_status_t complete(bm_multilevel_t *s, double epsilon)
+{
+  for (;;) {
+    (void)bm_matching_tighten(&s->graph, s->cost, epsilon, &s->matching);
+    BM_TRY(bm_augment(&s->graph, &s->matching, &s->dead_end));
+    if (s->dead_end.count == 0) {
+      return BM_OK;
+    }
+    bm_pair_list_t list = {0};
+    uint64_t added = 0;
+    BM_TRY(add_pairs(s, &list, price_dead_end(s, &list), &added));
+    if (added == 0) {
+      return BM_FAIL(BM_ERR_INTERNAL, "exact distance: no way out of a dead end of %zu points",
+                     s->dead_end.count);
+    }
+  }
+}
+
+/* --- the scale of a level ------------------------------------------------------------------------ */
+
+static double median(size_t n, double *values /* [n], sorted by this */)
+{
+  qsort(values, n, sizeof *values, bm_order_ascending);
+  return values[n / 2];
+}
+
+/* The gap from the best choice of each x to one further down, and to the last. */
+static void find_gaps(const bm_multilevel_t *s, double *near /* [n] */, double *far /* [n] */,
+                      double *mean_cost)
+{
+  const bm_adjacency_t *of_x = &s->graph.from[0];
+  *mean_cost = 0.0;
+  for (size_t i = 0; i < s->n; i++) {
+    double best[BM_SCALE_RANK], last = -INFINITY;
+    size_t count = 0;
+    for (uint64_t e = of_x->start[i]; e < of_x->start[i + 1]; e++) {
+      const double value = of_x->cost[e] - s->matching.dual[1][of_x->to[e]];
+      size_t at = count < BM_SCALE_RANK ? count++ : BM_SCALE_RANK;
+      for (; at > 0 && best[at - 1] > value; at--) {
+        if (at < BM_SCALE_RANK) {
+          best[at] = best[at - 1];
+        }
+      }
+      if (at < BM_SCALE_RANK) {
+        best[at] = value;
+      }
+      last = fmax(last, value);
+      *mean_cost += of_x->cost[e] / (double)s->graph.edges;
+    }
+    near[i] = count > 1 ? best[count - 1] - best[1] : 0.0;
+    far[i] = count > 1 ? last - best[0] : 0.0;
+  }
+}
+
+/* What is large in terms of reduced costs. Ties would make it zero, and auctions crawl. */
+static bm_status_t find_scale(const bm_multilevel_t *s, double *scale)
+{
+  double *gaps = NULL; /* [2][n] */
+  double mean_cost;
+  BM_TRY(BM_ALLOC(2 * s->n, &gaps));
+  find_gaps(s, gaps, gaps + s->n, &mean_cost);
+  *scale = fmax(median(s->n, gaps), 0.1 * median(s->n, gaps + s->n));
+  *scale = fmax(*scale, fmax(1e-6 * mean_cost, DBL_MIN));
+  bm_free(gaps);
+  return BM_OK;
+}
+
+static void forget_matching(bm_multilevel_t *s)
+{
+  for (int side = 0; side < 2; side++) {
+    for (size_t i = 0; i < s->n; i++) {
+      s->matching.partner[side][i] = BM_UNMATCHED;
+    }
+  }
+}
+
+/* --- steps -------------------------------------------------------------------------------------- */
+
+/* From the duals of the level before to v of the next one. */
+static bm_status_t extend(bm_multilevel_t *s)
+{
+  double *v = s->keys[1];
+  s->n = s->matching.n = s->sizes[s->at.level];
+  BM_TRY(bm_pricing_pack(s->pricing, 0, s->sizes[s->at.level - 1]));
+  BM_TRY(bm_pricing_pack(s->pricing, 1, s->n));
+  BM_TRY(price_anew(s, 1, s->matching.dual[0], 1, v, NULL));
+  memcpy(s->matching.dual[1], v, s->n * sizeof *v);
+  s->at.stage = CANDIDATES;
+  return BM_OK;
+}
+
+static bm_status_t find_candidates(bm_multilevel_t *s)
+{
+  double *u = s->keys[0], *v = s->keys[1];
+  bm_pair_list_t list = {0};
+  uint64_t added;
+  BM_TRY(bm_pricing_pack(s->pricing, 0, s->n));
+  bm_graph_clear(&s->graph);
+  BM_TRY(bm_graph_create(s->n, &s->graph));
+  bm_status_t status = price_anew(s, 0, s->matching.dual[1], BM_CANDIDATES, u, &list);
+  if (status == BM_OK) {
+    status = price_anew(s, 1, u, BM_CANDIDATES, v, &list);
+  }
+  BM_TRY(add_pairs(s, &list, status, &added));
+  memcpy(s->matching.dual[0], u, s->n * sizeof *u);
+  memcpy(s->matching.dual[1], v, s->n * sizeof *v);
+  forget_matching(s);
+  BM_TRY(find_scale(s, &s->at.scale));
+  s->at.epsilon = s->at.scale;
+  s->at.pricings = s->at.priced = s->at.has_bounds = 0;
+  s->at.stage = AUCTION;
+  return BM_OK;
+}
+
+static double last_epsilon(const bm_multilevel_t *s)
+{
+  return (is_finest(s) ? BM_EPSILON_FINEST : BM_EPSILON_COARSE) * s->at.scale;
+}
+
+/* After an auction and what it called for: the next smaller epsilon, or the end of it. */
+static void lower_epsilon(bm_multilevel_t *s)
+{
+  if (s->at.epsilon <= last_epsilon(s)) {
+    s->at.stage = COMPLETE;
+    return;
+  }
+  s->at.epsilon = fmax(s->at.epsilon / BM_EPSILON_FALL, last_epsilon(s));
+  (void)bm_matching_tighten(&s->graph, s->cost, s->at.epsilon, &s->matching);
+  s->at.stage = AUCTION;
+}
+
+static bm_status_t hold_auction(bm_multilevel_t *s)
+{
+  BM_TRY(bm_auction(&s->graph, s->at.epsilon, &s->matching));
+  if (!s->at.priced && s->at.epsilon <= BM_EPSILON_PRICED * s->at.scale) {
+    (void)bm_matching_tighten(&s->graph, s->cost, s->at.epsilon, &s->matching);
+    s->at.stage = PRICE;
+  } else {
+    lower_epsilon(s);
+  }
+  return BM_OK;
+}
+
+/* Once epsilon is small, pairs that are missing show. */
+static bm_status_t price(bm_multilevel_t *s)
+{
+  uint64_t added;
+  BM_TRY(add_violated(s, is_finest(s) ? s->at.scale : 0.0, &added));
+  const size_t released = bm_matching_tighten(&s->graph, s->cost, s->at.epsilon, &s->matching);
+  if (released > s->n / BM_RELEASED_MANY && ++s->at.pricings < BM_PRICINGS_MAX) {
+    s->at.stage = AUCTION;
+  } else {
+    s->at.priced = 1;
+    lower_epsilon(s);
+  }
+  return BM_OK;
+}
+
+static bm_status_t finish_level(bm_multilevel_t *s)
+{
+  BM_TRY(complete(s, is_finest(s) ? 0.0 : last_epsilon(s)));
+  if (is_finest(s)) {
+    s->at.stage = PROVE;
+  } else {
+    s->at.level++;
+    s->at.stage = EXTEND;
+  }
+  return BM_OK;
+}
+
+/* Nothing of negative reduced cost may be left outside the graph. */
+static bm_status_t prove(bm_multilevel_t *s)
+{
+  uint64_t added;
+  BM_TRY(add_violated(s, s->at.scale, &added));
+  s->at.stage = added > 0 ? COMPLETE : DONE;
+  return BM_OK;
+}
+
+static bm_status_t solve_coarsest(bm_multilevel_t *s)
+{
+  bm_matching_t *m = &s->matching;
+  s->n = m->n = s->sizes[0];
+  BM_TRY(bm_dense_assignment(s->cost, s->n, m->partner[0], m->dual[1]));
+  for (size_t i = 0; i < s->n; i++) {
+    const uint32_t j = m->partner[0][i];
+    m->partner[1][j] = (uint32_t)i;
+    m->dual[0][i] = bm_cost_pair(s->cost, i, j) - m->dual[1][j];
+  }
+  s->at.stage = s->levels == 1 ? DONE : EXTEND;
+  s->at.level = s->levels == 1 ? 0 : 1;
+  return BM_OK;
+}
+
+static const struct {
+  const char *name;
+  bm_status_t (*work)(bm_multilevel_t *s);
+} stages[] = {[EXTEND] = {"start", extend},
+              [CANDIDATES] = {"candidates", find_candidates},
+              [AUCTION] = {"auction", hold_auction},
+              [PRICE] = {"pricing", price},
+              [COMPLETE] = {"augmenting", finish_level},
+              [PROVE] = {"pricing the rest", prove}};
+
+bm_status_t bm_multilevel_step(bm_multilevel_t *s)
+{
+  BM_TRY(bm_stop_poll());
+  return stages[s->at.stage].work(s);
+}
+
+int bm_multilevel_done(const bm_multilevel_t *s)
+{
+  return s->at.stage == DONE;
+}
+
+const char *bm_multilevel_phase(bm_multilevel_t *s)
+{
+  if (s->at.stage == DONE) {
+    return "certificate";
+  }
+  snprintf(s->phase, sizeof s->phase, "level %d of %zu: %s", (int)s->at.level + 1, s->levels,
+           stages[s->at.stage].name);
+  return s->phase;
+}
+
+const bm_matching_t *bm_multilevel_matching(const bm_multilevel_t *s)
+{
+  return &s->matching;
+}
+
+static bm_status_t allocate(bm_multilevel_t *s, size_t n)
+{
+  BM_TRY(bm_matching_create(n, &s->matching));
+  BM_TRY(bm_graph_create(0, &s->graph));
+  BM_TRY(bm_dead_end_create(n, &s->dead_end));
+  BM_TRY(BM_ALLOC(n, &s->threshold));
+  BM_TRY(BM_ALLOC(n, &s->keys[0]));
+  BM_TRY(BM_ALLOC(n, &s->keys[1]));
+  BM_TRY(BM_ALLOC(n, &s->suspects));
+  BM_TRY(BM_ALLOC(n, &s->bound));
+  return BM_ALLOC(n, &s->bound_v);
+}
+
+bm_status_t bm_multilevel_create(const bm_cost_t *cost, bm_pricing_t *pricing, size_t levels,
+                                 const size_t *sizes, bm_multilevel_t **out)
+{
+  bm_multilevel_t *s = NULL;
+  BM_TRY(BM_ALLOC(1, &s));
+  s->cost = cost;
+  s->pricing = pricing;
+  s->levels = levels;
+  memcpy(s->sizes, sizes, levels * sizeof *sizes);
+  bm_status_t status = allocate(s, cost->n);
+  if (status == BM_OK) {
+    status = solve_coarsest(s);
+  }
+  if (status != BM_OK) {
+    bm_multilevel_destroy(&s);
+    return status;
+  }
+  *out = s;
+  return BM_OK;
+}
+
+void bm_multilevel_destroy(bm_multilevel_t **solver)
+{
+  bm_multilevel_t *s = *solver;
+  if (s == NULL) {
+    return;
+  }
+  bm_matching_clear(&s->matching);
+  bm_graph_clear(&s->graph);
+  bm_dead_end_clear(&s->dead_end);
+  bm_free(s->threshold);
+  bm_free(s->keys[0]);
+  bm_free(s->keys[1]);
+  bm_free(s->suspects);
+  bm_free(s->bound);
+  bm_free(s->bound_v);
+  bm_free(s);
+  *solver = NULL;
+}
+
+/* --- writing down -------------------------------------------------------------------------------- */
+
+static bm_status_t put_numbers(bm_state_t *state, const char *name, size_t count,
+                               const uint32_t *values)
+{
+  int64_t *wide = NULL;
+  BM_TRY(BM_ALLOC(count, &wide));
+  for (size_t i = 0; i < count; i++) {
+    wide[i] = (int64_t)values[i];
+  }
+  bm_status_t status = bm_state_put_ints(state, name, count, wide);
+  bm_free(wide);
+  return status;
+}
+
+static bm_status_t get_numbers(const bm_state_t *state, const char *name, size_t count,
+                               uint32_t *values)
+{
+  int64_t *wide = NULL;
+  BM_TRY(BM_ALLOC(count, &wide));
+  bm_status_t status = bm_state_get_ints(state, name, count, wide);
+  for (size_t i = 0; i < count && status == BM_OK; i++) {
+    values[i] = (uint32_t)wide[i];
+  }
+  bm_free(wide);
+  return status;
+}
+
+/* Degrees and neighbours of the x; costs come from the clouds. */
+static bm_status_t save_graph(const bm_multilevel_t *s, bm_state_t *state)
+{
+  const bm_adjacency_t *of_x = &s->graph.from[0];
+  uint32_t *degrees = NULL;
+  BM_TRY(BM_ALLOC(s->graph.n, &degrees));
+  for (size_t i = 0; i < s->graph.n; i++) {
+    degrees[i] = (uint32_t)(of_x->start[i + 1] - of_x->start[i]);
+  }
+  bm_status_t status = put_numbers(state, "graph/degrees", s->graph.n, degrees);
+  bm_free(degrees);
+  BM_TRY(status);
+  return put_numbers(state, "graph/neighbours", s->graph.edges, of_x->to);
+}
+
+static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
+{
+  const size_t n = bm_state_count(state, "graph/degrees");
+  const size_t edges = bm_state_count(state, "graph/neighbours");
+  uint32_t *numbers = NULL; /* degrees [n], neighbours [edges] */
+  bm_pair_list_t list = {0};
+  bm_graph_clear(&s->graph);
+  BM_TRY(bm_graph_create(n, &s->graph));
+  BM_TRY(BM_ALLOC(n + edges, &numbers));
+  bm_status_t status = get_numbers(state, "graph/degrees", n, numbers);
+  if (status == BM_OK) {
+    status = get_numbers(state, "graph/neighbours", edges, numbers + n);
+  }
+  size_t next = n;
+  for (size_t i = 0; i < n && status == BM_OK; i++) {
+    for (uint32_t e = 0; e < numbers[i] && status == BM_OK; e++, next++) {
+      status = next < n + edges && numbers[next] < n
+                   ? bm_pair_list_add(&list, (uint32_t)i, numbers[next])
+                   : BM_FAIL(BM_ERR_DATA, "checkpoint: a pair points beyond the sets");
+    }
+  }
+  bm_free(numbers);
+  uint64_t added;
+  return add_pairs(s, &list, status, &added);
+}
+
+#define BM_PROGRESS_INTS 7
+
+bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
+{
+  const progress_t *at = &s->at;
+  const int64_t ints[BM_PROGRESS_INTS] = {at->stage,          at->level,      at->pricings,
+                                          at->priced,         at->has_bounds, (int64_t)s->n,
+                                          (int64_t)s->graph.n};
+  const double doubles[] = {at->scale, at->epsilon};
+  BM_TRY(bm_state_put_ints(state, "progress", BM_PROGRESS_INTS, ints));
+  BM_TRY(bm_state_put_doubles(state, "scale", 2, doubles));
+  BM_TRY(bm_state_put_doubles(state, "u", s->n, s->matching.dual[0]));
+  BM_TRY(bm_state_put_doubles(state, "v", s->n, s->matching.dual[1]));
+  BM_TRY(put_numbers(state, "partner", s->n, s->matching.partner[0]));
+  BM_TRY(bm_state_put_doubles(state, "bound", s->n, s->bound));
+  BM_TRY(bm_state_put_doubles(state, "bound_v", s->n, s->bound_v));
+  return save_graph(s, state);
+}
+
+static bm_status_t check_progress(const bm_multilevel_t *s, const int64_t *ints)
+{
+  if (ints[0] < EXTEND || ints[0] > DONE || ints[1] < 0 || ints[1] >= (int64_t)s->levels ||
+      (ints[5] != (int64_t)s->sizes[ints[1]] &&
+       !(ints[0] == EXTEND && ints[1] > 0 && ints[5] == (int64_t)s->sizes[ints[1] - 1]))) {
+    return BM_FAIL(BM_ERR_DATA, "checkpoint: its level is none of these sets");
+  }
+  return BM_OK;
+}
+
+static bm_status_t load_matching(const bm_state_t *state, bm_multilevel_t *s)
+{
+  bm_matching_t *m = &s->matching;
+  BM_TRY(bm_state_get_doubles(state, "u", s->n, m->dual[0]));
+  BM_TRY(bm_state_get_doubles(state, "v", s->n, m->dual[1]));
+  forget_matching(s);
+  BM_TRY(get_numbers(state, "partner", s->n, s->suspects));
+  for (size_t i = 0; i < s->n; i++) {
+    const uint32_t j = s->suspects[i];
+    if (j != BM_UNMATCHED && (j >= s->n || m->partner[1][j] != BM_UNMATCHED)) {
+      return BM_FAIL(BM_ERR_DATA, "checkpoint: its pairing is none");
+    }
+    if (j != BM_UNMATCHED) {
+      bm_matching_join(m, (uint32_t)i, j);
+    }
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_multilevel_load(const bm_state_t *state, bm_multilevel_t *s)
+{
+  int64_t ints[BM_PROGRESS_INTS];
+  double doubles[2];
+  BM_TRY(bm_state_get_ints(state, "progress", BM_PROGRESS_INTS, ints));
+  BM_TRY(bm_state_get_doubles(state, "scale", 2, doubles));
+  BM_TRY(check_progress(s, ints));
+  s->at = (progress_t){.stage = ints[0],
+                       .level = ints[1],
+                       .pricings = ints[2],
+                       .priced = ints[3],
+                       .has_bounds = ints[4],
+                       .scale = doubles[0],
+                       .epsilon = doubles[1]};
+  s->n = s->matching.n = (size_t)ints[5];
+  BM_TRY(load_matching(state, s));
+  BM_TRY(bm_state_get_doubles(state, "bound", s->n, s->bound));
+  BM_TRY(bm_state_get_doubles(state, "bound_v", s->n, s->bound_v));
+  BM_TRY(load_graph(state, s));
+  if (s->at.stage == EXTEND || s->at.stage == DONE) {
+    return BM_OK;
+  }
+  BM_TRY(bm_pricing_pack(s->pricing, 1, s->n));
+  return s->at.stage == CANDIDATES ? BM_OK : bm_pricing_pack(s->pricing, 0, s->n);
+}
