@@ -19,14 +19,14 @@
 #define BM_COLUMNS_MAX 4096
 
 static const bm_option_t options[] = {
-    {"--kind", "KIND", "exact (default), sliced or marginal"},
+    {"--kind", "KIND", "exact (default), sliced, max-sliced or marginal"},
     {"--dataset", "NAME", "data set in HDF5 files, as observables/r"},
     {"--columns", "LIST", "columns to compare, counted from 0, as 0,2"},
     {"--period", "X", "columns live on circles of this length, as 360 (exact, marginal)"},
     {"--subsample", "N", "draw N points from each set without replacement"},
     {"--repeats", "K", "so many independent subsamples; mean and error are given"},
     {"--debias", NULL, "W2² less the floors of both sets, from halves of each, with an error"},
-    {"--projections", "M", "directions of the sliced distance; default 1000"},
+    {"--projections", "M", "directions of the sliced distances; default 1000"},
     {"--seed", "S", "decides subsamples, directions and halves; default 1"},
     {"--plan", "FILE", "write the optimal pairing (exact): for each row of A its row of B"},
     {"--checkpoint", "FILE", "written on a stop request (exact); the same command goes on from it"},
@@ -89,8 +89,8 @@ static bm_status_t check_options(const bm_arguments_t *arguments, const request_
     }
   }
   if (bm_arguments_has(arguments, "--projections") &&
-      strcmp(request->distance->name, "sliced") != 0) {
-    return BM_FAIL(BM_ERR_USAGE, "--projections goes with --kind sliced");
+      strstr(request->distance->name, "sliced") == NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "--projections goes with --kind sliced or max-sliced");
   }
   if (request->debias && repeats > 1) {
     return BM_FAIL(BM_ERR_USAGE, "--debias has errors of its own: leave --repeats out");
@@ -113,7 +113,7 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
   int64_t seed;
   request->distance = bm_distance_find(kind == NULL ? "exact" : kind);
   if (request->distance == NULL) {
-    return BM_FAIL(BM_ERR_USAGE, "--kind %s: expected exact, sliced or marginal", kind);
+    return BM_FAIL(BM_ERR_USAGE, "--kind %s: expected exact, sliced, max-sliced or marginal", kind);
   }
   BM_TRY(bm_arguments_int(arguments, "--subsample", 1, INT32_MAX, 0, &subsample));
   BM_TRY(bm_arguments_int(arguments, "--repeats", 1, 1000000, 1, &repeats));

@@ -14,8 +14,10 @@
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/transport/assignment.h"
 #include "boltzmap/transport/marginal.h"
+#include "boltzmap/transport/max_sliced.h"
 #include "boltzmap/transport/sliced.h"
 
+#define BM_STARTS 8            /* of ascents to the largest projection */
 #define BM_DEALT_TASKS 2       /* a rank: from there on ranks work on tasks of their own */
 #define BM_PROJECTION_BLOCK 16 /* projections in a task; many tasks share out evenly */
 
@@ -59,6 +61,20 @@ static bm_status_t check_sliced(const bm_distance_settings_t *settings, size_t n
   if (settings->period > 0.0) {
     return BM_FAIL(BM_ERR_DATA, "the sliced distance has no meaning on a torus: use exact or "
                                 "marginal with --period, or leave --period out");
+  }
+  return BM_OK;
+}
+
+/* Pairs of sorted projections. */
+static bm_status_t check_max_sliced(const bm_distance_settings_t *settings, size_t n, size_t m,
+                                    size_t d)
+{
+  BM_TRY(check_sliced(settings, n, m, d));
+  if (n != m) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "the max-sliced distance takes sets of equal size, these have %zu and %zu "
+                   "points: draw as many from each with --subsample",
+                   n, m);
   }
   return BM_OK;
 }
@@ -115,6 +131,40 @@ static bm_status_t work_sliced(const bm_context_t *team, const bm_distance_task_
   bm_free(directions);
   *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
   return status;
+}
+
+static size_t one_value_a_start(const bm_distance_settings_t *settings)
+{
+  return settings->projections < BM_STARTS ? settings->projections : BM_STARTS;
+}
+
+/* A value is the maximum found from one start: the best of its share of the directions. */
+static bm_status_t work_max_sliced(const bm_context_t *team, const bm_distance_task_t *task,
+                                   double *w2_squared, bm_distance_proof_t *proof)
+{
+  (void)team;
+  const int starts = (int)one_value_a_start(task->settings);
+  *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
+  for (size_t i = 0; i < task->count; i++) {
+    const bm_range_t own =
+        bm_partition(task->settings->projections, starts, (int)(task->first + i));
+    BM_TRY(bm_max_sliced_ascend(task->a.n, task->a.d, task->a.x, task->b.x, task->seed, own.first,
+                                own.count, &w2_squared[i], NULL));
+  }
+  return BM_OK;
+}
+
+static bm_status_t largest(uint64_t seed, size_t count, size_t d, const double *values,
+                           double *w2_squared, double *error)
+{
+  (void)seed;
+  (void)d;
+  *w2_squared = 0.0;
+  *error = NAN;
+  for (size_t i = 0; i < count; i++) {
+    *w2_squared = fmax(*w2_squared, values[i]);
+  }
+  return BM_OK;
 }
 
 static bm_status_t work_marginal(const bm_context_t *team, const bm_distance_task_t *task,
@@ -496,6 +546,13 @@ static bm_status_t compute_marginal(const bm_context_t *context,
   return compute(context, "marginal", settings, a, b, result);
 }
 
+static bm_status_t compute_max_sliced(const bm_context_t *context,
+                                      const bm_distance_settings_t *settings, const bm_cloud_t *a,
+                                      const bm_cloud_t *b, bm_distance_result_t *result)
+{
+  return compute(context, "max-sliced", settings, a, b, result);
+}
+
 const bm_distance_ops_t bm_distance_table[] = {
     {.name = "exact",
      .description = "optimal assignment of equal numbers of points, with a dual certificate",
@@ -513,6 +570,14 @@ const bm_distance_ops_t bm_distance_table[] = {
      .mean = bm_sliced_mean,
      .check = check_sliced,
      .work = work_sliced},
+    {.name = "max-sliced",
+     .description = "the largest distance of projections, by ascent from random directions",
+     .compute = compute_max_sliced,
+     .block = 1,
+     .values = one_value_a_start,
+     .mean = largest,
+     .check = check_max_sliced,
+     .work = work_max_sliced},
     {.name = "marginal",
      .description = "distance of quantile functions of one column",
      .compute = compute_marginal,

@@ -1,7 +1,7 @@
 #ifndef BOLTZMAP_TRANSPORT_DISTANCE_H
 #define BOLTZMAP_TRANSPORT_DISTANCE_H
 
-/* The distances a user asks for, by name: exact, sliced, marginal. One thin layer that shares the
+/* The distances a user asks for, by name: exact, sliced, max-sliced, marginal. One thin layer that shares the
  * work over ranks around the kernels beside this file; the answer does not depend on the number of
  * ranks. A distance is one row of bm_distance_table. */
 
