@@ -12,6 +12,7 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/transport/cost.h"
 #include "boltzmap/transport/levels.h"
+#include "boltzmap/transport/line.h"
 #include "boltzmap/transport/multilevel.h"
 #include "boltzmap/transport/potentials.h"
 #include "boltzmap/transport/pricing.h"
@@ -222,32 +223,58 @@ static bm_status_t check(const bm_assignment_problem_t *p)
   return BM_OK;
 }
 
+/* On the line the order is the proof. */
+static bm_status_t solve_line(const bm_cost_t *cost, uint32_t *pairing,
+                              bm_assignment_result_t *result)
+{
+  bm_matching_t matching;
+  BM_TRY(bm_matching_create(cost->n, &matching));
+  bm_status_t status = bm_line_assignment(cost, &matching);
+  if (status == BM_OK) {
+    result->w2 = sqrt(bm_cost_w2_squared(cost, matching.partner[0]));
+    result->gap = 0.0;
+    result->rounding = 4.0 * DBL_EPSILON;
+    status = bm_potentials_error(cost, &matching, &result->error);
+  }
+  if (status == BM_OK && pairing != NULL) {
+    memcpy(pairing, matching.partner[0], cost->n * sizeof *pairing);
+  }
+  bm_matching_clear(&matching);
+  return status;
+}
+
+static bm_status_t solve_levels(const bm_context_t *context, run_t *run, uint32_t *pairing,
+                                bm_assignment_result_t *result)
+{
+  bm_log_t *log = run->problem->log;
+  const double n = (double)run->cost->n;
+  run->levels = bm_levels_sizes(run->cost->n, BM_COARSEST, run->sizes);
+  BM_TRY(bm_pricing_create(context, run->cost, run->levels, run->sizes, &run->pricing));
+  bm_log_progress_start(log, "exact W2", BM_PRICED_TIMES * n * n * 1e-6, "million pairs");
+  bm_pricing_show(run->pricing, log);
+  const int leads = context == NULL || bm_context_is_root(context);
+  bm_status_t status = leads ? coordinate(run, pairing, result) : bm_pricing_serve(run->pricing);
+  bm_log_progress_end(log);
+  bm_pricing_destroy(&run->pricing);
+  return status == BM_OK && context != NULL ? bm_broadcast(context, result, sizeof *result)
+                                            : status;
+}
+
 bm_status_t bm_assignment_solve(const bm_context_t *context, const bm_assignment_problem_t *problem,
                                 uint32_t *pairing, bm_assignment_result_t *result)
 {
   assert(problem->n > 0 && problem->n < UINT32_MAX && problem->d > 0 && problem->period >= 0.0);
   BM_TRY(check(problem));
-  const double n = (double)problem->n;
   run_t run = {.problem = problem};
   bm_status_t status =
       bm_cost_create(problem->n, problem->d, problem->x, problem->y, problem->period, &run.cost);
+  if (status == BM_OK && problem->d == 1 && problem->period == 0.0) {
+    status = solve_line(run.cost, pairing, result);
+  }
   status = context == NULL ? status : bm_agree(context, status);
-  run.levels = bm_levels_sizes(problem->n, BM_COARSEST, run.sizes);
-  if (status == BM_OK) {
-    status = bm_pricing_create(context, run.cost, run.levels, run.sizes, &run.pricing);
+  if (status == BM_OK && (problem->d > 1 || problem->period > 0.0)) {
+    status = solve_levels(context, &run, pairing, result);
   }
-  if (status == BM_OK) {
-    const int leads = context == NULL || bm_context_is_root(context);
-    bm_log_progress_start(problem->log, "exact W2", BM_PRICED_TIMES * n * n * 1e-6,
-                          "million pairs");
-    bm_pricing_show(run.pricing, problem->log);
-    status = leads ? coordinate(&run, pairing, result) : bm_pricing_serve(run.pricing);
-    bm_log_progress_end(problem->log);
-  }
-  if (status == BM_OK && context != NULL) {
-    status = bm_broadcast(context, result, sizeof *result);
-  }
-  bm_pricing_destroy(&run.pricing);
   bm_cost_destroy(&run.cost);
   return status;
 }

@@ -6,7 +6,6 @@
 #include "boltzmap/parallel/stop.h"
 
 #define BM_SHARE 0.5       /* of the gain over the second choice that a bidder gives up */
-#define BM_TIE 1e-15       /* of its terms: reduced costs that differ by less are equal */
 #define BM_FEW_LEFT 200    /* fewer than one in so many are left: the budget shrinks */
 #define BM_POLL_BIDS 65536 /* bids between two looks at stop requests */
 
@@ -50,29 +49,48 @@ static void part(bm_matching_t *m, uint32_t i)
   m->partner[0][i] = BM_UNMATCHED;
 }
 
+static double least_choice(const bm_graph_t *graph, const double *v, size_t i)
+{
+  const bm_adjacency_t *of_x = &graph->from[0];
+  double least = INFINITY;
+  for (uint64_t e = of_x->start[i]; e < of_x->start[i + 1]; e++) {
+    least = fmin(least, of_x->cost[e] - v[of_x->to[e]]);
+  }
+  return least;
+}
+
+/* Is the pair of x_i worse than its best choice by more than epsilon? */
+static int is_loose(const bm_cost_t *cost, const bm_matching_t *m, size_t i, double limit)
+{
+  const uint32_t j = m->partner[0][i];
+  if (j == BM_UNMATCHED) {
+    return 0;
+  }
+  const double pair = bm_cost_pair(cost, i, j), v = m->dual[1][j];
+  return pair - v > limit + BM_TIE * (pair + fabs(v));
+}
+
 size_t bm_matching_tighten(const bm_graph_t *graph, const bm_cost_t *cost, double epsilon,
                            bm_matching_t *m)
 {
-  const bm_adjacency_t *of_x = &graph->from[0];
-  const double *v = m->dual[1];
   size_t parted = 0;
   for (size_t i = 0; i < m->n; i++) {
-    double least = INFINITY;
-    for (uint64_t e = of_x->start[i]; e < of_x->start[i + 1]; e++) {
-      least = fmin(least, of_x->cost[e] - v[of_x->to[e]]);
-    }
-    const uint32_t j = m->partner[0][i];
-    m->dual[0][i] = least;
-    if (j == BM_UNMATCHED) {
-      continue;
-    }
-    const double pair = bm_cost_pair(cost, i, j);
-    if (pair - v[j] > least + epsilon + BM_TIE * (pair + fabs(v[j]))) {
+    m->dual[0][i] = least_choice(graph, m->dual[1], i);
+    if (is_loose(cost, m, i, m->dual[0][i] + epsilon)) {
       part(m, (uint32_t)i);
       parted++;
     }
   }
   return parted;
+}
+
+size_t bm_matching_loose(const bm_graph_t *graph, const bm_cost_t *cost, const bm_matching_t *m)
+{
+  size_t loose = 0;
+  for (size_t i = 0; i < m->n; i++) {
+    loose += (size_t)is_loose(cost, m, i, least_choice(graph, m->dual[1], i));
+  }
+  return loose;
 }
 
 /* Points of one side that wait to bid, first come, first served; one may be in it that has been

@@ -6,6 +6,10 @@
 #include "boltzmap/base/memory.h"
 #include "boltzmap/parallel/stop.h"
 
+#define BM_LABELS_A_POINT \
+  1000 /* looks at a label, on average: beyond it duals are left as they are */
+#define BM_POLL_LABELS 65536
+
 bm_status_t bm_dead_end_create(size_t n, bm_dead_end_t *end)
 {
   *end = (bm_dead_end_t){0};
@@ -104,9 +108,11 @@ static bm_status_t relax(search_t *s, uint32_t x, double offset, goal_t *goal)
 {
   const bm_adjacency_t *of_x = &s->graph->from[0];
   const double u = s->matching->dual[0][x], *v = s->matching->dual[1];
-  for (uint64_t e = of_x->start[x]; e < of_x->start[x + 1]; e++) {
+  for (uint64_t e = of_x->start[x]; e < of_x->start[x + 1] && offset < goal->distance; e++) {
     const uint32_t y = of_x->to[e];
-    const double through = offset + fmax(of_x->cost[e] - u - v[y], 0.0);
+    const double reduced = of_x->cost[e] - u - v[y];
+    const double tie = BM_TIE * (of_x->cost[e] + fabs(v[y]));
+    const double through = reduced > tie ? offset + reduced : offset;
     if (through >= goal->distance || s->end->closed[y] ||
         (s->seen[y] == s->number && through >= s->distance[y])) {
       continue;
@@ -207,5 +213,136 @@ bm_status_t bm_augment(const bm_graph_t *graph, bm_matching_t *matching, bm_dead
     status = match_all(&s);
   }
   free_search(&s);
+  return status;
+}
+
+/* --- label correcting --------------------------------------------------------------------------------- */
+
+typedef struct {
+  const bm_graph_t *graph;
+  const bm_cost_t *cost;
+  bm_matching_t *matching;
+  uint32_t *before; /* [n]: y that made the label of a y; BM_UNMATCHED: none */
+  uint32_t *queue;  /* [n], a ring */
+  uint8_t *waiting; /* [n] */
+  size_t first, count;
+  uint32_t *cycle; /* [n] */
+} labels_t;
+
+static void free_labels(labels_t *l)
+{
+  bm_free(l->before);
+  bm_free(l->queue);
+  bm_free(l->waiting);
+  bm_free(l->cycle);
+}
+
+/* A y without partner passes nothing on. */
+static void await(labels_t *l, uint32_t y)
+{
+  if (!l->waiting[y] && l->matching->partner[1][y] != BM_UNMATCHED) {
+    l->waiting[y] = 1;
+    l->queue[(l->first + l->count++) % l->graph->n] = y;
+  }
+}
+
+static bm_status_t create_labels(labels_t *l)
+{
+  const size_t n = l->graph->n;
+  BM_TRY(BM_ALLOC(n, &l->before));
+  BM_TRY(BM_ALLOC(n, &l->queue));
+  BM_TRY(BM_ALLOC(n, &l->waiting));
+  BM_TRY(BM_ALLOC(n, &l->cycle));
+  for (size_t y = 0; y < n; y++) {
+    l->before[y] = BM_UNMATCHED;
+    await(l, (uint32_t)y);
+  }
+  return BM_OK;
+}
+
+/* Does the label of y come from that of `from`, so that lowering it would close a cycle? Gives the cycle's
+ * length, or 0; `cycle` goes back from y. */
+static size_t find_cycle(labels_t *l, uint32_t y, uint32_t from)
+{
+  size_t length = 0;
+  for (uint32_t at = y; at != BM_UNMATCHED && length < l->graph->n; at = l->before[at]) {
+    l->cycle[length++] = at;
+    if (at == from) {
+      return length;
+    }
+  }
+  return 0;
+}
+
+/* Each x of the cycle takes the y whose label came from its own. */
+static void turn_cycle(labels_t *l, size_t length)
+{
+  bm_matching_t *m = l->matching;
+  const uint32_t last = m->partner[1][l->cycle[0]];
+  for (size_t i = 0; i + 1 < length; i++) {
+    bm_matching_join(m, m->partner[1][l->cycle[i + 1]], l->cycle[i]);
+  }
+  bm_matching_join(m, last, l->cycle[length - 1]);
+  for (size_t i = 0; i < length; i++) {
+    l->before[l->cycle[i]] = BM_UNMATCHED;
+    await(l, l->cycle[i]);
+  }
+}
+
+/* Lower the labels that y's partner makes too large, until the partner changes. */
+static void lower_labels(labels_t *l, uint32_t y)
+{
+  const bm_adjacency_t *of_x = &l->graph->from[0];
+  double *v = l->matching->dual[1];
+  const uint32_t x = l->matching->partner[1][y];
+  const double own = bm_cost_pair(l->cost, x, y);
+  for (uint64_t e = of_x->start[x]; e < of_x->start[x + 1]; e++) {
+    const uint32_t to = of_x->to[e];
+    const double label = v[y] + (of_x->cost[e] - own);
+    if (to == y || label >= v[to] - BM_TIE * (of_x->cost[e] + own + fabs(v[to]))) {
+      continue;
+    }
+    const size_t length = find_cycle(l, y, to);
+    if (length > 0) {
+      l->cycle[length - 1] = to;
+      turn_cycle(l, length);
+      return;
+    }
+    v[to] = label;
+    l->before[to] = y;
+    await(l, to);
+  }
+}
+
+static bm_status_t correct_labels(labels_t *l, uint64_t limit)
+{
+  while (l->count > 0 && limit-- > 0) {
+    const uint32_t y = l->queue[l->first];
+    l->first = (l->first + 1) % l->graph->n;
+    l->count--;
+    l->waiting[y] = 0;
+    lower_labels(l, y);
+    if (limit % BM_POLL_LABELS == 0) {
+      BM_TRY(bm_stop_poll());
+    }
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_augment_correct(const bm_graph_t *graph, const bm_cost_t *cost, size_t looks,
+                               bm_matching_t *matching)
+{
+  labels_t l = {.graph = graph, .cost = cost, .matching = matching};
+  bm_status_t status = create_labels(&l);
+  if (status == BM_OK) {
+    status = correct_labels(&l, (uint64_t)looks * graph->n);
+  }
+  for (size_t x = 0; x < graph->n && status == BM_OK; x++) {
+    const uint32_t y = matching->partner[0][x];
+    if (y != BM_UNMATCHED) {
+      matching->dual[0][x] = bm_cost_pair(cost, x, y) - matching->dual[1][y];
+    }
+  }
+  free_labels(&l);
   return status;
 }

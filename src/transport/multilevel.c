@@ -20,15 +20,20 @@
 #define BM_EPSILON_COARSE 0.05 /* of the scale: where coarse levels end */
 #define BM_EPSILON_FINEST 1e-3 /* and the finest */
 #define BM_SCALE_RANK 6     /* the scale is the median gap between the best choice and this one */
-#define BM_RELEASED_MANY 50 /* one in so many pairs let go: price again */
-#define BM_PRICINGS_MAX 8   /* of a level before it is finished as it is */
-#define BM_GROWTH 8         /* candidates for each point of a dead end */
+#define BM_SCALE_LEAST 1e-6 /* of the costs of candidates */
+#define BM_LOOSE_MANY 10    /* one in so many pairs off the best choice: ties */
+#define BM_LOOKS_CORRECTING 50
+#define BM_LOOKS_POLISHING 1000
+#define BM_RELEASED_MANY 50     /* one in so many pairs let go: price again */
+#define BM_PRICINGS_MAX 8       /* of a level before it is finished as it is */
+#define BM_ROUNDING_LARGE 1e-12 /* of W2²: smaller duals are worth a search */
+#define BM_GROWTH 8             /* candidates for each point of a dead end */
 
-typedef enum { EXTEND, CANDIDATES, AUCTION, PRICE, COMPLETE, PROVE, DONE } stage_t;
+typedef enum { EXTEND, CANDIDATES, AUCTION, PRICE, COMPLETE, PROVE, POLISH, DONE } stage_t;
 
 /* What is written down beside arrays, as numbers. */
 typedef struct {
-  int64_t stage, level, pricings, priced, has_bounds;
+  int64_t stage, level, pricings, priced, polished, has_bounds;
   double scale, epsilon;
 } progress_t;
 
@@ -215,7 +220,7 @@ static bm_status_t add_violated(bm_multilevel_t *s, double margin, uint64_t *add
 /* --- a complete matching ----------------------------------------------------------------------- */
 
 /* Out of a dead end: the cheapest candidates beyond what it reaches. */
-static bm_status_t price_dead_end(bm_multilevel_t *s, bm_pair_list_t *list)
+static bm_status_t price_dead_end(bm_multilevel_t *s, size_t keep, bm_pair_list_t *list)
 {
   double *open_v = NULL;
   BM_TRY(BM_ALLOC(s->n, &open_v));
@@ -226,7 +231,7 @@ static bm_status_t price_dead_end(bm_multilevel_t *s, bm_pair_list_t *list)
     s->threshold[r] = INFINITY;
   }
   const bm_pricing_request_t request = {.side = 0,
-                                        .keep = BM_GROWTH,
+                                        .keep = keep,
                                         .count = s->dead_end.count,
                                         .points = s->dead_end.rows,
                                         .dual = open_v,
@@ -244,7 +249,7 @@ static bm_status_t price_dead_end(bm_multilevel_t *s, bm_pair_list_t *list)
 /* Match whom the auction left over, on a graph that grows where it has to. */
 static bm_status_t complete(bm_multilevel_t *s, double epsilon)
 {
-  for (;;) {
+  for (size_t keep = BM_GROWTH;; keep = 2 * keep < BM_PRICING_KEEP_MAX ? 2 * keep : keep) {
     (void)bm_matching_tighten(&s->graph, s->cost, epsilon, &s->matching);
     BM_TRY(bm_augment(&s->graph, &s->matching, &s->dead_end));
     if (s->dead_end.count == 0) {
@@ -252,7 +257,7 @@ static bm_status_t complete(bm_multilevel_t *s, double epsilon)
     }
     bm_pair_list_t list = {0};
     uint64_t added = 0;
-    BM_TRY(add_pairs(s, &list, price_dead_end(s, &list), &added));
+    BM_TRY(add_pairs(s, &list, price_dead_end(s, keep, &list), &added));
     if (added == 0) {
       return BM_FAIL(BM_ERR_INTERNAL, "exact distance: no way out of a dead end of %zu points",
                      s->dead_end.count);
@@ -268,12 +273,12 @@ static double median(size_t n, double *values /* [n], sorted by this */)
   return values[n / 2];
 }
 
-/* The gap from the best choice of each x to one further down, and to the last. */
+/* Of each x: the gap from the best choice but one to one further down, that from the best to the last,
+ * and the largest cost. */
 static void find_gaps(const bm_multilevel_t *s, double *near /* [n] */, double *far /* [n] */,
-                      double *mean_cost)
+                      double *cost /* [n] */)
 {
   const bm_adjacency_t *of_x = &s->graph.from[0];
-  *mean_cost = 0.0;
   for (size_t i = 0; i < s->n; i++) {
     double best[BM_SCALE_RANK], last = -INFINITY;
     size_t count = 0;
@@ -289,22 +294,26 @@ static void find_gaps(const bm_multilevel_t *s, double *near /* [n] */, double *
         best[at] = value;
       }
       last = fmax(last, value);
-      *mean_cost += of_x->cost[e] / (double)s->graph.edges;
+      cost[i] = fmax(cost[i], of_x->cost[e]);
     }
     near[i] = count > 1 ? best[count - 1] - best[1] : 0.0;
     far[i] = count > 1 ? last - best[0] : 0.0;
   }
 }
 
-/* What is large in terms of reduced costs. Ties would make it zero, and auctions crawl. */
+/* What is large in terms of reduced costs, by medians, which outliers do not move. Ties would make it
+ * zero, and auctions crawl; where all is tied, any scale will do. */
 static bm_status_t find_scale(const bm_multilevel_t *s, double *scale)
 {
-  double *gaps = NULL; /* [2][n] */
-  double mean_cost;
-  BM_TRY(BM_ALLOC(2 * s->n, &gaps));
-  find_gaps(s, gaps, gaps + s->n, &mean_cost);
-  *scale = fmax(median(s->n, gaps), 0.1 * median(s->n, gaps + s->n));
-  *scale = fmax(*scale, fmax(1e-6 * mean_cost, DBL_MIN));
+  double *gaps = NULL; /* [3][n] */
+  BM_TRY(BM_ALLOC(3 * s->n, &gaps));
+  double *far = gaps + s->n, *cost = far + s->n;
+  find_gaps(s, gaps, far, cost);
+  *scale = fmax(median(s->n, gaps), 0.1 * median(s->n, far));
+  *scale = fmax(*scale, BM_SCALE_LEAST * median(s->n, cost));
+  if (*scale < DBL_MIN) {
+    *scale = cost[s->n - 1] > 0.0 ? BM_SCALE_LEAST * cost[s->n - 1] : 1.0;
+  }
   bm_free(gaps);
   return BM_OK;
 }
@@ -400,8 +409,21 @@ static bm_status_t price(bm_multilevel_t *s)
   return BM_OK;
 }
 
+/* Where much is tied, an auction leaves most pairs a little off the best choice, and a path for each
+ * would be long: correct the duals first. */
+static bm_status_t correct(bm_multilevel_t *s)
+{
+  const size_t loose = bm_matching_loose(&s->graph, s->cost, &s->matching);
+  return loose > s->n / BM_LOOSE_MANY
+             ? bm_augment_correct(&s->graph, s->cost, BM_LOOKS_CORRECTING, &s->matching)
+             : BM_OK;
+}
+
 static bm_status_t finish_level(bm_multilevel_t *s)
 {
+  if (is_finest(s)) {
+    BM_TRY(correct(s));
+  }
   BM_TRY(complete(s, is_finest(s) ? 0.0 : last_epsilon(s)));
   if (is_finest(s)) {
     s->at.stage = PROVE;
@@ -412,12 +434,40 @@ static bm_status_t finish_level(bm_multilevel_t *s)
   return BM_OK;
 }
 
-/* Nothing of negative reduced cost may be left outside the graph. */
+/* How much of the mean cost may be the rounding of duals? */
+static double dual_rounding(const bm_multilevel_t *s)
+{
+  double costs = 0.0, duals = 0.0;
+  for (size_t i = 0; i < s->n; i++) {
+    costs += bm_cost_pair(s->cost, i, s->matching.partner[0][i]);
+    duals += fabs(s->matching.dual[0][i]) + fabs(s->matching.dual[1][i]);
+  }
+  return DBL_EPSILON * duals / fmax(costs, DBL_MIN);
+}
+
+/* Nothing of negative reduced cost may be left outside the graph that would change the matching. */
 static bm_status_t prove(bm_multilevel_t *s)
 {
   uint64_t added;
   BM_TRY(add_violated(s, s->at.scale, &added));
-  s->at.stage = added > 0 ? COMPLETE : DONE;
+  if (added > 0 && bm_matching_tighten(&s->graph, s->cost, 0.0, &s->matching) > 0) {
+    s->at.stage = COMPLETE;
+  } else if (!s->at.polished && dual_rounding(s) > BM_ROUNDING_LARGE) {
+    s->at.stage = POLISH;
+  } else {
+    s->at.stage = DONE;
+  }
+  return BM_OK;
+}
+
+/* Duals that are as small as they can be, where digits are short. They are proved like any others. */
+static bm_status_t polish(bm_multilevel_t *s)
+{
+  memset(s->matching.dual[1], 0, s->n * sizeof *s->matching.dual[1]);
+  BM_TRY(bm_augment_correct(&s->graph, s->cost, BM_LOOKS_POLISHING, &s->matching));
+  s->at.polished = 1;
+  s->at.has_bounds = 0;
+  s->at.stage = PROVE;
   return BM_OK;
 }
 
@@ -444,7 +494,8 @@ static const struct {
               [AUCTION] = {"auction", hold_auction},
               [PRICE] = {"pricing", price},
               [COMPLETE] = {"augmenting", finish_level},
-              [PROVE] = {"pricing the rest", prove}};
+              [PROVE] = {"pricing the rest", prove},
+              [POLISH] = {"polishing", polish}};
 
 bm_status_t bm_multilevel_step(bm_multilevel_t *s)
 {
@@ -594,7 +645,7 @@ static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
   return add_pairs(s, &list, status, &added);
 }
 
-#define BM_PROGRESS_INTS 7
+#define BM_PROGRESS_INTS 8
 
 bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
 {
@@ -654,6 +705,7 @@ bm_status_t bm_multilevel_load(const bm_state_t *state, bm_multilevel_t *s)
                        .pricings = ints[2],
                        .priced = ints[3],
                        .has_bounds = ints[4],
+                       .polished = ints[7],
                        .scale = doubles[0],
                        .epsilon = doubles[1]};
   s->n = s->matching.n = (size_t)ints[5];

@@ -296,7 +296,7 @@ static bm_status_t close_batch(share_t *share, size_t first, size_t end)
     BM_TRY(bm_resize(share->room, room, sizeof *answer->partner, (void **)&answer->partner));
     share->room = room;
   }
-  for (size_t r = first; r < end; r++) {
+  for (size_t r = first; r < end && more > 0; r++) {
     memcpy(answer->partner + answer->total, share->batch + (r - first) * keep,
            answer->found[r] * sizeof *answer->partner);
     answer->total += answer->found[r];

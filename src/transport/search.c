@@ -11,12 +11,17 @@
 #define BM_FLOAT_ROUNDING 6e-8f /* unit roundoff of float32, rounded up */
 #define BM_ALWAYS 1e30f         /* lift below which every value is a hit, above which none is */
 
+/* A choice of a point. */
+typedef struct {
+  double value;
+  uint32_t column;
+} choice_t;
+
 struct bm_search_room {
   float *rows;                  /* [d][BM_PANEL_CHUNK] */
   float *values;                /* [BM_PANEL_GROUP][BM_PANEL_BLOCK] */
   float *low, *high, *centre;   /* [d]: of the chunk */
-  double *heap;                 /* [BM_PANEL_CHUNK][keep]: reduced costs, largest first */
-  uint32_t *partner;            /* [BM_PANEL_CHUNK][keep] */
+  choice_t *heap;               /* [BM_PANEL_CHUNK][keep], the worst first */
   double half[BM_PANEL_CHUNK];  /* |x|²/2 in the frame */
   double limit[BM_PANEL_CHUNK]; /* pairs from there on are of no interest, in units of the cost */
   float above[BM_PANEL_CHUNK];  /* half - limit in the frame: what products have to reach */
@@ -41,7 +46,6 @@ bm_status_t bm_search_room_create(size_t d, size_t keep, bm_search_room_t **out)
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->high));
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->centre));
   BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_CHUNK * keep, &room->heap));
-  BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_CHUNK * keep, &room->partner));
   *out = room;
   return BM_OK;
 failed:
@@ -61,7 +65,6 @@ void bm_search_room_destroy(bm_search_room_t **out)
   bm_free(room->high);
   bm_free(room->centre);
   bm_free(room->heap);
-  bm_free(room->partner);
   bm_free(room);
   *out = NULL;
 }
@@ -200,47 +203,57 @@ static int group_matters(const bm_search_t *search, const bm_search_room_t *room
   return matters;
 }
 
-/* A heap whose first item is the largest. */
-static void sink(double *heap, uint32_t *partner, size_t count, double value, uint32_t column)
+/* Ties are broken by a hash of the pair, so that points whose choices are all alike (duplicates,
+ * lattices) do not all choose the same few. */
+static uint32_t tie_order(uint32_t point, uint32_t column)
+{
+  uint32_t hash = point * UINT32_C(0x9e3779b1) ^ column * UINT32_C(0x85ebca77);
+  hash = (hash ^ hash >> 15) * UINT32_C(0x2c1b3c6d);
+  return hash ^ hash >> 12;
+}
+
+static int is_worse(uint32_t point, choice_t a, choice_t b)
+{
+  return a.value > b.value ||
+         (a.value == b.value && tie_order(point, a.column) > tie_order(point, b.column));
+}
+
+/* A heap whose first item is the worst. */
+static void sink(uint32_t point, choice_t *heap, size_t count, choice_t choice)
 {
   size_t at = 0;
   for (size_t child = 1; child < count; child = 2 * at + 1) {
-    child += child + 1 < count && heap[child + 1] > heap[child];
-    if (heap[child] <= value) {
+    child += child + 1 < count && is_worse(point, heap[child + 1], heap[child]);
+    if (!is_worse(point, heap[child], choice)) {
       break;
     }
     heap[at] = heap[child];
-    partner[at] = partner[child];
     at = child;
   }
-  heap[at] = value;
-  partner[at] = column;
+  heap[at] = choice;
 }
 
-static void rise(double *heap, uint32_t *partner, size_t count, double value, uint32_t column)
+static void rise(uint32_t point, choice_t *heap, size_t count, choice_t choice)
 {
   size_t at = count;
-  while (at > 0 && heap[(at - 1) / 2] < value) {
+  while (at > 0 && is_worse(point, choice, heap[(at - 1) / 2])) {
     heap[at] = heap[(at - 1) / 2];
-    partner[at] = partner[(at - 1) / 2];
     at = (at - 1) / 2;
   }
-  heap[at] = value;
-  partner[at] = column;
+  heap[at] = choice;
 }
 
-static void keep(const bm_search_t *search, bm_search_room_t *room, size_t r, double value,
-                 uint32_t column)
+static void keep(const bm_search_t *search, bm_search_room_t *room, size_t r, uint32_t point,
+                 choice_t choice)
 {
-  double *heap = room->heap + r * search->keep;
-  uint32_t *partner = room->partner + r * search->keep;
+  choice_t *heap = room->heap + r * search->keep;
   if (room->found[r] < search->keep) {
-    rise(heap, partner, room->found[r]++, value, column);
-  } else {
-    sink(heap, partner, search->keep, value, column);
+    rise(point, heap, room->found[r]++, choice);
+  } else if (is_worse(point, heap[0], choice)) {
+    sink(point, heap, search->keep, choice);
   }
   if (room->found[r] == search->keep) {
-    set_limit(search, room, r, heap[0]);
+    set_limit(search, room, r, heap[0].value);
   }
 }
 
@@ -258,8 +271,9 @@ static void take_hits(const bm_search_t *search, bm_search_room_t *room, size_t 
     const double cost = search->rows->side == 0 ? bm_cost_pair(search->cost, point, column)
                                                 : bm_cost_pair(search->cost, column, point);
     const double value = cost - search->dual[column];
-    if (value < room->limit[r]) {
-      keep(search, room, r, value, column);
+    const int full = room->found[r] == search->keep;
+    if (full ? value <= room->limit[r] : value < room->limit[r]) {
+      keep(search, room, r, point, (choice_t){value, column});
     }
   }
 }
@@ -343,11 +357,11 @@ void bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
     }
   }
   for (size_t r = 0; r < chunk->count; r++) {
-    const double *heap = room->heap + r * search->keep;
+    const choice_t *heap = room->heap + r * search->keep;
     chunk->least[r] = INFINITY;
     for (size_t i = 0; i < room->found[r]; i++) {
-      chunk->least[r] = fmin(chunk->least[r], heap[i]);
-      chunk->partner[r * search->keep + i] = room->partner[r * search->keep + i];
+      chunk->least[r] = fmin(chunk->least[r], heap[i].value);
+      chunk->partner[r * search->keep + i] = heap[i].column;
     }
     chunk->found[r] = (uint32_t)room->found[r];
     chunk->bound[r] = room->limit[r];

@@ -168,7 +168,21 @@ COMMANDS = (
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--kind", "marginal"], "--columns"),
     (DATA, ["distance", "F/a.npy", "F/three.npy"], "3 columns"),
     (DATA, ["distance", "F/a.npy", "F/short.npy"], "--subsample"),
-    (DATA, ["distance", "F/big.npy", "F/big.npy"], "20000"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--kind", "sliced", "--plan", "F/p.h5"], "--plan", "exact"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--kind", "sliced", "--strict"], "--strict", "exact"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--projections", "9"], "--projections", "sliced"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--plan", "F/a.npy"], "--plan"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--plan", "F/p.h5", "--subsample", "5"], "--plan"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--debias", "--subsample", "9", "--repeats", "2"], "--debias"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--tolerance", "-1"], "--tolerance"),
+    (USAGE, ["distance", "F/a.npy", "--pairs", "F/pairs"], "--pairs"),
+    (IO, ["distance", "--pairs", "F/nowhere"], "nowhere"),
+    (IO, ["distance", "F/a.npy", "F/b.npy", "--plan", "F/nowhere/p.h5"], "nowhere"),
+    (DATA, ["distance", "--pairs", "F/empty.npy"], "no pairs"),
+    (DATA, ["distance", "--pairs", "F/good.cfg"], "good.cfg:1", "two files"),
+    (USAGE, ["distance", "F/a.npy", "F/b.npy", "--checkpoint", "F/a.npy"], "--checkpoint", "a.npy"),
+    (DATA, ["distance", "F/a.npy", "F/b.npy", "--checkpoint", "F/good.cfg"], "good.cfg"),
+    (DATA, ["distance", "F/a.npy", "F/short.npy", "--kind", "max-sliced"], "--subsample"),
     (DATA, ["distance", "F/nan.npy", "F/b.npy"], "nan.npy", "row 7, column 1"),
     (DATA, ["distance", "F/empty.npy", "F/b.npy"], "empty.npy"),
     (DATA, ["distance", "F/cut.npy", "F/b.npy"], "cut.npy"),
@@ -235,7 +249,7 @@ class BadInput(unittest.TestCase):
         holed[7, 1] = np.nan
         for name, values in (("a", x), ("b", x + 1), ("three", np.ones((50, 3))), ("short", x[:40]),
                              ("nan", holed), ("empty", x[:0]), ("fortran", np.asfortranarray(x)),
-                             ("text", np.array(["a", "b"])), ("big", np.zeros((20001, 1), "f4"))):
+                             ("text", np.array(["a", "b"]))):
             np.save(cls.folder / f"{name}.npy", values)
         whole = (cls.folder / "a.npy").read_bytes()
         (cls.folder / "cut.npy").write_bytes(whole[:-5])

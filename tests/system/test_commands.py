@@ -5,6 +5,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,79 @@ class Commands(unittest.TestCase):
         found = self.distance("--period", 2.5, "--columns", "2,0")
         expected = exact_w2(self.x[:, [2, 0]], self.y[:, [2, 0]], 2.5)
         self.assertAlmostEqual(found["w2"], expected, delta=1e-11)
+
+    def test_the_pairing_is_written_and_has_the_cost_claimed(self):
+        plan = self.folder / "plan.h5"
+        found = self.distance("--plan", plan, ranks=2)
+        with h5py.File(plan, "r") as file:
+            pairing = file["pairing"][:]
+        self.assertEqual(sorted(pairing), list(range(120)))
+        squares = ((self.x - self.y[pairing]) ** 2).sum(1)
+        self.assertAlmostEqual(found["w2"], np.sqrt(squares.mean()), delta=1e-12)
+        self.assertIn("checksum good", self.ask("info", plan))
+
+    def test_a_list_of_pairs_gives_a_line_each(self):
+        x, y = self.folder / "x.npy", self.folder / "y.npy"
+        (self.folder / "pairs").write_text(f"# two\n{x} {y}\n\n {y}\t{x} \n{x} {x}")
+        for ranks in (None, 2):
+            lines = self.ask("distance", "--pairs", self.folder / "pairs", "--json", ranks=ranks).splitlines()
+            found = [json.loads(line) for line in lines]
+            self.assertEqual([line["a"] for line in found], [str(x), str(y), str(x)])
+            self.assertAlmostEqual(found[0]["w2"], exact_w2(self.x, self.y), delta=1e-11)
+            self.assertAlmostEqual(found[1]["w2"], found[0]["w2"], delta=1e-11)
+            self.assertEqual(found[2]["w2"], 0.0)
+
+    def test_a_gap_above_the_tolerance_is_told_and_fails_where_asked(self):
+        x = np.random.default_rng(3).standard_normal((3000, 3))
+        names = [self.folder / name for name in ("near-a.npy", "near-b.npy")]
+        np.save(names[0], x)
+        np.save(names[1], x[::-1] + 1e-3 * np.random.default_rng(4).standard_normal((3000, 3)))
+        found = json.loads(self.ask("distance", *names, "--json"))
+        self.assertLess(found["gap"], 1e-9)
+        if found["gap"] > 0.0:
+            done = boltzmap("distance", *names, "--tolerance", found["gap"] / 2)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn("only known to lie between", done.stderr)
+            done = boltzmap("distance", *names, "--tolerance", found["gap"] / 2, "--strict")
+            self.assertEqual((done.returncode, done.stdout), (65, ""))
+
+    def test_a_stopped_distance_goes_on_to_the_same_bits(self):
+        names = [self.folder / name for name in ("many-a.npy", "many-b.npy")]
+        for seed, name in enumerate(names):
+            np.save(name, np.random.default_rng(seed).standard_normal((30000, 5)))
+        whole = json.loads(self.ask("distance", *names, "--json"))
+        checkpoint = self.folder / "distance.h5"
+        arguments = ("distance", *names, "--json", "--checkpoint", checkpoint)
+        stops = 0
+        for ranks in (2, None, 1, 3):
+            process = program.start(*arguments, ranks=ranks)
+            time.sleep(0.7 + 0.3 * stops)
+            process.send_signal(signal.SIGUSR1)
+            process.wait(60)
+            stops += checkpoint.exists()
+        found = json.loads(self.ask(*arguments))
+        self.assertFalse(checkpoint.exists())
+        self.assertGreater(stops, 0)
+        whole.pop("seconds"), found.pop("seconds")
+        self.assertEqual(found, whole)
+
+    def test_debiased_distance_of_gaussians_is_the_closed_form(self):
+        random = np.random.default_rng(11)
+        names = [self.folder / name for name in ("normal-a.npy", "normal-b.npy")]
+        np.save(names[0], random.standard_normal((10000, 4)))
+        np.save(names[1], 1.2 * random.standard_normal((10000, 4)) + 0.1)
+        for kind in ("exact", "sliced"):
+            found = json.loads(self.ask("distance", *names, "--kind", kind, "--debias", "--json"))
+            truth = (0.04 + 0.01) * (4 if kind == "exact" else 1)
+            self.assertLess(abs(found["w2_squared_debiased"] - truth), 5.5 * found["w2_squared_debiased_error"])
+            self.assertLess(found["w2_squared_debiased_error"], 0.2 * truth)
+
+    def test_max_sliced_is_at_least_every_marginal(self):
+        found = self.distance("--kind", "max-sliced")
+        for column in range(3):
+            marginal = self.distance("--kind", "marginal", "--columns", column)
+            self.assertGreaterEqual(found["w2"], marginal["w2"])
+        self.assertLessEqual(found["w2"], self.distance()["w2"])
 
     def test_marginal_distance_is_that_of_sorted_values(self):
         found = self.distance("--kind", "marginal", "--columns", "1")

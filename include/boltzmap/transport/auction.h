@@ -17,6 +17,10 @@
 
 #define BM_UNMATCHED UINT32_MAX
 
+/* Reduced costs that differ by less than this part of their terms are equal: what rounding leaves of
+ * ties. */
+#define BM_TIE 1e-14
+
 typedef struct {
   size_t n;
   uint32_t *partner[2]; /* [n] */
@@ -34,6 +38,10 @@ void bm_matching_join(bm_matching_t *matching, uint32_t i, uint32_t j);
  * by more than epsilon. Gives the number of pairs that were let go. */
 size_t bm_matching_tighten(const bm_graph_t *graph, const bm_cost_t *cost, double epsilon,
                            bm_matching_t *matching);
+
+/* How many pairs bm_matching_tighten would let go with epsilon 0. */
+size_t bm_matching_loose(const bm_graph_t *graph, const bm_cost_t *cost,
+                         const bm_matching_t *matching);
 
 /* Auction until all are matched, or until `BM_AUCTION_BIDS` a point are spent, which happens where
  * the graph has no complete matching: what is left over is for shortest paths. Points without

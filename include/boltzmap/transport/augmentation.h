@@ -28,10 +28,13 @@ void bm_dead_end_clear(bm_dead_end_t *end);
  * with the region searched. BM_ERR_MEMORY; BM_STOPPED after a stop request on this rank. */
 bm_status_t bm_augment(const bm_graph_t *graph, bm_matching_t *matching, bm_dead_end_t *end);
 
-/* Duals anew from an optimal matching, as small as they can be: the largest v <= 0 with
- * v_j <= v_partner(i) + c_ij - c_i,partner(i) (label correcting). For clouds that are nearly equal this
- * gives digits that sums of large duals have lost. Negative cycles, which are pairings that rounding had
- * hidden, are carried out. BM_ERR_MEMORY; BM_STOPPED. */
-bm_status_t bm_augment_polish(const bm_graph_t *graph, bm_matching_t *matching);
+/* Make the duals of a matching feasible and tight by lowering v where
+ * v_j > v_k + c_ij - c_ik for an x_i with partner y_k (label correcting; Ahuja, Magnanti, Orlin, Network
+ * Flows, 1993, ch. 5). Cycles of negative cost that show, better pairings, are carried out. From the
+ * duals of an auction this takes ties in its stride; from v = 0 it gives the smallest duals there are.
+ * u of x without partner are left as they
+ * are. After `looks` looks at each point on average it ends as it is. BM_ERR_MEMORY; BM_STOPPED. */
+bm_status_t bm_augment_correct(const bm_graph_t *graph, const bm_cost_t *cost, size_t looks,
+                               bm_matching_t *matching);
 
 #endif
