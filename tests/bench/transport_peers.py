@@ -230,7 +230,8 @@ def main():
     peers = [peer for peer in PEERS if pythons[peer[1]] and
              re.search(arguments.peers, peer[0])]
     facts = (f"- machine: {machine()}\n- versions: {versions(program)}\n"
-             f"- date: {datetime.date.today()}; limit of a peer {limit:g} s\n")
+             f"- date: {datetime.date.today()}; limit of a peer {limit:g} s\n"
+             + (f"- only peers that match `{arguments.peers}`\n" if arguments.peers else ""))
     rows, wrong = [], []
     for n in [2000, 5000] if arguments.quick else arguments.points:
         for kind, d in CASES:
