@@ -49,8 +49,8 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench format check-format \
-  layers tidy install dist clean help setup FORCE
+.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench bench-transport \
+  format check-format layers tidy install dist clean help setup FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -70,7 +70,8 @@ help:
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
-	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift"
+	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift;"
+	@echo "                bench-transport: exact W2 beside POT, SciPy and lapx, ARGS='--quick', '--write FILE', …"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
 	@echo "make setup      install what is missing (Debian, Ubuntu); the first build does it too, unless SETUP=no"
@@ -192,6 +193,10 @@ bench: $(call tests_of,f32,$(BENCHES))
 	@$(MPIRUN) -n $(NP) $(BUILD)/f32/tests/bench/bench_training
 	@$(PYTHON) $(TOP)/tests/bench/dynamics_openmm.py $(BUILD)/f32/tests/bench/bench_dynamics
 	@BM_TOP=$(TOP) $(BUILD)/f32/tests/bench/bench_dynamics --drift
+	@$(MAKE) --no-print-directory -f $(TOP)/Makefile bench-transport ARGS=--quick
+
+bench-transport: $(BUILD)/boltzmap
+	@$(PYTHON) $(TOP)/tests/bench/transport_peers.py $(BUILD)/boltzmap $(ARGS)
 
 # --- care ---------------------------------------------------------------------------------------
 
