@@ -72,6 +72,7 @@ static void fill_norm(bm_panels_t *p, int torus, size_t block)
   float *super = &p->norm[p->blocks + block / BM_PANEL_SUPER];
   p->norm[block] = (float)sqrt(2.0 * largest);
   *super = fmaxf(*super, p->norm[block]);
+  p->norm_max = fmaxf(p->norm_max, p->norm[block]);
 }
 
 static bm_status_t fill(bm_panels_t *p, const bm_frame_t *frame)
@@ -146,6 +147,7 @@ void bm_panels_destroy(bm_panels_t **panels)
 void bm_panels_set_duals(bm_panels_t *p, double unit, const double *v)
 {
   const double per_unit = 1.0 / unit;
+  p->dual_min = FLT_MAX;
   for (size_t s = 0; s < p->supers; s++) {
     p->dual_max[p->blocks + s] = -FLT_MAX;
   }
@@ -160,6 +162,7 @@ void bm_panels_set_duals(bm_panels_t *p, double unit, const double *v)
       p->offset[slot] = (float)(p->half_norm[slot] - scaled);
       largest = fmaxf(largest, fabsf(p->offset[slot]));
       dual = fmaxf(dual, (float)scaled);
+      p->dual_min = fminf(p->dual_min, (float)scaled);
     }
     float *super = &p->dual_max[p->blocks + b / BM_PANEL_SUPER];
     p->offset_max[b] = largest;

@@ -2,6 +2,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 
 /* Vectors of the panel's width are a few registers; BM_PANEL_GROUP rows of them, the
  * panel's own and a spread coordinate fill the registers there are. Loops over them are unrolled by
@@ -126,10 +129,18 @@ unsigned long long bm_products_hits(const float *values)
 {
   unsigned long long hits = 0;
   for (size_t first = 0; first < BM_PANEL_BLOCK; first += BM_LANES) {
-    const bits_t bits = (bits_t)load(values + first);
+    const vector_t some = load(values + first);
+#if defined(__AVX512F__)
+    const unsigned mask = _mm512_cmp_ps_mask(some, _mm512_setzero_ps(), _CMP_GE_OQ);
+#elif defined(__AVX__)
+    const int mask = _mm256_movemask_ps(_mm256_cmp_ps(some, _mm256_setzero_ps(), _CMP_GE_OQ));
+#else
+    unsigned mask = 0;
     for (size_t l = 0; l < BM_LANES; l++) {
-      hits |= (unsigned long long)(bits[l] >= 0) << (first + l);
+      mask |= (unsigned)(some[l] >= 0.0f) << l;
     }
+#endif
+    hits |= (unsigned long long)mask << first;
   }
   return hits;
 }

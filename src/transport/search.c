@@ -9,7 +9,8 @@
 #define BM_HOME_BLOCKS 3        /* blocks looked at first where there is no threshold yet */
 #define BM_ROW_BOXES_MAX 16     /* columns up to which boxes are tried for each row */
 #define BM_FLOAT_ROUNDING 6e-8f /* unit roundoff of float32, rounded up */
-#define BM_ALWAYS 1e30f         /* lift below which every value is a hit, above which none is */
+#define BM_HALVINGS 14
+#define BM_NEVER 1e30f /* lift above which no value is a hit */
 
 /* A choice of a point. */
 typedef struct {
@@ -17,21 +18,38 @@ typedef struct {
   uint32_t column;
 } choice_t;
 
+/* A pair that float32 has seen: bounds on its reduced cost, in the frame. */
+typedef struct {
+  float lower, upper;
+  uint32_t column;
+} noted_t;
+
+/* Pairs are noted with their bounds in float32, and looked at in float64 at the end, when few are left:
+ * those whose lower bound is not above the upper bounds of as many others as are asked for. Where bounds
+ * are too wide to leave few (ties, values of many sizes), a row is decided in float64 pair by pair. */
 struct bm_search_room {
-  float *rows;                  /* [d][BM_PANEL_CHUNK] */
-  float *values;                /* [BM_PANEL_GROUP][BM_PANEL_BLOCK] */
-  float *low, *high, *centre;   /* [d]: of the chunk */
-  choice_t *heap;               /* [BM_PANEL_CHUNK][keep], the worst first */
+  float *rows;                /* [d][BM_PANEL_CHUNK] */
+  float *values;              /* [BM_PANEL_GROUP][BM_PANEL_BLOCK] */
+  float *low, *high, *centre; /* [d]: of the chunk */
+  choice_t *heap;             /* [BM_PANEL_CHUNK][keep], the worst first */
+  noted_t *noted;             /* [BM_PANEL_CHUNK][noted_max] */
+  float *uppers;              /* [noted_max] */
+  size_t noted_max;
   double half[BM_PANEL_CHUNK];  /* |x|²/2 in the frame */
   double limit[BM_PANEL_CHUNK]; /* pairs from there on are of no interest, in units of the cost */
-  float above[BM_PANEL_CHUNK];  /* half - limit in the frame: what products have to reach */
+  float filter[BM_PANEL_CHUNK]; /* the same for lower bounds, in the frame */
+  float above[BM_PANEL_CHUNK];  /* half - filter: what products have to reach */
   float norm[BM_PANEL_CHUNK];   /* |x| in the frame */
   float square[BM_PANEL_CHUNK]; /* distance to a box, squared */
+  float error[BM_PANEL_CHUNK];  /* of products with a block */
   float lift[BM_PANEL_CHUNK];   /* for a block */
-  size_t found[BM_PANEL_CHUNK];
-  float gamma;     /* relative rounding error of a sum of d products */
-  float norm_max;  /* of the rows */
-  float limit_max; /* in the frame */
+  size_t found[BM_PANEL_CHUNK], noted_count[BM_PANEL_CHUNK];
+  uint8_t exact[BM_PANEL_CHUNK]; /* is the row decided pair by pair? */
+  int filter_moved;
+  int open;         /* are there rows without a threshold? */
+  float gamma;      /* relative rounding error of a sum of d products */
+  float norm_max;   /* of the rows */
+  float filter_max; /* of the rows */
 };
 
 bm_status_t bm_search_room_create(size_t d, size_t keep, bm_search_room_t **out)
@@ -46,6 +64,9 @@ bm_status_t bm_search_room_create(size_t d, size_t keep, bm_search_room_t **out)
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->high));
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->centre));
   BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_CHUNK * keep, &room->heap));
+  room->noted_max = 2 * keep + BM_PANEL_BLOCK;
+  BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_CHUNK * room->noted_max, &room->noted));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(room->noted_max, &room->uppers));
   *out = room;
   return BM_OK;
 failed:
@@ -65,24 +86,60 @@ void bm_search_room_destroy(bm_search_room_t **out)
   bm_free(room->high);
   bm_free(room->centre);
   bm_free(room->heap);
+  bm_free(room->noted);
+  bm_free(room->uppers);
   bm_free(room);
   *out = NULL;
 }
 
-static void set_limit(const bm_search_t *search, bm_search_room_t *room, size_t r, double limit)
+static float larger(float a, float b)
 {
-  const double above = room->half[r] - limit / search->unit;
-  room->limit[r] = limit;
-  room->above[r] = (float)fmin(fmax(above, -BM_ALWAYS), BM_ALWAYS);
+  return a > b ? a : b;
 }
 
-static void find_limit_max(const bm_search_t *search, bm_search_room_t *room, size_t count)
+static float smaller(float a, float b)
 {
-  double largest = -INFINITY;
-  for (size_t r = 0; r < count; r++) {
-    largest = fmax(largest, room->limit[r]);
+  return a < b ? a : b;
+}
+
+static void set_filter(bm_search_room_t *room, size_t r, double filter)
+{
+  room->filter[r] = (float)filter;
+  room->above[r] = (float)(room->half[r] - filter);
+  room->filter_moved = 1;
+}
+
+static void set_limit(const bm_search_t *search, bm_search_room_t *room, size_t r, double limit)
+{
+  room->limit[r] = limit;
+  set_filter(room, r, limit / search->unit);
+}
+
+/* Without a threshold the filter is what no reduced cost can exceed. */
+static void start_limit(const bm_search_t *search, bm_search_room_t *room, size_t r,
+                        double threshold)
+{
+  const bm_panels_t *columns = search->columns;
+  const double far = (double)room->norm[r] + columns->norm_max;
+  const double most = far * far - fmin((double)columns->dual_min, 0.0);
+  set_limit(search, room, r, threshold);
+  if (!(threshold / search->unit < most)) {
+    set_filter(room, r, most);
+    room->open = 1;
   }
-  room->limit_max = (float)fmin(largest / search->unit, BM_ALWAYS);
+}
+
+static void find_filter_max(bm_search_room_t *room, size_t count)
+{
+  if (!room->filter_moved) {
+    return;
+  }
+  float largest = -FLT_MAX;
+  for (size_t r = 0; r < count; r++) {
+    largest = larger(largest, room->filter[r]);
+  }
+  room->filter_max = largest;
+  room->filter_moved = 0;
 }
 
 static void gather_row(const bm_search_t *search, bm_search_room_t *room, size_t r, size_t slot)
@@ -96,38 +153,40 @@ static void gather_row(const bm_search_t *search, bm_search_room_t *room, size_t
   room->half[r] = search->rows->half_norm[slot];
   room->norm[r] = room->half[r] > 0.0 ? (float)sqrt(2.0 * room->half[r])
                                       : search->rows->norm[slot / BM_PANEL_BLOCK];
-  room->norm_max = fmaxf(room->norm_max, room->norm[r]);
+  room->norm_max = larger(room->norm_max, room->norm[r]);
 }
 
 static void start_chunk(const bm_search_t *search, bm_search_room_t *room,
                         const bm_search_chunk_t *chunk)
 {
   room->norm_max = 0.0f;
+  room->open = 0;
   for (size_t r = 0; r < chunk->count; r++) {
     gather_row(search, room, r, search->slot_of_row[chunk->points[r]]);
-    set_limit(search, room, r, chunk->threshold[r]);
-    room->found[r] = 0;
+    start_limit(search, room, r, chunk->threshold[r]);
+    room->found[r] = room->noted_count[r] = 0;
+    room->exact[r] = 0;
   }
   for (size_t r = chunk->count; r < BM_PANEL_CHUNK; r++) {
     for (size_t k = 0; k < search->rows->d; k++) {
       room->rows[k * BM_PANEL_CHUNK + r] = 0.0f;
     }
-    room->above[r] = BM_ALWAYS;
+    room->above[r] = BM_NEVER;
     room->norm[r] = 0.0f;
   }
   for (size_t k = 0; k < search->rows->d; k++) {
     room->centre[k] = 0.5f * (room->low[k] + room->high[k]);
   }
-  find_limit_max(search, room, chunk->count);
+  find_filter_max(room, chunk->count);
 }
 
 /* Distance between two intervals; on a torus of length 1, where both lie in [-1/2, 1/2]. */
 static float gap_between(float a_low, float a_high, float b_low, float b_high, int torus)
 {
-  float gap = fmaxf(fmaxf(a_low - b_high, b_low - a_high), 0.0f);
+  float gap = larger(larger(a_low - b_high, b_low - a_high), 0.0f);
   if (torus) {
-    float around = 1.0f - (fmaxf(a_high, b_high) - fminf(a_low, b_low));
-    gap = fminf(gap, fmaxf(around, 0.0f));
+    float around = 1.0f - (larger(a_high, b_high) - smaller(a_low, b_low));
+    gap = smaller(gap, larger(around, 0.0f));
   }
   return gap;
 }
@@ -160,12 +219,9 @@ static float box_error(const bm_search_room_t *room, const bm_panels_t *columns,
 static int box_matters(const bm_search_t *search, const bm_search_room_t *room, size_t box)
 {
   const bm_panels_t *columns = search->columns;
-  if (room->limit_max >= BM_ALWAYS) {
-    return 1;
-  }
   const float least = 0.5f * square_to_box(search, room->low, room->high, box);
   return least - columns->dual_max[box] <=
-         room->limit_max + box_error(room, columns, box, room->norm_max, room->limit_max);
+         room->filter_max + box_error(room, columns, box, room->norm_max, room->filter_max);
 }
 
 /* Distances of all rows to a block's box. */
@@ -196,9 +252,8 @@ static int group_matters(const bm_search_t *search, const bm_search_room_t *room
   const bm_panels_t *columns = search->columns;
   int matters = 0;
   for (size_t r = first; r < first + BM_PANEL_GROUP; r++) {
-    const float limit = (float)room->half[r] - room->above[r];
     matters |= 0.5f * room->square[r] - columns->dual_max[block] <=
-               limit + box_error(room, columns, block, room->norm[r], room->above[r]);
+               room->filter[r] + box_error(room, columns, block, room->norm[r], room->above[r]);
   }
   return matters;
 }
@@ -257,24 +312,116 @@ static void keep(const bm_search_t *search, bm_search_room_t *room, size_t r, ui
   }
 }
 
-/* Decide in float64 what float32 could not rule out. */
+static void decide(const bm_search_t *search, bm_search_room_t *room, size_t r, uint32_t point,
+                   uint32_t column)
+{
+  const double cost = search->rows->side == 0 ? bm_cost_pair(search->cost, point, column)
+                                              : bm_cost_pair(search->cost, column, point);
+  const double value = cost - search->dual[column];
+  const int full = room->found[r] == search->keep;
+  if (full ? value <= room->limit[r] : value < room->limit[r]) {
+    keep(search, room, r, point, (choice_t){value, column});
+  }
+}
+
+/* A value that at least `least` of the values do not exceed, and not many more: bisection, since
+ * counting is quick and the last digit does not matter. */
+static float bound_of(const float *values, size_t count, size_t least)
+{
+  float low = values[0], high = values[0];
+  for (size_t i = 1; i < count; i++) {
+    low = smaller(low, values[i]);
+    high = larger(high, values[i]);
+  }
+  for (int halving = 0; halving < BM_HALVINGS; halving++) {
+    const float middle = 0.5f * (low + high);
+    int below = 0;
+#pragma omp simd reduction(+ : below)
+    for (size_t i = 0; i < count; i++) {
+      below += values[i] <= middle;
+    }
+    if ((size_t)below >= least) {
+      high = middle;
+    } else {
+      low = middle;
+    }
+  }
+  return high;
+}
+
+/* Lower the filter to the upper bound that as many as are asked for keep to, and drop what is above. */
+static void drop_noted(const bm_search_t *search, bm_search_room_t *room, size_t r)
+{
+  noted_t *noted = room->noted + r * room->noted_max;
+  const size_t count = room->noted_count[r];
+  if (count < search->keep) {
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    room->uppers[i] = noted[i].upper;
+  }
+  const float enough = bound_of(room->uppers, count, search->keep);
+  if (enough < room->filter[r]) {
+    set_filter(room, r, (double)enough);
+  }
+  room->noted_count[r] = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (noted[i].lower <= enough) {
+      noted[room->noted_count[r]++] = noted[i];
+    }
+  }
+}
+
+/* Look at all that is noted. */
+static void decide_noted(const bm_search_t *search, bm_search_room_t *room, size_t r,
+                         uint32_t point)
+{
+  const noted_t *noted = room->noted + r * room->noted_max;
+  for (size_t i = 0; i < room->noted_count[r]; i++) {
+    decide(search, room, r, point, noted[i].column);
+  }
+  room->noted_count[r] = 0;
+}
+
+static void note(const bm_search_t *search, bm_search_room_t *room, size_t r, uint32_t point,
+                 noted_t pair)
+{
+  if (room->noted_count[r] == room->noted_max) {
+    drop_noted(search, room, r);
+    if (room->noted_count[r] > room->noted_max - BM_PANEL_BLOCK / 2) {
+      room->exact[r] = 1;
+      decide_noted(search, room, r, point);
+      decide(search, room, r, point, pair.column);
+      return;
+    }
+  }
+  room->noted[r * room->noted_max + room->noted_count[r]++] = pair;
+  if (search->keep == 1 && pair.upper < room->filter[r]) {
+    set_filter(room, r, (double)pair.upper);
+  }
+}
+
+/* A value is what the product has above filter less error; bounds are widened by their own rounding. */
 static void take_hits(const bm_search_t *search, bm_search_room_t *room, size_t r, uint32_t point,
                       size_t block)
 {
   const uint32_t *columns = search->columns->point + block * BM_PANEL_BLOCK;
-  unsigned long long hits = bm_products_hits(room->values + r % BM_PANEL_GROUP * BM_PANEL_BLOCK);
+  const float *values = room->values + r % BM_PANEL_GROUP * BM_PANEL_BLOCK;
+  const float filter = room->filter[r], error = room->error[r];
+  unsigned long long hits = bm_products_hits(values);
   for (; hits != 0; hits &= hits - 1) {
-    const uint32_t column = columns[__builtin_ctzll(hits)];
+    const int at = __builtin_ctzll(hits);
+    const uint32_t column = columns[at];
     if (column == BM_PANEL_NONE) {
       continue;
     }
-    const double cost = search->rows->side == 0 ? bm_cost_pair(search->cost, point, column)
-                                                : bm_cost_pair(search->cost, column, point);
-    const double value = cost - search->dual[column];
-    const int full = room->found[r] == search->keep;
-    if (full ? value <= room->limit[r] : value < room->limit[r]) {
-      keep(search, room, r, point, (choice_t){value, column});
+    if (room->exact[r]) {
+      decide(search, room, r, point, column);
+      continue;
     }
+    const float lower = filter - values[at], upper = lower + 2.0f * error;
+    const float rounding = 4.0f * BM_FLOAT_ROUNDING * (larger(filter, -filter) + values[at]);
+    note(search, room, r, point, (noted_t){lower - rounding, upper + rounding, column});
   }
 }
 
@@ -284,8 +431,8 @@ static void work_group(const bm_search_t *search, bm_search_room_t *room,
   const bm_panels_t *columns = search->columns;
   const float norm = columns->norm[block], offset = columns->offset_max[block];
   for (size_t r = first; r < first + BM_PANEL_GROUP; r++) {
-    const float error = room->gamma * (room->norm[r] * norm + offset + fabsf(room->above[r]));
-    room->lift[r] = room->above[r] - error;
+    room->error[r] = room->gamma * (room->norm[r] * norm + offset + fabsf(room->above[r]));
+    room->lift[r] = room->above[r] - room->error[r];
   }
   const bm_products_t products = {.d = columns->d,
                                   .rows = room->rows + first,
@@ -332,19 +479,35 @@ static size_t find_home(const bm_search_t *search, const bm_search_room_t *room)
   return home;
 }
 
+static void finish_row(const bm_search_t *search, bm_search_room_t *room, size_t r,
+                       const bm_search_chunk_t *chunk)
+{
+  const choice_t *heap = room->heap + r * search->keep;
+  drop_noted(search, room, r);
+  decide_noted(search, room, r, chunk->points[r]);
+  double least = INFINITY;
+  for (size_t i = 0; i < room->found[r]; i++) {
+    least = heap[i].value < least ? heap[i].value : least;
+    chunk->partner[r * search->keep + i] = heap[i].column;
+  }
+  chunk->least[r] = least;
+  chunk->found[r] = (uint32_t)room->found[r];
+  chunk->bound[r] = room->limit[r];
+}
+
 void bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
                      const bm_search_chunk_t *chunk)
 {
   const size_t blocks = search->columns->blocks;
   size_t home = 0, home_end = 0;
   start_chunk(search, room, chunk);
-  if (room->limit_max >= BM_ALWAYS) {
+  if (room->open) {
     home = find_home(search, room);
     home_end = home + BM_HOME_BLOCKS < blocks ? home + BM_HOME_BLOCKS : blocks;
     for (size_t b = home; b < home_end; b++) {
       work_block(search, room, chunk, b);
     }
-    find_limit_max(search, room, chunk->count);
+    find_filter_max(room, chunk->count);
   }
   for (size_t b = 0; b < blocks; b++) {
     if (b % BM_PANEL_SUPER == 0 && !box_matters(search, room, blocks + b / BM_PANEL_SUPER)) {
@@ -353,17 +516,10 @@ void bm_search_chunk(const bm_search_t *search, bm_search_room_t *room,
     }
     if ((b < home || b >= home_end) && box_matters(search, room, b)) {
       work_block(search, room, chunk, b);
-      find_limit_max(search, room, chunk->count);
+      find_filter_max(room, chunk->count);
     }
   }
   for (size_t r = 0; r < chunk->count; r++) {
-    const choice_t *heap = room->heap + r * search->keep;
-    chunk->least[r] = INFINITY;
-    for (size_t i = 0; i < room->found[r]; i++) {
-      chunk->least[r] = fmin(chunk->least[r], heap[i].value);
-      chunk->partner[r * search->keep + i] = heap[i].column;
-    }
-    chunk->found[r] = (uint32_t)room->found[r];
-    chunk->bound[r] = room->limit[r];
+    finish_row(search, room, r, chunk);
   }
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Set `boltzmap distance` beside POT and SciPy on many random pairs of clouds of many kinds.
 
-    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install POT==0.9.7 numpy scipy
-    /tmp/venv/bin/python tests/golden/exact_campaign.py build/boltzmap --cases 2000 --seed 1
+    python3 -m venv venv && venv/bin/pip install POT==0.9.7 numpy scipy
+    venv/bin/python tests/golden/exact_campaign.py build/boltzmap --cases 2000 --seed 1
     … --families torus,jitter          only these;  --first 77 --cases 1: one case again;
     … --keep DIR                       where the clouds of failures go
 

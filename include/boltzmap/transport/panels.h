@@ -20,13 +20,15 @@ typedef struct {
   uint32_t *point;   /* [blocks][BM_PANEL_BLOCK]: of each slot; the first n slots have one */
   float *values;     /* [blocks]: panels as in products.h */
   double *half_norm; /* [blocks][BM_PANEL_BLOCK]: |y|²/2; 0 on a torus */
-  float *norm; /* [blocks + supers]: largest |y|; on a torus what the same error bound needs */
+  float *norm;    /* [blocks + supers]: largest |y|; on a torus what the same error bound needs */
+  float norm_max; /* of all blocks */
   float *low, *high; /* [blocks + supers][d]: boxes, those of super-blocks last */
 
   /* What dual variables change; in units of the frame. */
   float *offset;     /* [blocks][BM_PANEL_BLOCK]: |y|²/2 - v; huge where there is no point */
   float *offset_max; /* [blocks]: largest |offset| */
   float *dual_max;   /* [blocks + supers]: largest v */
+  float dual_min;    /* of all points */
 } bm_panels_t;
 
 /* Pack the points numbered below n, in the order of `sequence`, which lists all points. Duals are
