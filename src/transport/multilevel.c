@@ -14,7 +14,7 @@
 #include "boltzmap/transport/graph.h"
 #include "boltzmap/transport/levels.h"
 
-#define BM_CANDIDATES 24 /* of each point */
+#define BM_CANDIDATES 16 /* of each point */
 #define BM_EPSILON_FALL 5.0
 #define BM_EPSILON_PRICED 0.1  /* of the scale: from there on missing pairs show */
 #define BM_EPSILON_COARSE 0.05 /* of the scale: where coarse levels end */
