@@ -194,6 +194,7 @@ bench: $(call tests_of,f32,$(BENCHES))
 	@$(PYTHON) $(TOP)/tests/bench/dynamics_openmm.py $(BUILD)/f32/tests/bench/bench_dynamics
 	@BM_TOP=$(TOP) $(BUILD)/f32/tests/bench/bench_dynamics --drift
 	@$(MAKE) --no-print-directory -f $(TOP)/Makefile bench-transport ARGS=--quick
+	@$(PYTHON) $(TOP)/tests/bench/transport_scaling.py $(BUILD)/boltzmap
 
 bench-transport: $(BUILD)/boltzmap
 	@$(PYTHON) $(TOP)/tests/bench/transport_peers.py $(BUILD)/boltzmap $(ARGS)

@@ -167,7 +167,8 @@ static bm_status_t fill_json(const request_t *request, const pair_t *pair, bm_js
   if (request->debias) {
     BM_TRY(fill_debiased(&pair->debiased, line));
   }
-  return bm_json_add_number(line, "seconds", pair->seconds);
+  BM_TRY(bm_json_add_number(line, "seconds", pair->seconds));
+  return bm_json_add_number(line, "seconds_pricing", found->pricing_s);
 }
 
 static bm_status_t print_json(const request_t *request, const pair_t *pair)

@@ -173,6 +173,7 @@ static bm_status_t conclude(run_t *run, bm_multilevel_t *solver, uint32_t *pairi
     return stop(run, solver);
   }
   BM_TRY(status);
+  result->pricing_s = bm_pricing_seconds(run->pricing);
   BM_TRY(bm_potentials_error(cost, matching, &result->error));
   for (size_t i = 0; i < cost->n && pairing != NULL; i++) {
     pairing[cost->order[0][i]] = cost->order[1][matching->partner[0][i]];
@@ -234,6 +235,7 @@ static bm_status_t solve_line(const bm_cost_t *cost, uint32_t *pairing,
     result->w2 = sqrt(bm_cost_w2_squared(cost, matching.partner[0]));
     result->gap = 0.0;
     result->rounding = 4.0 * DBL_EPSILON;
+    result->pricing_s = 0.0;
     status = bm_potentials_error(cost, &matching, &result->error);
   }
   if (status == BM_OK && pairing != NULL) {

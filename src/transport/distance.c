@@ -108,7 +108,7 @@ static bm_status_t work_exact(const bm_context_t *team, const bm_distance_task_t
   bm_assignment_result_t result;
   BM_TRY(bm_assignment_solve(team, &problem, settings->pairing, &result));
   *w2_squared = result.w2 * result.w2;
-  *proof = (bm_distance_proof_t){result.gap, result.rounding, result.error};
+  *proof = (bm_distance_proof_t){result.gap, result.rounding, result.error, result.pricing_s};
   return BM_OK;
 }
 
@@ -129,7 +129,7 @@ static bm_status_t work_sliced(const bm_context_t *team, const bm_distance_task_
                                   directions, w2_squared);
   }
   bm_free(directions);
-  *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
+  *proof = (bm_distance_proof_t){.error = NAN};
   return status;
 }
 
@@ -144,7 +144,7 @@ static bm_status_t work_max_sliced(const bm_context_t *team, const bm_distance_t
 {
   (void)team;
   const int starts = (int)one_value_a_start(task->settings);
-  *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
+  *proof = (bm_distance_proof_t){.error = NAN};
   for (size_t i = 0; i < task->count; i++) {
     const bm_range_t own =
         bm_partition(task->settings->projections, starts, (int)(task->first + i));
@@ -171,7 +171,7 @@ static bm_status_t work_marginal(const bm_context_t *team, const bm_distance_tas
                                  double *w2_squared, bm_distance_proof_t *proof)
 {
   (void)team;
-  *proof = (bm_distance_proof_t){0.0, 0.0, NAN};
+  *proof = (bm_distance_proof_t){.error = NAN};
   return bm_marginal_w2_squared(task->a.n, task->a.x, task->b.n, task->b.x, task->settings->period,
                                 w2_squared);
 }
@@ -346,7 +346,7 @@ typedef struct {
   int *table;                 /* [4][ranks] */
 } room_t;
 
-#define BM_PROOF_DOUBLES 3 /* in a bm_distance_proof_t */
+#define BM_PROOF_DOUBLES 4 /* in a bm_distance_proof_t */
 
 static bm_status_t work_task(const bm_context_t *team, const batch_t *batch, size_t task,
                              subsample_t *sample, const room_t *room)
@@ -460,6 +460,7 @@ static bm_status_t summarise(const batch_t *batch, size_t pair, const room_t *ro
   for (size_t t = 0; t < tasks; t++) {
     result->gap = fmax(result->gap, proof[t].gap);
     result->rounding = fmax(result->rounding, proof[t].rounding);
+    result->pricing_s += proof[t].pricing_s;
   }
   return BM_OK;
 }

@@ -37,6 +37,7 @@ struct bm_pricing {
   bm_log_t *log;
   char note[64];
   double asked; /* pairs, in millions */
+  double seconds;
 };
 
 static int thread_count(const bm_context_t *context)
@@ -148,6 +149,11 @@ void bm_pricing_show(bm_pricing_t *p, bm_log_t *log)
 void bm_pricing_note(bm_pricing_t *p, const char *note)
 {
   snprintf(p->note, sizeof p->note, "%s", note);
+}
+
+double bm_pricing_seconds(const bm_pricing_t *p)
+{
+  return p->seconds;
 }
 
 /* --- what rank 0 asks -------------------------------------------------------------------------- */
@@ -463,6 +469,7 @@ bm_status_t bm_pricing_ask(bm_pricing_t *p, const bm_pricing_request_t *request,
                        .side = (uint64_t)request->side,
                        .count = request->count,
                        .keep = request->keep};
+  const double started = bm_log_clock();
   *answer = (bm_pricing_answer_t){0};
   BM_TRY(send(p, &message, sizeof message));
   BM_TRY(send(p, (void *)request->points, request->count * sizeof *request->points));
@@ -472,6 +479,7 @@ bm_status_t bm_pricing_ask(bm_pricing_t *p, const bm_pricing_request_t *request,
   if (status != BM_OK) {
     bm_pricing_answer_free(answer);
   }
+  p->seconds += bm_log_clock() - started;
   return status;
 }
 

@@ -39,6 +39,7 @@ typedef struct {
   double gap;
   double rounding; /* bound on what rounding may add to the gap */
   double error; /* one standard error of W2² as an estimate (potentials.h); NaN: too few points */
+  double pricing_s; /* wall time of rank 0 in pricing, the part that ranks share */
 } bm_assignment_result_t;
 
 /* Solve. With a context all ranks share the work and get the result; each holds both clouds. A

@@ -38,13 +38,16 @@ typedef struct {
   double spread;   /* standard deviation over repeats; NaN for one */
   double gap;      /* exact: largest relative duality gap; else 0 */
   double rounding; /* exact: bound on what rounding may add to the gap; else 0 */
-  size_t n, d;     /* points of each cloud used per repeat (the first cloud's), columns */
+  double
+      pricing_s; /* exact: seconds of all repeats in pricing, the part that ranks share; else 0 */
+  size_t n, d;   /* points of each cloud used per repeat (the first cloud's), columns */
 } bm_distance_result_t;
 
 /* What a task knows beside its values. */
 typedef struct {
   double gap, rounding; /* of an exact distance, else 0 */
   double error;         /* standard error of W2², NaN: not known from one task */
+  double pricing_s;     /* assignment.h; else 0 */
 } bm_distance_proof_t;
 
 /* Some of the W2² values of one repeat: what a rank works on at a time. */

@@ -69,4 +69,7 @@ void bm_pricing_answer_free(bm_pricing_answer_t *answer);
 void bm_pricing_show(bm_pricing_t *pricing, bm_log_t *log);
 void bm_pricing_note(bm_pricing_t *pricing, const char *note);
 
+/* Seconds that this rank has spent in pricing, which is what ranks share. */
+double bm_pricing_seconds(const bm_pricing_t *pricing);
+
 #endif
