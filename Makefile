@@ -26,7 +26,7 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 CFLAGS ?= -O3 -g
 # No errno and no traps: what it takes to turn loops with sqrt and divisions into vector code; values
-# are not changed. Loops with `omp simd` are the flow's kernels.
+# are not changed. Loops with `omp simd` are vector kernels; threads are used by exact distances alone.
 KERNEL_FLAGS = -march=$(strip $(ARCH)) -fno-math-errno -fno-trapping-math $(OPENMP_CFLAGS)
 
 MAIN := $(TOP)/src/app/main.c

@@ -28,11 +28,14 @@ static const bm_option_t options[] = {
     {"--debias", NULL, "W2² less the floors of both sets, from halves of each, with an error"},
     {"--projections", "M", "directions of the sliced distances; default 1000"},
     {"--seed", "S", "decides subsamples, directions and halves; default 1"},
-    {"--plan", "FILE", "write the optimal pairing (exact): for each row of A its row of B"},
-    {"--checkpoint", "FILE", "written on a stop request (exact); the same command goes on from it"},
-    {"--tolerance", "X", "relative duality gap that counts as proved (exact); default 1e-9"},
+    {"--plan", "FILE",
+     "write the optimal pairing (exact) as HDF5: data set pairing, for each row of A its row of B"},
+    {"--checkpoint", "FILE",
+     "written every 5 min and on a stop request (exact); the same command goes on from it"},
+    {"--tolerance", "X",
+     "relative gap of W2², rounding included, that counts as proved (exact); default 1e-9"},
     {"--strict", NULL, "fail where the gap is above the tolerance, instead of a warning"},
-    {"--pairs", "FILE", "instead of A and B: a list of pairs, two files a line"},
+    {"--pairs", "FILE", "instead of A and B: a list of pairs, two names without blanks a line"},
     {"--json", NULL, "a JSON line for each pair instead of a sentence"},
     {NULL, NULL, NULL},
 };
@@ -212,25 +215,36 @@ static void print_sentence(const request_t *request, const pair_t *pair)
   printf("; %.2f s\n", pair->seconds);
 }
 
-/* A gap that proves too little: both bounds are told. */
+/* What is proved is told where it is less than asked for: a failure, or a warning. */
+static bm_status_t tell(const request_t *request, const char *format, double lower, double upper,
+                        double unsure)
+{
+  char text[256];
+  snprintf(text, sizeof text, format, lower, upper, unsure, request->tolerance);
+  if (request->strict) {
+    return BM_FAIL(BM_ERR_DATA, "%s", text);
+  }
+  fprintf(stderr, "boltzmap: warning: %s\n", text);
+  return BM_OK;
+}
+
+/* The gap and what rounding may add to it, against the tolerance. */
 static bm_status_t judge(const request_t *request, const pair_t *pair)
 {
   const bm_distance_result_t *found = &pair->found;
-  const double gap = fmax(found->gap, pair->debiased.gap);
-  if (gap <= request->tolerance) {
-    return BM_OK;
+  const double unsure = found->gap + found->rounding, halves = pair->debiased.gap;
+  if (!(unsure <= request->tolerance)) {
+    BM_TRY(tell(request,
+                "W2 is only known to lie between %.12g and %.12g: the relative gap of W2² is %.1e "
+                "with rounding, above --tolerance %g",
+                found->w2 * sqrt(fmax(1.0 - unsure, 0.0)), found->w2, unsure));
   }
-  const double lower = found->w2 * sqrt(fmax(1.0 - gap, 0.0));
-  if (request->strict) {
-    return BM_FAIL(BM_ERR_DATA,
-                   "W2 is only known to lie between %.12g and %.12g: the relative gap of W2² is "
-                   "%.1e, above --tolerance %g",
-                   lower, found->w2, gap, request->tolerance);
+  if (!(halves <= request->tolerance)) {
+    BM_TRY(tell(request,
+                "distances of halves are only known from %.12g to %.12g of themselves: a relative "
+                "gap of %.1e, above --tolerance %g",
+                sqrt(fmax(1.0 - halves, 0.0)), 1.0, halves));
   }
-  fprintf(stderr,
-          "boltzmap: warning: W2 is only known to lie between %.12g and %.12g: the relative gap of "
-          "W2² is %.1e, above --tolerance %g\n",
-          lower, found->w2, gap, request->tolerance);
   return BM_OK;
 }
 
@@ -276,7 +290,11 @@ static bm_status_t give(const request_t *request, const pair_t *pair)
   } else {
     print_sentence(request, pair);
   }
-  return fflush(stdout) == 0 ? BM_OK : BM_FAIL(BM_ERR_IO, "standard output cannot be written");
+  if (fflush(stdout) != 0) {
+    return BM_FAIL(BM_ERR_IO, "standard output cannot be written");
+  }
+  const char *checkpoint = request->settings.checkpoint;
+  return checkpoint == NULL ? BM_OK : bm_file_remove(checkpoint); /* no more needed */
 }
 
 static bm_status_t measure(const bm_context_t *context, const request_t *request, pair_t *pair)
@@ -402,6 +420,10 @@ static bm_status_t work(const bm_context_t *context, const bm_arguments_t *argum
   BM_TRY(bm_command_check_dataset(context, arguments, files));
   BM_TRY(bm_command_check_out(context, arguments, "--plan", files));
   BM_TRY(bm_command_check_out(context, arguments, "--checkpoint", files));
+  if (request->plan != NULL && request->settings.checkpoint != NULL &&
+      strcmp(request->plan, request->settings.checkpoint) == 0) {
+    return BM_FAIL(BM_ERR_USAGE, "--plan and --checkpoint %s: two files are needed", request->plan);
+  }
   return measure_files(context, request, files);
 }
 

@@ -32,7 +32,34 @@ typedef struct {
 
 /* --- the proof ------------------------------------------------------------------------------------ */
 
-/* Price all pairs once more: how far below the price of its own pair is the best choice of each x? */
+/* What rounding may do to the gap. The price of x_i's own pair and those of others that come near it
+ * are made of a cost, whose differences lose digits to the shift, and of a dual; costs of others are
+ * no larger than that price and the largest dual. The distance itself is a sum of n terms, by blocks. */
+static double find_rounding(const bm_cost_t *cost, const double *price /* [n] */,
+                            const double *v /* [n] */)
+{
+  const double d = (double)cost->d, n = (double)cost->n;
+  double shift = 0.0, v_max = 0.0, sum = 0.0;
+  for (size_t k = 0; k < cost->d; k++) {
+    shift += cost->shift[k] * cost->shift[k];
+  }
+  for (size_t j = 0; j < cost->n; j++) {
+    v_max = fmax(v_max, fabs(v[j]));
+  }
+  for (size_t i = 0; i < cost->n; i++) {
+    const double other = fabs(price[i]) + v_max;
+    sum += (d + 4.0) * other + sqrt(2.0 * shift * other) + v_max;
+  }
+  return 2.0 * DBL_EPSILON * sum / n;
+}
+
+static double sum_rounding(const bm_cost_t *cost)
+{
+  return DBL_EPSILON * ((double)cost->d + 64.0 + log2((double)cost->n));
+}
+
+/* Price all pairs once more: how far below the price of its own pair is the best choice of each x? Its
+ * own pair has to be found, too, or the pricing itself is broken. */
 static bm_status_t certify_with(const run_t *run, const bm_matching_t *m,
                                 double *threshold /* [n] */, bm_assignment_result_t *result)
 {
@@ -41,23 +68,27 @@ static bm_status_t certify_with(const run_t *run, const bm_matching_t *m,
   const double w2_squared = result->w2 * result->w2;
   bm_pricing_request_t request = {.side = 0, .keep = 1, .dual = v, .threshold = threshold};
   bm_pricing_answer_t answer;
-  double rounding = 0.0, violation = 0.0;
+  size_t missed = 0;
+  double violation = 0.0;
   BM_TRY(bm_pricing_pack(run->pricing, 0, n));
   BM_TRY(bm_pricing_pack(run->pricing, 1, n));
   request.points = bm_pricing_points(run->pricing, 0, &request.count);
   for (size_t r = 0; r < n; r++) {
     const uint32_t i = request.points[r], j = m->partner[0][i];
-    const double cost = bm_cost_pair(run->cost, i, j);
-    threshold[r] = cost - v[j];
-    rounding += DBL_EPSILON * (((double)run->cost->d + 4.0) * cost + 2.0 * fabs(v[j]));
+    threshold[r] = nextafter(bm_cost_pair(run->cost, i, j) - v[j], INFINITY);
   }
   BM_TRY(bm_pricing_ask(run->pricing, &request, &answer));
   for (size_t r = 0; r < n; r++) {
-    violation += fmax(threshold[r] - answer.least[r], 0.0);
+    missed += answer.found[r] == 0;
+    violation += fmax(nextafter(threshold[r], -INFINITY) - answer.least[r], 0.0);
   }
   bm_pricing_answer_free(&answer);
+  if (missed > 0) {
+    return BM_FAIL(BM_ERR_INTERNAL, "exact distance: %zu pairs are not found again", missed);
+  }
+  const double rounding = find_rounding(run->cost, threshold, v);
   result->gap = w2_squared > 0.0 ? 2.0 * violation / (double)n / w2_squared : 0.0;
-  result->rounding = w2_squared > 0.0 ? 2.0 * rounding / (double)n / w2_squared : 0.0;
+  result->rounding = w2_squared > 0.0 ? rounding / w2_squared + sum_rounding(run->cost) : 0.0;
   return BM_OK;
 }
 
@@ -73,23 +104,28 @@ static bm_status_t certify(const run_t *run, const bm_matching_t *matching,
 
 /* --- the checkpoint ------------------------------------------------------------------------------- */
 
-/* What a checkpoint has to belong to: sizes, period and every bit of both clouds. */
-#define BM_FINGERPRINT 5
-static void find_fingerprint(const bm_assignment_problem_t *p, int64_t fingerprint[BM_FINGERPRINT])
+/* What a checkpoint has to belong to: sizes, period, every bit of both clouds, and how their points are
+ * numbered. */
+#define BM_FINGERPRINT 7
+static void find_fingerprint(const run_t *run, int64_t fingerprint[BM_FINGERPRINT])
 {
+  const bm_assignment_problem_t *p = run->problem;
+  const size_t numbers = p->n * sizeof *run->cost->order[0];
   const size_t bytes = p->n * p->d * sizeof *p->x;
   fingerprint[0] = (int64_t)p->n;
   fingerprint[1] = (int64_t)p->d;
   fingerprint[2] = (int64_t)XXH64(&p->period, sizeof p->period, 0);
   fingerprint[3] = (int64_t)XXH64(p->x, bytes, 0);
   fingerprint[4] = (int64_t)XXH64(p->y, bytes, 0);
+  fingerprint[5] = (int64_t)XXH64(run->cost->order[0], numbers, 0);
+  fingerprint[6] = (int64_t)XXH64(run->cost->order[1], numbers, 0);
 }
 
 static bm_status_t fill_checkpoint(const run_t *run, const bm_multilevel_t *solver,
                                    bm_state_t *state)
 {
   int64_t fingerprint[BM_FINGERPRINT];
-  find_fingerprint(run->problem, fingerprint);
+  find_fingerprint(run, fingerprint);
   BM_TRY(bm_state_put_string(state, "stage", "distance"));
   BM_TRY(bm_state_put_ints(state, "fingerprint", BM_FINGERPRINT, fingerprint));
   return bm_multilevel_save(solver, state);
@@ -111,10 +147,13 @@ static bm_status_t save(run_t *run, const bm_multilevel_t *solver)
 static bm_status_t take_up(const run_t *run, const bm_state_t *state, bm_multilevel_t *solver)
 {
   int64_t fingerprint[BM_FINGERPRINT], found[BM_FINGERPRINT];
-  find_fingerprint(run->problem, fingerprint);
+  find_fingerprint(run, fingerprint);
   BM_TRY(bm_state_get_ints(state, "fingerprint", BM_FINGERPRINT, found));
   if (memcmp(found, fingerprint, sizeof found) != 0) {
-    return BM_FAIL(BM_ERR_DATA, "is the checkpoint of other sets: remove it or name another file");
+    return BM_FAIL(
+        BM_ERR_DATA,
+        "is the checkpoint of other sets, or from another kind of processor: remove it or name "
+        "another file");
   }
   return bm_multilevel_load(state, solver);
 }
@@ -136,7 +175,8 @@ static bm_status_t load(const run_t *run, bm_multilevel_t *solver)
 static bm_status_t stop(run_t *run, const bm_multilevel_t *solver)
 {
   if (run->problem->checkpoint == NULL) {
-    return BM_STOPPED;
+    return BM_FAIL(BM_STOPPED,
+                   "stopped on request; --checkpoint FILE would have kept what was done");
   }
   BM_TRY(save(run, solver));
   return BM_FAIL(BM_STOPPED, "stopped on request; %s is valid, the same command goes on from there",
@@ -178,7 +218,7 @@ static bm_status_t conclude(run_t *run, bm_multilevel_t *solver, uint32_t *pairi
   for (size_t i = 0; i < cost->n && pairing != NULL; i++) {
     pairing[cost->order[0][i]] = cost->order[1][matching->partner[0][i]];
   }
-  return run->problem->checkpoint == NULL ? BM_OK : bm_file_remove(run->problem->checkpoint);
+  return BM_OK;
 }
 
 static bm_status_t coordinate(run_t *run, uint32_t *pairing, bm_assignment_result_t *result)
@@ -234,7 +274,7 @@ static bm_status_t solve_line(const bm_cost_t *cost, uint32_t *pairing,
   if (status == BM_OK) {
     result->w2 = sqrt(bm_cost_w2_squared(cost, matching.partner[0]));
     result->gap = 0.0;
-    result->rounding = 4.0 * DBL_EPSILON;
+    result->rounding = sum_rounding(cost);
     result->pricing_s = 0.0;
     status = bm_potentials_error(cost, &matching, &result->error);
   }
@@ -266,10 +306,12 @@ bm_status_t bm_assignment_solve(const bm_context_t *context, const bm_assignment
                                 uint32_t *pairing, bm_assignment_result_t *result)
 {
   assert(problem->n > 0 && problem->n < UINT32_MAX && problem->d > 0 && problem->period >= 0.0);
-  BM_TRY(check(problem));
   run_t run = {.problem = problem};
-  bm_status_t status =
-      bm_cost_create(problem->n, problem->d, problem->x, problem->y, problem->period, &run.cost);
+  bm_status_t status = check(problem);
+  if (status == BM_OK) {
+    status =
+        bm_cost_create(problem->n, problem->d, problem->x, problem->y, problem->period, &run.cost);
+  }
   if (status == BM_OK && problem->d == 1 && problem->period == 0.0) {
     status = solve_line(run.cost, pairing, result);
   }

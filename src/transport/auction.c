@@ -3,11 +3,9 @@
 #include <math.h>
 
 #include "boltzmap/base/memory.h"
-#include "boltzmap/parallel/stop.h"
 
-#define BM_SHARE 0.5       /* of the gain over the second choice that a bidder gives up */
-#define BM_FEW_LEFT 200    /* fewer than one in so many are left: the budget shrinks */
-#define BM_POLL_BIDS 65536 /* bids between two looks at stop requests */
+#define BM_SHARE 0.5    /* of the gain over the second choice that a bidder gives up */
+#define BM_FEW_LEFT 200 /* fewer than one in so many are left: the budget shrinks */
 
 bm_status_t bm_matching_create(size_t n, bm_matching_t *m)
 {
@@ -187,7 +185,7 @@ static void refill(auction_t *a, int side)
 }
 
 /* Let one side bid until a quarter of those left over are matched. */
-static bm_status_t take_turn(auction_t *a, int side)
+static void take_turn(auction_t *a, int side)
 {
   const size_t quarter = a->free_count / 4 > 1 ? a->free_count / 4 : 1;
   const size_t target = a->free_count - quarter;
@@ -199,11 +197,7 @@ static bm_status_t take_turn(auction_t *a, int side)
     if (a->matching->partner[side][bidder] == BM_UNMATCHED) {
       bid(a, side, bidder);
     }
-    if (a->bids % BM_POLL_BIDS == 0) {
-      BM_TRY(bm_stop_poll());
-    }
   }
-  return BM_OK;
 }
 
 /* Once few are left, as much again as was spent may be spent on them. */
@@ -226,7 +220,7 @@ static size_t count_free(const bm_graph_t *graph, const bm_matching_t *m, int si
   return count;
 }
 
-static bm_status_t run(auction_t *a)
+static void run(auction_t *a)
 {
   const size_t of_x = count_free(a->graph, a->matching, 0);
   const size_t of_y = count_free(a->graph, a->matching, 1);
@@ -235,12 +229,11 @@ static bm_status_t run(auction_t *a)
   for (int side = 0; a->free_count > 0 && a->bids < a->budget; side = 1 - side) {
     const uint64_t before = a->bids;
     shrink_budget(a, &few);
-    BM_TRY(take_turn(a, side));
+    take_turn(a, side);
     if (a->bids == before) {
       break;
     }
   }
-  return BM_OK;
 }
 
 bm_status_t bm_auction(const bm_graph_t *graph, double epsilon, bm_matching_t *matching)
@@ -254,7 +247,7 @@ bm_status_t bm_auction(const bm_graph_t *graph, double epsilon, bm_matching_t *m
     status = create_queue(graph->n, &a.queue[1]);
   }
   if (status == BM_OK) {
-    status = run(&a);
+    run(&a);
   }
   for (int side = 0; side < 2; side++) {
     bm_free(a.queue[side].points);

@@ -4,11 +4,6 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
-#include "boltzmap/parallel/stop.h"
-
-#define BM_LABELS_A_POINT \
-  1000 /* looks at a label, on average: beyond it duals are left as they are */
-#define BM_POLL_LABELS 65536
 
 bm_status_t bm_dead_end_create(size_t n, bm_dead_end_t *end)
 {
@@ -192,7 +187,6 @@ static bm_status_t match_all(search_t *s)
       continue;
     }
     goal_t goal;
-    BM_TRY(bm_stop_poll());
     BM_TRY(find_goal(s, (uint32_t)x, &goal));
     if (goal.y == BM_UNMATCHED) {
       close(s, (uint32_t)x);
@@ -222,7 +216,8 @@ typedef struct {
   const bm_graph_t *graph;
   const bm_cost_t *cost;
   bm_matching_t *matching;
-  uint32_t *before; /* [n]: y that made the label of a y; BM_UNMATCHED: none */
+  uint32_t *before; /* [n]: y whose partner made the label of a y; BM_UNMATCHED: none */
+  uint32_t *maker;  /* [n]: that partner; the label is out of date where y has another one now */
   uint32_t *queue;  /* [n], a ring */
   uint8_t *waiting; /* [n] */
   size_t first, count;
@@ -232,6 +227,7 @@ typedef struct {
 static void free_labels(labels_t *l)
 {
   bm_free(l->before);
+  bm_free(l->maker);
   bm_free(l->queue);
   bm_free(l->waiting);
   bm_free(l->cycle);
@@ -250,6 +246,7 @@ static bm_status_t create_labels(labels_t *l)
 {
   const size_t n = l->graph->n;
   BM_TRY(BM_ALLOC(n, &l->before));
+  BM_TRY(BM_ALLOC(n, &l->maker));
   BM_TRY(BM_ALLOC(n, &l->queue));
   BM_TRY(BM_ALLOC(n, &l->waiting));
   BM_TRY(BM_ALLOC(n, &l->cycle));
@@ -265,11 +262,16 @@ static bm_status_t create_labels(labels_t *l)
 static size_t find_cycle(labels_t *l, uint32_t y, uint32_t from)
 {
   size_t length = 0;
-  for (uint32_t at = y; at != BM_UNMATCHED && length < l->graph->n; at = l->before[at]) {
+  for (uint32_t at = y; length < l->graph->n;) {
     l->cycle[length++] = at;
     if (at == from) {
       return length;
     }
+    const uint32_t next = l->before[at];
+    if (next == BM_UNMATCHED || l->matching->partner[1][next] != l->maker[at]) {
+      return 0;
+    }
+    at = next;
   }
   return 0;
 }
@@ -304,38 +306,35 @@ static void lower_labels(labels_t *l, uint32_t y)
     }
     const size_t length = find_cycle(l, y, to);
     if (length > 0) {
-      l->cycle[length - 1] = to;
       turn_cycle(l, length);
       return;
     }
     v[to] = label;
     l->before[to] = y;
+    l->maker[to] = x;
     await(l, to);
   }
 }
 
-static bm_status_t correct_labels(labels_t *l, uint64_t limit)
+static void correct_labels(labels_t *l, uint64_t looks)
 {
-  while (l->count > 0 && limit-- > 0) {
+  while (l->count > 0 && looks-- > 0) {
     const uint32_t y = l->queue[l->first];
     l->first = (l->first + 1) % l->graph->n;
     l->count--;
     l->waiting[y] = 0;
     lower_labels(l, y);
-    if (limit % BM_POLL_LABELS == 0) {
-      BM_TRY(bm_stop_poll());
-    }
   }
-  return BM_OK;
 }
 
 bm_status_t bm_augment_correct(const bm_graph_t *graph, const bm_cost_t *cost, size_t looks,
-                               bm_matching_t *matching)
+                               bm_matching_t *matching, int *settled)
 {
   labels_t l = {.graph = graph, .cost = cost, .matching = matching};
   bm_status_t status = create_labels(&l);
   if (status == BM_OK) {
-    status = correct_labels(&l, (uint64_t)looks * graph->n);
+    correct_labels(&l, (uint64_t)looks * graph->n);
+    *settled = l.count == 0;
   }
   for (size_t x = 0; x < graph->n && status == BM_OK; x++) {
     const uint32_t y = matching->partner[0][x];

@@ -99,15 +99,17 @@ static bm_status_t jackknife(const bm_context_t *context, const bm_distance_ops_
                              halves_t *halves, bm_debiased_t *result)
 {
   double values[BM_HALF], squares[BM_HALF];
-  bm_log_progress_start(settings->log, "debiased distance", BM_HALF + 1.0, "of its parts");
-  for (int group = 0; group < BM_HALF; group++) {
+  bm_status_t status = BM_OK;
+  bm_log_progress_start(settings->log, "debiased distance", BM_HALF, "parts");
+  for (int group = 0; group < BM_HALF && status == BM_OK; group++) {
     bm_debiased_t part = {0};
-    BM_TRY(run(context, distance, settings, clouds, halves, group, &part));
+    status = run(context, distance, settings, clouds, halves, group, &part);
     values[group] = part.w2_squared;
     result->gap = fmax(result->gap, part.gap);
-    bm_log_progress(settings->log, group + 2.0, NULL);
+    bm_log_progress(settings->log, group + 1.0, NULL);
   }
   bm_log_progress_end(settings->log);
+  BM_TRY(status);
   const double mean = bm_tree_sum(BM_HALF, values) / BM_HALF;
   for (int group = 0; group < BM_HALF; group++) {
     squares[group] = (values[group] - mean) * (values[group] - mean);

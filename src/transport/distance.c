@@ -144,12 +144,12 @@ static bm_status_t work_max_sliced(const bm_context_t *team, const bm_distance_t
 {
   (void)team;
   const int starts = (int)one_value_a_start(task->settings);
+  const bm_max_sliced_pair_t pair = {task->a.n, task->a.d, task->a.x, task->b.x};
   *proof = (bm_distance_proof_t){.error = NAN};
   for (size_t i = 0; i < task->count; i++) {
     const bm_range_t own =
         bm_partition(task->settings->projections, starts, (int)(task->first + i));
-    BM_TRY(bm_max_sliced_ascend(task->a.n, task->a.d, task->a.x, task->b.x, task->seed, own.first,
-                                own.count, &w2_squared[i], NULL));
+    BM_TRY(bm_max_sliced_ascend(&pair, task->seed, own.first, own.count, &w2_squared[i], NULL));
   }
   return BM_OK;
 }

@@ -1,5 +1,6 @@
 #include "boltzmap/transport/frame.h"
 
+#include <float.h>
 #include <lapacke.h>
 #include <math.h>
 #include <string.h>
@@ -12,12 +13,14 @@
 
 struct bm_frame {
   const bm_cost_t *cost;
-  double *mean[2]; /* [d] */
-  double *axes;    /* [d][d]: column k is the k-th axis; NULL: not turned */
-  double scale;    /* length that is 1 */
+  double
+      *offset[2]; /* [d]: mean of a cloud less its first row, which keeps the digits of small clouds
+                        far from the origin */
+  double *axes;   /* [d][d]: column k is the k-th axis; NULL: not turned */
+  double scale;   /* length that is 1 */
 };
 
-static void find_mean(const bm_cost_t *cost, int side, double *mean /* [d] */)
+static void find_offset(const bm_cost_t *cost, int side, double *offset /* [d] */)
 {
   const double *rows = cost->cloud[side];
   for (size_t k = 0; k < cost->d; k++) {
@@ -25,8 +28,14 @@ static void find_mean(const bm_cost_t *cost, int side, double *mean /* [d] */)
     for (size_t i = 0; i < cost->n; i++) {
       sum += rows[i * cost->d + k] - rows[k];
     }
-    mean[k] = rows[k] + sum / (double)cost->n;
+    offset[k] = sum / (double)cost->n;
   }
+}
+
+/* Coordinate k of a row, from the mean of its cloud. */
+static double centred(const bm_frame_t *frame, int side, const double *row, size_t k)
+{
+  return row[k] - frame->cost->cloud[side][k] - frame->offset[side][k];
 }
 
 static double mean_square(const bm_frame_t *frame)
@@ -36,7 +45,7 @@ static double mean_square(const bm_frame_t *frame)
   for (int side = 0; side < 2; side++) {
     for (size_t i = 0; i < cost->n; i++) {
       for (size_t k = 0; k < cost->d; k++) {
-        double value = cost->cloud[side][i * cost->d + k] - frame->mean[side][k];
+        const double value = centred(frame, side, cost->cloud[side] + i * cost->d, k);
         sum += value * value;
       }
     }
@@ -52,9 +61,9 @@ static void find_covariance(const bm_frame_t *frame, double *covariance)
   for (size_t i = 0; i < n; i += stride) {
     const double *row = frame->cost->cloud[0] + i * d;
     for (size_t a = 0; a < d; a++) {
-      double value = (row[a] - frame->mean[0][a]) / frame->scale;
+      const double value = centred(frame, 0, row, a) / frame->scale;
       for (size_t b = a; b < d; b++) {
-        covariance[a * d + b] += value * ((row[b] - frame->mean[0][b]) / frame->scale);
+        covariance[a * d + b] += value * (centred(frame, 0, row, b) / frame->scale);
       }
     }
   }
@@ -82,17 +91,17 @@ static bm_status_t fill(bm_frame_t *frame)
 {
   const bm_cost_t *cost = frame->cost;
   for (int side = 0; side < 2; side++) {
-    BM_TRY(BM_ALLOC(cost->d, &frame->mean[side]));
+    BM_TRY(BM_ALLOC(cost->d, &frame->offset[side]));
   }
   if (cost->period > 0.0) {
     frame->scale = cost->period;
     return BM_OK;
   }
   for (int side = 0; side < 2; side++) {
-    find_mean(cost, side, frame->mean[side]);
+    find_offset(cost, side, frame->offset[side]);
   }
   double square = mean_square(frame);
-  frame->scale = square > 0.0 ? sqrt(square) : 1.0;
+  frame->scale = square > DBL_MIN ? sqrt(square) : 1.0;
   if (cost->d > 1 && cost->d <= BM_TURNED_MAX) {
     BM_TRY(BM_ALLOC(cost->d * cost->d, &frame->axes));
     return find_axes(frame);
@@ -117,8 +126,8 @@ bm_status_t bm_frame_create(const bm_cost_t *cost, bm_frame_t **out)
 void bm_frame_destroy(bm_frame_t **frame)
 {
   if (*frame != NULL) {
-    bm_free((*frame)->mean[0]);
-    bm_free((*frame)->mean[1]);
+    bm_free((*frame)->offset[0]);
+    bm_free((*frame)->offset[1]);
     bm_free((*frame)->axes);
     bm_free(*frame);
     *frame = NULL;
@@ -143,11 +152,11 @@ double bm_frame_unit(const bm_frame_t *frame)
 void bm_frame_project(const bm_frame_t *frame, int side, size_t point, size_t count, double *out)
 {
   const size_t d = frame->cost->d;
-  const double *row = bm_cost_point(frame->cost, side, point), *mean = frame->mean[side];
+  const double *row = bm_cost_point(frame->cost, side, point);
   if (frame->axes != NULL) {
     memset(out, 0, count * sizeof *out);
     for (size_t l = 0; l < d; l++) {
-      const double value = row[l] - mean[l];
+      const double value = centred(frame, side, row, l);
       const double *axis = frame->axes + l * d;
 #pragma omp simd
       for (size_t k = 0; k < count; k++) {
@@ -157,7 +166,11 @@ void bm_frame_project(const bm_frame_t *frame, int side, size_t point, size_t co
     return;
   }
   for (size_t k = 0; k < count; k++) {
-    double value = (row[k] - mean[k]) / frame->scale;
-    out[k] = frame->cost->period > 0.0 ? value - rint(value) : value;
+    if (frame->cost->period > 0.0) {
+      const double turns = row[k] / frame->scale;
+      out[k] = turns - rint(turns);
+    } else {
+      out[k] = centred(frame, side, row, k) / frame->scale;
+    }
   }
 }

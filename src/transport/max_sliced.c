@@ -105,16 +105,16 @@ static int step(ascent_t *a, double *value)
   return 0;
 }
 
-static bm_status_t find_start(ascent_t *a, uint64_t seed, size_t first, size_t count, double *value)
+static bm_status_t find_start(ascent_t *a, size_t count, const double *directions /* [count][d] */,
+                              double *value)
 {
   *value = -1.0;
-  for (size_t i = first; i < first + count; i++) {
+  for (size_t i = 0; i < count; i++) {
     BM_TRY(bm_stop_poll());
-    BM_TRY(bm_sliced_directions(seed, i, 1, a->d, a->next));
-    const double found = value_at(a, a->next);
+    const double found = value_at(a, directions + i * a->d);
     if (found > *value) {
       *value = found;
-      memcpy(a->here, a->next, a->d * sizeof *a->here);
+      memcpy(a->here, directions + i * a->d, a->d * sizeof *a->here);
     }
   }
   (void)value_at(a, a->here); /* its pairing */
@@ -124,19 +124,26 @@ static bm_status_t find_start(ascent_t *a, uint64_t seed, size_t first, size_t c
 static bm_status_t ascend(ascent_t *a, uint64_t seed, size_t first, size_t count,
                           double *w2_squared)
 {
-  BM_TRY(find_start(a, seed, first, count, w2_squared));
+  double *directions = NULL;
+  BM_TRY(BM_ALLOC(count * a->d, &directions));
+  bm_status_t status = bm_sliced_directions(seed, first, count, a->d, directions);
+  if (status == BM_OK) {
+    status = find_start(a, count, directions, w2_squared);
+  }
+  bm_free(directions);
+  BM_TRY(status);
   for (int steps = 0; steps < BM_STEPS_MAX && step(a, w2_squared); steps++) {
     BM_TRY(bm_stop_poll());
   }
   return BM_OK;
 }
 
-bm_status_t bm_max_sliced_ascend(size_t n, size_t d, const double *x, const double *y,
-                                 uint64_t seed, size_t first, size_t count, double *w2_squared,
-                                 double *direction)
+bm_status_t bm_max_sliced_ascend(const bm_max_sliced_pair_t *pair, uint64_t seed, size_t first,
+                                 size_t count, double *w2_squared, double *direction)
 {
+  const size_t n = pair->n, d = pair->d;
   assert(n > 0 && d > 0 && count > 0);
-  ascent_t a = {.n = n, .d = d, .x = x, .y = y};
+  ascent_t a = {.n = n, .d = d, .x = pair->x, .y = pair->y};
   double *room = NULL;
   bm_status_t status = BM_ALLOC(3 * d, &room);
   if (status == BM_OK) {

@@ -29,11 +29,11 @@
 #define BM_ROUNDING_LARGE 1e-12 /* of W2²: smaller duals are worth a search */
 #define BM_GROWTH 8             /* candidates for each point of a dead end */
 
-typedef enum { EXTEND, CANDIDATES, AUCTION, PRICE, COMPLETE, PROVE, POLISH, DONE } stage_t;
+typedef enum { EXTEND, CANDIDATES, AUCTION, PRICE, COMPLETE, GROW, PROVE, POLISH, DONE } stage_t;
 
 /* What is written down beside arrays, as numbers. */
 typedef struct {
-  int64_t stage, level, pricings, priced, polished, has_bounds;
+  int64_t stage, level, pricings, priced, polished, has_bounds, growth;
   double scale, epsilon;
 } progress_t;
 
@@ -246,25 +246,6 @@ static bm_status_t price_dead_end(bm_multilevel_t *s, size_t keep, bm_pair_list_
   return status;
 }
 
-/* Match whom the auction left over, on a graph that grows where it has to. */
-static bm_status_t complete(bm_multilevel_t *s, double epsilon)
-{
-  for (size_t keep = BM_GROWTH;; keep = 2 * keep < BM_PRICING_KEEP_MAX ? 2 * keep : keep) {
-    (void)bm_matching_tighten(&s->graph, s->cost, epsilon, &s->matching);
-    BM_TRY(bm_augment(&s->graph, &s->matching, &s->dead_end));
-    if (s->dead_end.count == 0) {
-      return BM_OK;
-    }
-    bm_pair_list_t list = {0};
-    uint64_t added = 0;
-    BM_TRY(add_pairs(s, &list, price_dead_end(s, keep, &list), &added));
-    if (added == 0) {
-      return BM_FAIL(BM_ERR_INTERNAL, "exact distance: no way out of a dead end of %zu points",
-                     s->dead_end.count);
-    }
-  }
-}
-
 /* --- the scale of a level ------------------------------------------------------------------------ */
 
 static double median(size_t n, double *values /* [n], sorted by this */)
@@ -413,24 +394,47 @@ static bm_status_t price(bm_multilevel_t *s)
  * would be long: correct the duals first. */
 static bm_status_t correct(bm_multilevel_t *s)
 {
-  const size_t loose = bm_matching_loose(&s->graph, s->cost, &s->matching);
-  return loose > s->n / BM_LOOSE_MANY
-             ? bm_augment_correct(&s->graph, s->cost, BM_LOOKS_CORRECTING, &s->matching)
+  int settled;
+  return bm_matching_loose(&s->graph, s->cost, &s->matching) > s->n / BM_LOOSE_MANY
+             ? bm_augment_correct(&s->graph, s->cost, BM_LOOKS_CORRECTING, &s->matching, &settled)
              : BM_OK;
 }
 
+/* Match whom the auction left over. Where there is no way, the graph has to grow. */
 static bm_status_t finish_level(bm_multilevel_t *s)
 {
-  if (is_finest(s)) {
+  if (is_finest(s) && s->at.growth == 0) {
     BM_TRY(correct(s));
   }
-  BM_TRY(complete(s, is_finest(s) ? 0.0 : last_epsilon(s)));
+  const double epsilon = is_finest(s) ? 0.0 : last_epsilon(s);
+  (void)bm_matching_tighten(&s->graph, s->cost, epsilon, &s->matching);
+  BM_TRY(bm_augment(&s->graph, &s->matching, &s->dead_end));
+  if (s->dead_end.count > 0) {
+    s->at.growth = s->at.growth == 0 ? BM_GROWTH : 2 * s->at.growth;
+    s->at.growth = s->at.growth < BM_PRICING_KEEP_MAX ? s->at.growth : BM_PRICING_KEEP_MAX;
+    s->at.stage = GROW;
+    return BM_OK;
+  }
+  s->at.growth = 0;
   if (is_finest(s)) {
     s->at.stage = PROVE;
   } else {
     s->at.level++;
     s->at.stage = EXTEND;
   }
+  return BM_OK;
+}
+
+static bm_status_t grow(bm_multilevel_t *s)
+{
+  bm_pair_list_t list = {0};
+  uint64_t added = 0;
+  BM_TRY(add_pairs(s, &list, price_dead_end(s, (size_t)s->at.growth, &list), &added));
+  if (added == 0) {
+    return BM_FAIL(BM_ERR_INTERNAL, "exact distance: no way out of a dead end of %zu points",
+                   s->dead_end.count);
+  }
+  s->at.stage = COMPLETE;
   return BM_OK;
 }
 
@@ -449,6 +453,8 @@ static double dual_rounding(const bm_multilevel_t *s)
 static bm_status_t prove(bm_multilevel_t *s)
 {
   uint64_t added;
+  BM_TRY(bm_pricing_pack(s->pricing, 0, s->n));
+  BM_TRY(bm_pricing_pack(s->pricing, 1, s->n));
   BM_TRY(add_violated(s, s->at.scale, &added));
   if (added > 0 && bm_matching_tighten(&s->graph, s->cost, 0.0, &s->matching) > 0) {
     s->at.stage = COMPLETE;
@@ -460,15 +466,42 @@ static bm_status_t prove(bm_multilevel_t *s)
   return BM_OK;
 }
 
-/* Duals that are as small as they can be, where digits are short. They are proved like any others. */
+/* Duals that are as small as they can be, where digits are short; the old ones where that takes too long.
+ * They are proved like any others. */
 static bm_status_t polish(bm_multilevel_t *s)
 {
-  memset(s->matching.dual[1], 0, s->n * sizeof *s->matching.dual[1]);
-  BM_TRY(bm_augment_correct(&s->graph, s->cost, BM_LOOKS_POLISHING, &s->matching));
+  bm_matching_t *m = &s->matching;
+  int settled;
+  memcpy(s->bound, m->dual[0], s->n * sizeof *s->bound);
+  memcpy(s->bound_v, m->dual[1], s->n * sizeof *s->bound_v);
+  memcpy(s->suspects, m->partner[0], s->n * sizeof *s->suspects);
+  memset(m->dual[1], 0, s->n * sizeof *m->dual[1]);
+  BM_TRY(bm_augment_correct(&s->graph, s->cost, BM_LOOKS_POLISHING, m, &settled));
+  if (!settled) {
+    memcpy(m->dual[0], s->bound, s->n * sizeof *s->bound);
+    memcpy(m->dual[1], s->bound_v, s->n * sizeof *s->bound_v);
+    for (size_t i = 0; i < s->n; i++) {
+      bm_matching_join(m, (uint32_t)i, s->suspects[i]);
+    }
+  }
   s->at.polished = 1;
   s->at.has_bounds = 0;
   s->at.stage = PROVE;
   return BM_OK;
+}
+
+/* All pairs of a problem that has one level. */
+static bm_status_t add_all_pairs(bm_multilevel_t *s)
+{
+  bm_pair_list_t list = {0};
+  bm_status_t status = bm_graph_create(s->n, &s->graph);
+  uint64_t added;
+  for (uint32_t i = 0; i < s->n; i++) {
+    for (uint32_t j = 0; j < s->n && status == BM_OK; j++) {
+      status = bm_pair_list_add(&list, i, j);
+    }
+  }
+  return add_pairs(s, &list, status, &added);
 }
 
 static bm_status_t solve_coarsest(bm_multilevel_t *s)
@@ -481,9 +514,13 @@ static bm_status_t solve_coarsest(bm_multilevel_t *s)
     m->partner[1][j] = (uint32_t)i;
     m->dual[0][i] = bm_cost_pair(s->cost, i, j) - m->dual[1][j];
   }
-  s->at.stage = s->levels == 1 ? DONE : EXTEND;
-  s->at.level = s->levels == 1 ? 0 : 1;
-  return BM_OK;
+  if (s->levels > 1) {
+    s->at.stage = EXTEND;
+    s->at.level = 1;
+    return BM_OK;
+  }
+  s->at.stage = dual_rounding(s) > BM_ROUNDING_LARGE ? POLISH : DONE;
+  return s->at.stage == POLISH ? add_all_pairs(s) : BM_OK;
 }
 
 static const struct {
@@ -494,6 +531,7 @@ static const struct {
               [AUCTION] = {"auction", hold_auction},
               [PRICE] = {"pricing", price},
               [COMPLETE] = {"augmenting", finish_level},
+              [GROW] = {"growing", grow},
               [PROVE] = {"pricing the rest", prove},
               [POLISH] = {"polishing", polish}};
 
@@ -604,6 +642,39 @@ static bm_status_t get_numbers(const bm_state_t *state, const char *name, size_t
   return status;
 }
 
+/* The y that a dead end reaches. */
+static bm_status_t save_closed(const bm_multilevel_t *s, bm_state_t *state)
+{
+  uint32_t *closed = NULL;
+  BM_TRY(BM_ALLOC(s->n, &closed));
+  for (size_t j = 0; j < s->n; j++) {
+    closed[j] = s->dead_end.closed[j];
+  }
+  bm_status_t status = put_numbers(state, "dead_end_closed", s->n, closed);
+  bm_free(closed);
+  return status;
+}
+
+static bm_status_t load_dead_end(const bm_state_t *state, bm_multilevel_t *s)
+{
+  const size_t count = bm_state_count(state, "dead_end");
+  if (count > s->n) {
+    return BM_FAIL(BM_ERR_DATA, "checkpoint: its dead end is larger than its level");
+  }
+  BM_TRY(get_numbers(state, "dead_end_closed", s->n, s->suspects));
+  for (size_t j = 0; j < s->n; j++) {
+    s->dead_end.closed[j] = s->suspects[j] != 0;
+  }
+  s->dead_end.count = count;
+  BM_TRY(get_numbers(state, "dead_end", count, s->dead_end.rows));
+  for (size_t r = 0; r < count; r++) {
+    if (s->dead_end.rows[r] >= s->n) {
+      return BM_FAIL(BM_ERR_DATA, "checkpoint: its dead end points beyond its level");
+    }
+  }
+  return BM_OK;
+}
+
 /* Degrees and neighbours of the x; costs come from the clouds. */
 static bm_status_t save_graph(const bm_multilevel_t *s, bm_state_t *state)
 {
@@ -650,10 +721,10 @@ static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
 bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
 {
   const progress_t *at = &s->at;
-  const int64_t ints[BM_PROGRESS_INTS] = {at->stage,          at->level,      at->pricings,
-                                          at->priced,         at->has_bounds, (int64_t)s->n,
-                                          (int64_t)s->graph.n};
+  const int64_t ints[] = {at->stage,    at->level,      at->pricings, at->priced,
+                          at->polished, at->has_bounds, at->growth,   (int64_t)s->n};
   const double doubles[] = {at->scale, at->epsilon};
+  _Static_assert(sizeof ints / sizeof ints[0] == BM_PROGRESS_INTS, "all of them are read again");
   BM_TRY(bm_state_put_ints(state, "progress", BM_PROGRESS_INTS, ints));
   BM_TRY(bm_state_put_doubles(state, "scale", 2, doubles));
   BM_TRY(bm_state_put_doubles(state, "u", s->n, s->matching.dual[0]));
@@ -661,14 +732,18 @@ bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
   BM_TRY(put_numbers(state, "partner", s->n, s->matching.partner[0]));
   BM_TRY(bm_state_put_doubles(state, "bound", s->n, s->bound));
   BM_TRY(bm_state_put_doubles(state, "bound_v", s->n, s->bound_v));
+  BM_TRY(put_numbers(state, "dead_end", s->dead_end.count, s->dead_end.rows));
+  BM_TRY(save_closed(s, state));
   return save_graph(s, state);
 }
 
 static bm_status_t check_progress(const bm_multilevel_t *s, const int64_t *ints)
 {
-  if (ints[0] < EXTEND || ints[0] > DONE || ints[1] < 0 || ints[1] >= (int64_t)s->levels ||
-      (ints[5] != (int64_t)s->sizes[ints[1]] &&
-       !(ints[0] == EXTEND && ints[1] > 0 && ints[5] == (int64_t)s->sizes[ints[1] - 1]))) {
+  const int64_t stage = ints[0], level = ints[1], n = ints[7];
+  const int known =
+      stage >= EXTEND && stage <= DONE && level >= (stage == EXTEND) && level < (int64_t)s->levels;
+  if (!known || n != (int64_t)s->sizes[stage == EXTEND ? level - 1 : level] || ints[6] < 0 ||
+      ints[6] > BM_PRICING_KEEP_MAX) {
     return BM_FAIL(BM_ERR_DATA, "checkpoint: its level is none of these sets");
   }
   return BM_OK;
@@ -683,7 +758,8 @@ static bm_status_t load_matching(const bm_state_t *state, bm_multilevel_t *s)
   BM_TRY(get_numbers(state, "partner", s->n, s->suspects));
   for (size_t i = 0; i < s->n; i++) {
     const uint32_t j = s->suspects[i];
-    if (j != BM_UNMATCHED && (j >= s->n || m->partner[1][j] != BM_UNMATCHED)) {
+    const int complete = s->at.stage == PROVE || s->at.stage == POLISH || s->at.stage == DONE;
+    if (j == BM_UNMATCHED ? complete : j >= s->n || m->partner[1][j] != BM_UNMATCHED) {
       return BM_FAIL(BM_ERR_DATA, "checkpoint: its pairing is none");
     }
     if (j != BM_UNMATCHED) {
@@ -704,14 +780,16 @@ bm_status_t bm_multilevel_load(const bm_state_t *state, bm_multilevel_t *s)
                        .level = ints[1],
                        .pricings = ints[2],
                        .priced = ints[3],
-                       .has_bounds = ints[4],
-                       .polished = ints[7],
+                       .polished = ints[4],
+                       .has_bounds = ints[5],
+                       .growth = ints[6],
                        .scale = doubles[0],
                        .epsilon = doubles[1]};
-  s->n = s->matching.n = (size_t)ints[5];
+  s->n = s->matching.n = (size_t)ints[7];
   BM_TRY(load_matching(state, s));
   BM_TRY(bm_state_get_doubles(state, "bound", s->n, s->bound));
   BM_TRY(bm_state_get_doubles(state, "bound_v", s->n, s->bound_v));
+  BM_TRY(load_dead_end(state, s));
   BM_TRY(load_graph(state, s));
   if (s->at.stage == EXTEND || s->at.stage == DONE) {
     return BM_OK;

@@ -97,6 +97,17 @@ static bm_status_t fill(bm_pricing_t *p, size_t levels, const size_t *sizes)
   return BM_ALLOC(p->cost->n, &p->desk.dual);
 }
 
+/* Points are numbered as on rank 0, also where another processor's last digits would sort otherwise. */
+static bm_status_t number_alike(const bm_pricing_t *p)
+{
+  const size_t bytes = p->cost->n * sizeof(uint32_t);
+  for (int side = 0; side < 2 && size_of(p) > 1; side++) {
+    BM_TRY(bm_broadcast(p->context, p->sequence[side], bytes));
+    BM_TRY(bm_broadcast(p->context, p->cost->order[side], bytes));
+  }
+  return BM_OK;
+}
+
 bm_status_t bm_pricing_create(const bm_context_t *context, bm_cost_t *cost, size_t levels,
                               const size_t *sizes, bm_pricing_t **out)
 {
@@ -108,6 +119,9 @@ bm_status_t bm_pricing_create(const bm_context_t *context, bm_cost_t *cost, size
     status = fill(p, levels, sizes);
   }
   status = context == NULL ? status : bm_agree(context, status);
+  if (status == BM_OK) {
+    status = number_alike(p);
+  }
   if (status != BM_OK) {
     bm_pricing_destroy(&p);
     return status;

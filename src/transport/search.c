@@ -9,8 +9,8 @@
 #define BM_HOME_BLOCKS 3        /* blocks looked at first where there is no threshold yet */
 #define BM_ROW_BOXES_MAX 16     /* columns up to which boxes are tried for each row */
 #define BM_FLOAT_ROUNDING 6e-8f /* unit roundoff of float32, rounded up */
-#define BM_HALVINGS 14
-#define BM_NEVER 1e30f /* lift above which no value is a hit */
+#define BM_HALVINGS 14          /* of a range of bounds: as fine as it pays */
+#define BM_NEVER 1e30f          /* lift above which no value is a hit */
 
 /* A choice of a point. */
 typedef struct {
@@ -48,6 +48,8 @@ struct bm_search_room {
   int filter_moved;
   int open;         /* are there rows without a threshold? */
   float gamma;      /* relative rounding error of a sum of d products */
+  float gamma64;    /* that of the coordinates' way into the frame, in float64 */
+  float least;      /* what underflow may take */
   float norm_max;   /* of the rows */
   float filter_max; /* of the rows */
 };
@@ -57,7 +59,9 @@ bm_status_t bm_search_room_create(size_t d, size_t keep, bm_search_room_t **out)
   bm_search_room_t *room = NULL;
   bm_status_t status = BM_ALLOC(1, &room);
   BM_TRY(status);
-  room->gamma = (float)(d + 8) * BM_FLOAT_ROUNDING;
+  room->gamma = (float)(d + 16) * BM_FLOAT_ROUNDING;
+  room->gamma64 = (float)(d + 8) * 3e-16f;
+  room->least = (float)(d + 8) * FLT_MIN;
   BM_TRY_GOTO(status, failed, BM_ALLOC(d * BM_PANEL_CHUNK, &room->rows));
   BM_TRY_GOTO(status, failed, BM_ALLOC(BM_PANEL_GROUP * BM_PANEL_BLOCK, &room->values));
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &room->low));
@@ -212,7 +216,7 @@ static float box_error(const bm_search_room_t *room, const bm_panels_t *columns,
                        float norm, float limit)
 {
   const float far = norm + columns->norm[box];
-  return room->gamma * (far * far + fabsf(limit) + fabsf(columns->dual_max[box]));
+  return room->gamma * (far * far + fabsf(limit) + fabsf(columns->dual_max[box])) + room->least;
 }
 
 /* Can the box hold a pair of interest for a row of the chunk? */
@@ -247,11 +251,11 @@ static void find_squares(const bm_search_t *search, bm_search_room_t *room, size
 }
 
 static int group_matters(const bm_search_t *search, const bm_search_room_t *room, size_t block,
-                         size_t first)
+                         size_t first, size_t end)
 {
   const bm_panels_t *columns = search->columns;
   int matters = 0;
-  for (size_t r = first; r < first + BM_PANEL_GROUP; r++) {
+  for (size_t r = first; r < first + BM_PANEL_GROUP && r < end; r++) {
     matters |= 0.5f * room->square[r] - columns->dual_max[block] <=
                room->filter[r] + box_error(room, columns, block, room->norm[r], room->above[r]);
   }
@@ -431,7 +435,9 @@ static void work_group(const bm_search_t *search, bm_search_room_t *room,
   const bm_panels_t *columns = search->columns;
   const float norm = columns->norm[block], offset = columns->offset_max[block];
   for (size_t r = first; r < first + BM_PANEL_GROUP; r++) {
-    room->error[r] = room->gamma * (room->norm[r] * norm + offset + fabsf(room->above[r]));
+    const float far = room->norm[r] + norm;
+    room->error[r] = room->gamma * (room->norm[r] * norm + offset + fabsf(room->above[r])) +
+                     room->gamma64 * far * far + room->least;
     room->lift[r] = room->above[r] - room->error[r];
   }
   const bm_products_t products = {.d = columns->d,
@@ -455,7 +461,7 @@ static void work_block(const bm_search_t *search, bm_search_room_t *room,
     find_squares(search, room, block);
   }
   for (size_t first = 0; first < chunk->count; first += BM_PANEL_GROUP) {
-    if (!rows_have_boxes || group_matters(search, room, block, first)) {
+    if (!rows_have_boxes || group_matters(search, room, block, first, chunk->count)) {
       work_group(search, room, chunk, first, block);
     }
   }

@@ -26,8 +26,8 @@ typedef struct {
   const double *x, *y; /* [n][d], not owned */
   double period;       /* of every coordinate, differences are wrapped; 0: Euclidean */
   const char
-      *checkpoint; /* file that a stopped computation goes on from; written on a stop request and
-                             every five minutes, removed at the end. NULL: none */
+      *checkpoint; /* written on a stop request and every five minutes, and gone on from where it
+                             is there; the caller removes it once the result is safe. NULL: none */
   bm_log_t *log;   /* shows progress; may be NULL */
 } bm_assignment_problem_t;
 
@@ -42,13 +42,13 @@ typedef struct {
   double pricing_s; /* wall time of rank 0 in pricing, the part that ranks share */
 } bm_assignment_result_t;
 
-/* Solve. With a context all ranks share the work and get the result; each holds both clouds. A
- * context of one rank uses as many threads as it may (OMP_NUM_THREADS); NULL: this rank alone, with
- * one thread. The answer is the same to the bit in all cases. `pairing` receives for each x its y, on rank 0 (may be NULL). 
+/* Solve. With a context all ranks share the work and get the result; each holds both clouds. A context
+ * of one rank uses as many threads as it may (OMP_NUM_THREADS); NULL: this rank alone, with one thread.
+ * The answer is the same to the bit in all cases, also when a checkpoint was gone on from. `pairing`
+ * receives for each x its y, on rank 0 (may be NULL).
  * BM_ERR_DATA for values that are not finite or whose squares overflow, underflow or are more than
- * BM_TURNS_MAX periods out; BM_ERR_MEMORY; BM_ERR_IO and BM_ERR_DATA for the
- * checkpoint; BM_STOPPED within seconds of a stop request. Collective
- * with a context. */
+ * BM_TURNS_MAX periods out; BM_ERR_MEMORY; BM_ERR_IO and BM_ERR_DATA for the checkpoint; BM_STOPPED within
+ * seconds of a stop request to all ranks. Collective with a context. */
 bm_status_t bm_assignment_solve(const bm_context_t *context, const bm_assignment_problem_t *problem,
                                 uint32_t *pairing /* [n] or NULL */,
                                 bm_assignment_result_t *result);

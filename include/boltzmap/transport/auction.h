@@ -45,7 +45,7 @@ size_t bm_matching_loose(const bm_graph_t *graph, const bm_cost_t *cost,
 
 /* Auction until all are matched, or until `BM_AUCTION_BIDS` a point are spent, which happens where
  * the graph has no complete matching: what is left over is for shortest paths. Points without
- * candidates stay free. BM_ERR_MEMORY; BM_STOPPED after a stop request on this rank. */
+ * candidates stay free. BM_ERR_MEMORY. */
 #define BM_AUCTION_BIDS 40
 bm_status_t bm_auction(const bm_graph_t *graph, double epsilon, bm_matching_t *matching);
 

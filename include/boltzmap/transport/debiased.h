@@ -23,8 +23,8 @@ typedef struct {
 
 /* Halves are random sets of blocks of rows, so that frames that follow each other stay together:
  * halves of one trajectory, cut finely, would be too alike. settings->subsample: points of a half, evenly
- * spread; 0: all. settings->repeats is ignored. BM_ERR_DATA for fewer than BM_DEBIASED_BLOCKS rows
- * and what the distance refuses. Collective. */
+ * spread; 0: all. settings->repeats is ignored. BM_ERR_DATA for fewer than
+ * 2·BM_DEBIASED_BLOCKS rows and what the distance refuses. Collective. */
 bm_status_t bm_distance_debiased(const bm_context_t *context, const bm_distance_ops_t *distance,
                                  const bm_distance_settings_t *settings, const bm_cloud_t *a,
                                  const bm_cloud_t *b, bm_debiased_t *result);

@@ -39,8 +39,8 @@ typedef struct {
   double gap;      /* exact: largest relative duality gap; else 0 */
   double rounding; /* exact: bound on what rounding may add to the gap; else 0 */
   double
-      pricing_s; /* exact: seconds of all repeats in pricing, the part that ranks share; else 0 */
-  size_t n, d;   /* points of each cloud used per repeat (the first cloud's), columns */
+      pricing_s; /* exact: seconds in pricing, the part that ranks share, summed over repeats; else 0 */
+  size_t n, d; /* points of each cloud used per repeat (the first cloud's), columns */
 } bm_distance_result_t;
 
 /* What a task knows beside its values. */

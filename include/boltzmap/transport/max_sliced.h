@@ -9,11 +9,15 @@
 
 #include "boltzmap/base/status.h"
 
+typedef struct {
+  size_t n, d;
+  const double *x, *y; /* [n][d], not owned */
+} bm_max_sliced_pair_t;
+
 /* Ascend from the best of `count` directions, those from `first` on of a seed (sliced.h), to a local
- * maximum of the W2² of projections of x [n][d] and y [n][d]. `direction` may be NULL. BM_ERR_MEMORY;
- * BM_STOPPED after a stop request on this rank. */
-bm_status_t bm_max_sliced_ascend(size_t n, size_t d, const double *x, const double *y,
-                                 uint64_t seed, size_t first, size_t count, double *w2_squared,
-                                 double *direction /* [d] */);
+ * maximum of the W2² of projections. `direction` may be NULL. BM_ERR_MEMORY; BM_STOPPED after a stop
+ * request on this rank. Not collective. */
+bm_status_t bm_max_sliced_ascend(const bm_max_sliced_pair_t *pair, uint64_t seed, size_t first,
+                                 size_t count, double *w2_squared, double *direction /* [d] */);
 
 #endif

@@ -37,7 +37,9 @@ static void translation_is_found_with_its_direction(void **state)
   for (size_t k = 0; k < 5; k++) {
     square += shift[k] * shift[k];
   }
-  assert_int_equal(bm_max_sliced_ascend(N, 5, x, y, 1, 0, 10, &w2_squared, direction), BM_OK);
+  assert_int_equal(
+      bm_max_sliced_ascend(&(bm_max_sliced_pair_t){N, 5, x, y}, 1, 0, 10, &w2_squared, direction),
+      BM_OK);
   assert_true(fabs(w2_squared - square) < 1e-9);
   for (size_t k = 0; k < 5; k++) {
     along += direction[k] * shift[k];
@@ -64,7 +66,9 @@ static void no_direction_of_the_plane_is_better(void **state)
   }
   for (size_t start = 0; start < 8; start++) {
     double value;
-    assert_int_equal(bm_max_sliced_ascend(N, 2, x, y, 2, 10 * start, 10, &value, NULL), BM_OK);
+    assert_int_equal(
+        bm_max_sliced_ascend(&(bm_max_sliced_pair_t){N, 2, x, y}, 2, 10 * start, 10, &value, NULL),
+        BM_OK);
     found = fmax(found, value);
   }
   assert_true(found >= best * (1.0 - 1e-6) && found <= best * (1.0 + 1e-3));
