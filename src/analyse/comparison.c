@@ -12,8 +12,8 @@
 
 #define BM_ERROR_PROJECTIONS 200
 
-/* What one row computes: a distance between clouds that are the sets themselves or one column made of
- * an observable. */
+/* What one row computes: a distance between clouds that are the sets themselves or one column made
+ * of an observable. */
 typedef struct {
   const char *kind, *unit;
   const bm_distance_ops_t *distance;
@@ -94,8 +94,8 @@ static bm_cloud_t without_group(const bm_cloud_t *cloud, int group, double *rows
   return (bm_cloud_t){cloud->n - out.count, cloud->d, rows};
 }
 
-/* Delete-a-group jackknife. `room` holds the rows of both clouds. Fewer directions do for an error: the
- * left-out rows move the distance along all of them together. */
+/* Delete-a-group jackknife. `room` holds the rows of both clouds. Fewer directions do for an error:
+ * the left-out rows move the distance along all of them together. */
 static bm_status_t jackknife(const bm_context_t *context, const measure_t *measure,
                              const bm_cloud_t *a, const bm_cloud_t *b, double *room, double *error)
 {

@@ -80,8 +80,8 @@ static double training_bytes(const case_t *found, int ranks)
          real * found->parameters * (14.0 + 2.0 / ranks);
 }
 
-/* The two sets, those that are compared, the floors' sets, what the exact distance keeps of each point,
- * Jacobians of three chunks, and the columns of averages. */
+/* The two sets, those that are compared, the floors' sets, what the exact distance keeps of each
+ * point, Jacobians of three chunks, and the columns of averages. */
 static double evaluation_bytes(const case_t *found)
 {
   const bm_evaluate_settings_t *evaluate = &found->evaluate;

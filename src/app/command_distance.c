@@ -351,8 +351,8 @@ static bm_status_t measure_files(const bm_context_t *context, request_t *request
   return bm_agree(context, status);
 }
 
-/* The two names of a line, separated by blanks or tabs; none in an empty line or a comment. Cuts the
- * line up. */
+/* The two names of a line, separated by blanks or tabs; none in an empty line or a comment. Cuts
+ * the line up. */
 static bm_status_t split_line(char *line, const char *file, size_t number, const char *names[2])
 {
   static const char blanks[] = " \t\r";

@@ -273,7 +273,8 @@ static const bm_deck_case_t *case_or_base(const bm_deck_t *deck, size_t i)
 static const char *const file_keys[] = {"reference.file", "system.topology", "system.coordinates"};
 #define BM_FILE_KEYS (sizeof file_keys / sizeof file_keys[0])
 
-/* The last file of a key, since cases mostly share it. What is missing is told where it is needed. */
+/* The last file of a key, since cases mostly share it. What is missing is told where it is
+ * needed. */
 typedef struct {
   const char *path;
   uint64_t hash;

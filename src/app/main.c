@@ -9,9 +9,9 @@
 #include "boltzmap/io/hdf5.h"
 #include "boltzmap/parallel/agree.h"
 
-/* A process that no launcher started is alone: Open MPI need not look for neighbours or networks, which
- * takes ten times as long as all else at the start. Other MPIs do not read these variables; who sets
- * them keeps what they say. */
+/* A process that no launcher started is alone: Open MPI need not look for neighbours or networks,
+ * which takes ten times as long as all else at the start. Other MPIs do not read these variables;
+ * who sets them keeps what they say. */
 static void start_alone(void)
 {
   static const char *const launched[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD"};

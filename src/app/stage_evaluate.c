@@ -1,5 +1,5 @@
-/* Stage evaluate: averages, importance weights, distances with their floors, Lipschitz constants, and a
- * real trajectory to look at. */
+/* Stage evaluate: averages, importance weights, distances with their floors, Lipschitz constants,
+ * and a real trajectory to look at. */
 
 #include <math.h>
 #include <stdint.h>
@@ -106,8 +106,8 @@ static size_t size_of(const evaluation_t *self, size_t n, size_t most)
   return n < limit ? n : limit;
 }
 
-/* The comparison's settings for sets of these sizes: where the exact distance takes all points of one, a
- * second subsample would be the first again. */
+/* The comparison's settings for sets of these sizes: where the exact distance takes all points of
+ * one, a second subsample would be the first again. */
 static bm_evaluate_settings_t settings_for(const evaluation_t *self, size_t n_a, size_t n_b)
 {
   bm_evaluate_settings_t settings = self->settings;
@@ -134,8 +134,8 @@ static bm_status_t put_rows(const evaluation_t *self, const bm_comparison_row_t 
   return BM_OK;
 }
 
-/* Averages over the independent references that the floor of the case's own reference was made of: with
- * so many configurations a check of the sampler that the one reference is too small for. */
+/* Averages over the independent references that the floor of the case's own reference was made of:
+ * with so many configurations a check of the sampler that the one reference is too small for. */
 static bm_status_t put_replicas(const evaluation_t *self, const bm_floor_t *floor)
 {
   const bm_traits_t *traits = bm_potential_traits(self->own);
@@ -226,8 +226,8 @@ static bm_status_t compare_with_target(const evaluation_t *self)
   return status;
 }
 
-/* To the case's own reference and, where the deck has several cases, to that of the deck's own system
- * (in the paper the singular one), which may be the same. */
+/* To the case's own reference and, where the deck has several cases, to that of the deck's own
+ * system (in the paper the singular one), which may be the same. */
 static bm_status_t distances(const evaluation_t *self)
 {
   static const char *const suffixes[] = {"", "_singular", NULL};

@@ -30,11 +30,12 @@ typedef struct {
   double saved; /* when */
 } run_t;
 
-/* --- the proof ------------------------------------------------------------------------------------ */
+/* --- the proof -------------------------------------------------------------------------------- */
 
-/* What rounding may do to the gap. The price of x_i's own pair and those of others that come near it
- * are made of a cost, whose differences lose digits to the shift, and of a dual; costs of others are
- * no larger than that price and the largest dual. The distance itself is a sum of n terms, by blocks. */
+/* What rounding may do to the gap. The price of x_i's own pair and those of others that come near
+ * it are made of a cost, whose differences lose digits to the shift, and of a dual; costs of others
+ * are no larger than that price and the largest dual. The distance itself is a sum of n terms, by
+ * blocks. */
 static double find_rounding(const bm_cost_t *cost, const double *price /* [n] */,
                             const double *v /* [n] */)
 {
@@ -58,8 +59,8 @@ static double sum_rounding(const bm_cost_t *cost)
   return DBL_EPSILON * ((double)cost->d + 64.0 + log2((double)cost->n));
 }
 
-/* Price all pairs once more: how far below the price of its own pair is the best choice of each x? Its
- * own pair has to be found, too, or the pricing itself is broken. */
+/* Price all pairs once more: how far below the price of its own pair is the best choice of each x?
+ * Its own pair has to be found, too, or the pricing itself is broken. */
 static bm_status_t certify_with(const run_t *run, const bm_matching_t *m,
                                 double *threshold /* [n] */, bm_assignment_result_t *result)
 {
@@ -102,10 +103,10 @@ static bm_status_t certify(const run_t *run, const bm_matching_t *matching,
   return status;
 }
 
-/* --- the checkpoint ------------------------------------------------------------------------------- */
+/* --- the checkpoint --------------------------------------------------------------------------- */
 
-/* What a checkpoint has to belong to: sizes, period, every bit of both clouds, and how their points are
- * numbered. */
+/* What a checkpoint has to belong to: sizes, period, every bit of both clouds, and how their points
+ * are numbered. */
 #define BM_FINGERPRINT 7
 static void find_fingerprint(const run_t *run, int64_t fingerprint[BM_FINGERPRINT])
 {
@@ -171,7 +172,8 @@ static bm_status_t load(const run_t *run, bm_multilevel_t *solver)
   return status == BM_OK ? status : bm_status_prefix(status, "%s", path);
 }
 
-/* Stopped: what is known is written down, if that is asked for; the message says what came of it. */
+/* Stopped: what is known is written down, if that is asked for; the message says what came of
+ * it. */
 static bm_status_t stop(run_t *run, const bm_multilevel_t *solver)
 {
   if (run->problem->checkpoint == NULL) {
@@ -183,7 +185,7 @@ static bm_status_t stop(run_t *run, const bm_multilevel_t *solver)
                  run->problem->checkpoint);
 }
 
-/* --- rank 0 --------------------------------------------------------------------------------------- */
+/* --- rank 0 ----------------------------------------------------------------------------------- */
 
 static bm_status_t run_steps(run_t *run, bm_multilevel_t *solver)
 {
@@ -240,7 +242,7 @@ static bm_status_t coordinate(run_t *run, uint32_t *pairing, bm_assignment_resul
   return bm_pricing_finish(run->pricing, status);
 }
 
-/* --- all ranks ------------------------------------------------------------------------------------ */
+/* --- all ranks -------------------------------------------------------------------------------- */
 
 static bm_status_t check(const bm_assignment_problem_t *p)
 {

@@ -210,7 +210,7 @@ bm_status_t bm_augment(const bm_graph_t *graph, bm_matching_t *matching, bm_dead
   return status;
 }
 
-/* --- label correcting --------------------------------------------------------------------------------- */
+/* --- label correcting ------------------------------------------------------------------------- */
 
 typedef struct {
   const bm_graph_t *graph;
@@ -257,8 +257,8 @@ static bm_status_t create_labels(labels_t *l)
   return BM_OK;
 }
 
-/* Does the label of y come from that of `from`, so that lowering it would close a cycle? Gives the cycle's
- * length, or 0; `cycle` goes back from y. */
+/* Does the label of y come from that of `from`, so that lowering it would close a cycle? Gives the
+ * cycle's length, or 0; `cycle` goes back from y. */
 static size_t find_cycle(labels_t *l, uint32_t y, uint32_t from)
 {
   size_t length = 0;

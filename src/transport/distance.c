@@ -177,8 +177,8 @@ static bm_status_t work_marginal(const bm_context_t *team, const bm_distance_tas
 }
 
 /* All pairs of a call. A task is (pair, repeat, block of values); tasks are numbered in that order.
- * Where there are many, they are dealt over the ranks in contiguous blocks; where there are few and the
- * distance can do it, all ranks work on one after the other. */
+ * Where there are many, they are dealt over the ranks in contiguous blocks; where there are few and
+ * the distance can do it, all ranks work on one after the other. */
 typedef struct {
   const bm_distance_ops_t *distance;
   const bm_distance_settings_t *settings;

@@ -70,8 +70,8 @@ static void normalise(size_t d, double *direction)
   }
 }
 
-/* Where the power method leads for the pairing at hand: C · here, with C the mean of (x - y)(x - y)'
- * over the pairs, which is half the gradient. */
+/* Where the power method leads for the pairing at hand: C · here, with C the mean of (x - y)(x -
+ * y)' over the pairs, which is half the gradient. */
 static void find_goal(ascent_t *a)
 {
   memset(a->goal, 0, a->d * sizeof *a->goal);

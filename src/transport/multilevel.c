@@ -63,7 +63,7 @@ static int is_finest(const bm_multilevel_t *s)
   return (size_t)s->at.level + 1 == s->levels;
 }
 
-/* --- pricing and the graph ---------------------------------------------------------------------- */
+/* --- pricing and the graph -------------------------------------------------------------------- */
 
 /* Put what was found on a list of pairs. */
 static bm_status_t collect(const bm_pricing_request_t *request, const bm_pricing_answer_t *answer,
@@ -80,8 +80,8 @@ static bm_status_t collect(const bm_pricing_request_t *request, const bm_pricing
   return BM_OK;
 }
 
-/* All points of a side without a threshold, against duals of the other: their own duals as they would be,
- * the least reduced costs, and pairs for the list (NULL: none are wanted). */
+/* All points of a side without a threshold, against duals of the other: their own duals as they
+ * would be, the least reduced costs, and pairs for the list (NULL: none are wanted). */
 static bm_status_t price_anew(bm_multilevel_t *s, int side, const double *other, size_t keep,
                               double *own /* [n] */, bm_pair_list_t *list)
 {
@@ -125,8 +125,8 @@ static bm_status_t price_margin(bm_multilevel_t *s, double margin, bm_pair_list_
   return status;
 }
 
-/* Price those points of a side whose key is below the cut (side 0) or above it (side 1) for pairs of
- * negative reduced cost. */
+/* Price those points of a side whose key is below the cut (side 0) or above it (side 1) for pairs
+ * of negative reduced cost. */
 static bm_status_t price_suspects(bm_multilevel_t *s, int side, double cut, bm_pair_list_t *list)
 {
   const double *dual = s->matching.dual[side];
@@ -217,7 +217,7 @@ static bm_status_t add_violated(bm_multilevel_t *s, double margin, uint64_t *add
   return add_pairs(s, &list, price_violated(s, margin, &list), added);
 }
 
-/* --- a complete matching ----------------------------------------------------------------------- */
+/* --- a complete matching ---------------------------------------------------------------------- */
 
 /* Out of a dead end: the cheapest candidates beyond what it reaches. */
 static bm_status_t price_dead_end(bm_multilevel_t *s, size_t keep, bm_pair_list_t *list)
@@ -246,7 +246,7 @@ static bm_status_t price_dead_end(bm_multilevel_t *s, size_t keep, bm_pair_list_
   return status;
 }
 
-/* --- the scale of a level ------------------------------------------------------------------------ */
+/* --- the scale of a level --------------------------------------------------------------------- */
 
 static double median(size_t n, double *values /* [n], sorted by this */)
 {
@@ -254,8 +254,8 @@ static double median(size_t n, double *values /* [n], sorted by this */)
   return values[n / 2];
 }
 
-/* Of each x: the gap from the best choice but one to one further down, that from the best to the last,
- * and the largest cost. */
+/* Of each x: the gap from the best choice but one to one further down, that from the best to the
+ * last, and the largest cost. */
 static void find_gaps(const bm_multilevel_t *s, double *near /* [n] */, double *far /* [n] */,
                       double *cost /* [n] */)
 {
@@ -282,8 +282,8 @@ static void find_gaps(const bm_multilevel_t *s, double *near /* [n] */, double *
   }
 }
 
-/* What is large in terms of reduced costs, by medians, which outliers do not move. Ties would make it
- * zero, and auctions crawl; where all is tied, any scale will do. */
+/* What is large in terms of reduced costs, by medians, which outliers do not move. Ties would make
+ * it zero, and auctions crawl; where all is tied, any scale will do. */
 static bm_status_t find_scale(const bm_multilevel_t *s, double *scale)
 {
   double *gaps = NULL; /* [3][n] */
@@ -308,7 +308,7 @@ static void forget_matching(bm_multilevel_t *s)
   }
 }
 
-/* --- steps -------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 /* From the duals of the level before to v of the next one. */
 static bm_status_t extend(bm_multilevel_t *s)
@@ -390,8 +390,8 @@ static bm_status_t price(bm_multilevel_t *s)
   return BM_OK;
 }
 
-/* Where much is tied, an auction leaves most pairs a little off the best choice, and a path for each
- * would be long: correct the duals first. */
+/* Where much is tied, an auction leaves most pairs a little off the best choice, and a path for
+ * each would be long: correct the duals first. */
 static bm_status_t correct(bm_multilevel_t *s)
 {
   int settled;
@@ -466,8 +466,8 @@ static bm_status_t prove(bm_multilevel_t *s)
   return BM_OK;
 }
 
-/* Duals that are as small as they can be, where digits are short; the old ones where that takes too long.
- * They are proved like any others. */
+/* Duals that are as small as they can be, where digits are short; the old ones where that takes too
+ * long. They are proved like any others. */
 static bm_status_t polish(bm_multilevel_t *s)
 {
   bm_matching_t *m = &s->matching;
@@ -614,7 +614,7 @@ void bm_multilevel_destroy(bm_multilevel_t **solver)
   *solver = NULL;
 }
 
-/* --- writing down -------------------------------------------------------------------------------- */
+/* --- writing down ----------------------------------------------------------------------------- */
 
 static bm_status_t put_numbers(bm_state_t *state, const char *name, size_t count,
                                const uint32_t *values)

@@ -6,8 +6,8 @@
 #include "boltzmap/base/tree.h"
 #include "boltzmap/parallel/partition.h"
 
-/* Potential of |x - y|² at each row of a cloud: twice the dual of half the squared distance, and the
- * linear part that the shift between the means took out. */
+/* Potential of |x - y|² at each row of a cloud: twice the dual of half the squared distance, and
+ * the linear part that the shift between the means took out. */
 static void fill(const bm_cost_t *cost, const bm_matching_t *matching, int side,
                  double *potential /* [n] */)
 {

@@ -97,7 +97,8 @@ static bm_status_t fill(bm_pricing_t *p, size_t levels, const size_t *sizes)
   return BM_ALLOC(p->cost->n, &p->desk.dual);
 }
 
-/* Points are numbered as on rank 0, also where another processor's last digits would sort otherwise. */
+/* Points are numbered as on rank 0, also where another processor's last digits would sort
+ * otherwise. */
 static bm_status_t number_alike(const bm_pricing_t *p)
 {
   const size_t bytes = p->cost->n * sizeof(uint32_t);
@@ -170,7 +171,7 @@ double bm_pricing_seconds(const bm_pricing_t *p)
   return p->seconds;
 }
 
-/* --- what rank 0 asks -------------------------------------------------------------------------- */
+/* --- what rank 0 asks ------------------------------------------------------------------------- */
 
 typedef enum { BM_FINISH, BM_PACK, BM_ASK } bm_order_t;
 
@@ -217,7 +218,7 @@ bm_status_t bm_pricing_finish(bm_pricing_t *p, bm_status_t status)
   return status;
 }
 
-/* --- a rank's share ------------------------------------------------------------------------------ */
+/* --- a rank's share --------------------------------------------------------------------------- */
 
 /* Chunks are dealt out in turn: those next to each other cost about the same. */
 static size_t own_chunks(size_t count, int size, int rank)
@@ -346,7 +347,7 @@ static bm_status_t work_share(bm_pricing_t *p, const bm_pricing_request_t *reque
   return BM_OK;
 }
 
-/* --- bringing the shares together ------------------------------------------------------------------ */
+/* --- bringing the shares together ------------------------------------------------------------- */
 
 /* Where each rank's part of an array begins, and how long it is. */
 typedef struct {
@@ -506,7 +507,7 @@ void bm_pricing_answer_free(bm_pricing_answer_t *answer)
   *answer = (bm_pricing_answer_t){0};
 }
 
-/* --- ranks other than 0 ------------------------------------------------------------------------------ */
+/* --- ranks other than 0 ----------------------------------------------------------------------- */
 
 static bm_status_t serve_request(bm_pricing_t *p, const message_t *message)
 {

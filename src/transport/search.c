@@ -24,9 +24,10 @@ typedef struct {
   uint32_t column;
 } noted_t;
 
-/* Pairs are noted with their bounds in float32, and looked at in float64 at the end, when few are left:
- * those whose lower bound is not above the upper bounds of as many others as are asked for. Where bounds
- * are too wide to leave few (ties, values of many sizes), a row is decided in float64 pair by pair. */
+/* Pairs are noted with their bounds in float32, and looked at in float64 at the end, when few are
+ * left: those whose lower bound is not above the upper bounds of as many others as are asked for.
+ * Where bounds are too wide to leave few (ties, values of many sizes), a row is decided in float64
+ * pair by pair. */
 struct bm_search_room {
   float *rows;                /* [d][BM_PANEL_CHUNK] */
   float *values;              /* [BM_PANEL_GROUP][BM_PANEL_BLOCK] */
@@ -353,7 +354,8 @@ static float bound_of(const float *values, size_t count, size_t least)
   return high;
 }
 
-/* Lower the filter to the upper bound that as many as are asked for keep to, and drop what is above. */
+/* Lower the filter to the upper bound that as many as are asked for keep to, and drop what is
+ * above. */
 static void drop_noted(const bm_search_t *search, bm_search_room_t *room, size_t r)
 {
   noted_t *noted = room->noted + r * room->noted_max;
@@ -405,7 +407,8 @@ static void note(const bm_search_t *search, bm_search_room_t *room, size_t r, ui
   }
 }
 
-/* A value is what the product has above filter less error; bounds are widened by their own rounding. */
+/* A value is what the product has above filter less error; bounds are widened by their own
+ * rounding. */
 static void take_hits(const bm_search_t *search, bm_search_room_t *room, size_t r, uint32_t point,
                       size_t block)
 {
@@ -467,7 +470,8 @@ static void work_block(const bm_search_t *search, bm_search_room_t *room,
   }
 }
 
-/* The first of the blocks around the one that may hold the least reduced cost for the chunk's middle. */
+/* The first of the blocks around the one that may hold the least reduced cost for the chunk's
+ * middle. */
 static size_t find_home(const bm_search_t *search, const bm_search_room_t *room)
 {
   const bm_panels_t *columns = search->columns;

@@ -99,7 +99,7 @@ bm_status_t bm_sliced_take_shift(size_t n, size_t m, size_t d, const double *x, 
   return BM_OK;
 }
 
-/* --- the mean over the sphere ------------------------------------------------------------------ */
+/* --- the mean over the sphere ----------------------------------------------------------------- */
 
 /* Number of monomials of a degree in d variables, or SIZE_MAX where it is beyond `most`. */
 static size_t count_monomials(size_t d, size_t degree, size_t most)
@@ -114,8 +114,8 @@ static size_t count_monomials(size_t d, size_t degree, size_t most)
   return count;
 }
 
-/* Highest even degree whose monomials are few against the directions; 0: none. On the sphere those of
- * degree k span the even harmonics up to k, and W2² of projections is even. */
+/* Highest even degree whose monomials are few against the directions; 0: none. On the sphere those
+ * of degree k span the even harmonics up to k, and W2² of projections is even. */
 static size_t choose_degree(size_t d, size_t count)
 {
   size_t degree = BM_HARMONICS_DEGREE;
@@ -125,8 +125,8 @@ static size_t choose_degree(size_t d, size_t count)
   return degree;
 }
 
-/* Mean of a monomial over the sphere: product of (a - 1)!! over the powers a by d(d + 2)(d + 4)…, zero
- * where a power is odd (Folland, Am. Math. Mon. 108, 446, 2001). */
+/* Mean of a monomial over the sphere: product of (a - 1)!! over the powers a by d(d + 2)(d + 4)…,
+ * zero where a power is odd (Folland, Am. Math. Mon. 108, 446, 2001). */
 static double mean_of_monomial(size_t d, size_t degree,
                                const size_t *factors /* [degree], rising */)
 {
@@ -233,8 +233,9 @@ static int solve_fit(fit_t *fit, const double *values)
                        2) == 0;
 }
 
-/* The error comes from residuals as they would be had the direction been left out of the fit (MacKinnon,
- * White, J. Econom. 29, 305, 1985: HC3), since what harmonics leave over is no noise of equal size. */
+/* The error comes from residuals as they would be had the direction been left out of the fit
+ * (MacKinnon, White, J. Econom. 29, 305, 1985: HC3), since what harmonics leave over is no noise of
+ * equal size. */
 static void read_fit(fit_t *fit, const double *values, double *mean, double *error)
 {
   const size_t terms = fit->terms, count = fit->count;
@@ -265,8 +266,8 @@ static void read_fit(fit_t *fit, const double *values, double *mean, double *err
   *error = sqrt(squares);
 }
 
-/* Two standard errors of few values hold their mean less often than the normal 95%: what makes up for
- * that (Student's t; Abramowitz, Stegun 26.7.5 to second order, at 1.96). */
+/* Two standard errors of few values hold their mean less often than the normal 95%: what makes up
+ * for that (Student's t; Abramowitz, Stegun 26.7.5 to second order, at 1.96). */
 static double student_factor(double freedom)
 {
   const double z2 = 1.96 * 1.96;
@@ -274,8 +275,8 @@ static double student_factor(double freedom)
          ((5.0 * z2 + 16.0) * z2 + 3.0) / (96.0 * freedom * freedom);
 }
 
-/* Without harmonics: the spread of the means of whole blocks, or of single directions where there are
- * not two blocks. */
+/* Without harmonics: the spread of the means of whole blocks, or of single directions where there
+ * are not two blocks. */
 static void plain_mean(size_t count, size_t d, const double *values, double *mean, double *error)
 {
   const size_t axes = axes_of(d), block = count >= 2 * axes ? axes : 1, blocks = count / block;
@@ -314,7 +315,7 @@ bm_status_t bm_sliced_mean(uint64_t seed, size_t count, size_t d, const double *
   return status;
 }
 
-/* --- projections ------------------------------------------------------------------------------- */
+/* --- projections ------------------------------------------------------------------------------ */
 
 /* Rows of x side by side, one coordinate after the other. */
 static void turn(size_t rows, size_t d, const double *x /* [rows][d] */,

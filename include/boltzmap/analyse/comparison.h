@@ -1,9 +1,9 @@
 #ifndef BOLTZMAP_ANALYSE_COMPARISON_H
 #define BOLTZMAP_ANALYSE_COMPARISON_H
 
-/* How far one set of configurations is from another: 1-D W2 of each observable of the potential, sliced
- * and exact W2 of the configurations, each with a standard error; and their floor, what independent
- * sets of the same sizes have between them. */
+/* How far one set of configurations is from another: 1-D W2 of each observable of the potential,
+ * sliced and exact W2 of the configurations, each with a standard error; and their floor, what
+ * independent sets of the same sizes have between them. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -39,9 +39,9 @@ size_t bm_comparison_count(const bm_potential_t *potential,
                            const bm_comparison_settings_t *settings);
 
 /* Distances of b from a, both whole on every rank. Standard errors: of the exact distance over its
- * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by the delete-a-group jackknife over
- * BM_COMPARISON_GROUPS blocks of rows of both sets (Shao, Wu, Ann. Statist. 17, 1176, 1989), which
- * keeps neighbouring rows of a walker together. Collective. */
+ * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by
+ * the delete-a-group jackknife over BM_COMPARISON_GROUPS blocks of rows of both sets (Shao, Wu,
+ * Ann. Statist. 17, 1176, 1989), which keeps neighbouring rows of a walker together. Collective. */
 bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,
                                   const bm_comparison_settings_t *settings, const bm_cloud_t *a,
                                   const bm_cloud_t *b, bm_log_t *log,

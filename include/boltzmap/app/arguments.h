@@ -1,8 +1,8 @@
 #ifndef BOLTZMAP_APP_ARGUMENTS_H
 #define BOLTZMAP_APP_ARGUMENTS_H
 
-/* The command line: subcommands, their arguments and options, and the help made from these tables. All
- * ranks see the same command line and come to the same result; nothing here communicates. */
+/* The command line: subcommands, their arguments and options, and the help made from these tables.
+ * All ranks see the same command line and come to the same result; nothing here communicates. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,8 +31,8 @@ typedef struct {
   int stops; /* asks for stop requests (parallel/stop.h) while it works; 0: ends by the signal */
 } bm_command_t;
 
-/* Parse what follows the command's name; empty texts are none. BM_ERR_USAGE, naming the nearest option. Owned by the caller;
- * texts belong to argv. */
+/* Parse what follows the command's name; empty texts are none. BM_ERR_USAGE, naming the nearest
+ * option. Owned by the caller; texts belong to argv. */
 bm_status_t bm_arguments_parse(const bm_command_t *command, int count, char *const *texts,
                                bm_arguments_t **out);
 void bm_arguments_destroy(bm_arguments_t **arguments);
@@ -45,7 +45,8 @@ const char *bm_arguments_value(const bm_arguments_t *arguments, const char *opti
 size_t bm_arguments_values(const bm_arguments_t *arguments, const char *option,
                            const char *const **values);
 
-/* A whole or real number in [low, high]; the fallback where the option is not given. BM_ERR_USAGE. */
+/* A whole or real number in [low, high]; the fallback where the option is not given.
+ * BM_ERR_USAGE. */
 bm_status_t bm_arguments_int(const bm_arguments_t *arguments, const char *option, int64_t low,
                              int64_t high, int64_t fallback, int64_t *value);
 bm_status_t bm_arguments_real(const bm_arguments_t *arguments, const char *option, double low,

@@ -18,14 +18,14 @@
 BM_COMMAND_TABLE(BM_COMMAND_ROW)
 #undef BM_COMMAND_ROW
 
-/* Can the file of an option, as --out, be written once the work is done? BM_ERR_USAGE where it is a name for another format than
- * HDF5, or one of the files that are read (`inputs`, ended by NULL); BM_ERR_IO as
- * bm_file_check_target. Without the option all is well. Collective. */
+/* Can the file of an option, as --out, be written once the work is done? BM_ERR_USAGE where it is a
+ * name for another format than HDF5, or one of the files that are read (`inputs`, ended by NULL);
+ * BM_ERR_IO as bm_file_check_target. Without the option all is well. Collective. */
 bm_status_t bm_command_check_out(const bm_context_t *context, const bm_arguments_t *arguments,
                                  const char *option, const char *const *inputs);
 
-/* --dataset goes with HDF5: BM_ERR_USAGE where it is given and all of these files (ended by NULL) are
- * .npy. Collective. */
+/* --dataset goes with HDF5: BM_ERR_USAGE where it is given and all of these files (ended by NULL)
+ * are .npy. Collective. */
 bm_status_t bm_command_check_dataset(const bm_context_t *context, const bm_arguments_t *arguments,
                                      const char *const *files);
 

@@ -4,11 +4,11 @@
 /* Exact Wasserstein-2 of two clouds of equal size: the optimal assignment for squared Euclidean
  * cost (or squared distance on a torus), with the dual certificate that proves it.
  *
- * Memory O(n·(d + candidates)), about 1.2 kB a point beside the clouds. The clouds are solved coarse to
- * fine on nested subsets (in the manner of Schmitzer, SIAM J. Imaging Sci. 12, 1675, 2019): duals of
- * the coarser level extend to the finer one, candidate pairs are those of least reduced cost, an
- * auction with falling epsilon and shortest augmenting paths solve the assignment on them, and pricing
- * all pairs finds what is missing, until nothing is. */
+ * Memory O(n·(d + candidates)), about 1.2 kB a point beside the clouds. The clouds are solved
+ * coarse to fine on nested subsets (in the manner of Schmitzer, SIAM J. Imaging Sci. 12, 1675,
+ * 2019): duals of the coarser level extend to the finer one, candidate pairs are those of least
+ * reduced cost, an auction with falling epsilon and shortest augmenting paths solve the assignment
+ * on them, and pricing all pairs finds what is missing, until nothing is. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,13 +42,13 @@ typedef struct {
   double pricing_s; /* wall time of rank 0 in pricing, the part that ranks share */
 } bm_assignment_result_t;
 
-/* Solve. With a context all ranks share the work and get the result; each holds both clouds. A context
- * of one rank uses as many threads as it may (OMP_NUM_THREADS); NULL: this rank alone, with one thread.
- * The answer is the same to the bit in all cases, also when a checkpoint was gone on from. `pairing`
- * receives for each x its y, on rank 0 (may be NULL).
- * BM_ERR_DATA for values that are not finite or whose squares overflow, underflow or are more than
- * BM_TURNS_MAX periods out; BM_ERR_MEMORY; BM_ERR_IO and BM_ERR_DATA for the checkpoint; BM_STOPPED within
- * seconds of a stop request to all ranks. Collective with a context. */
+/* Solve. With a context all ranks share the work and get the result; each holds both clouds. A
+ * context of one rank uses as many threads as it may (OMP_NUM_THREADS); NULL: this rank alone, with
+ * one thread. The answer is the same to the bit in all cases, also when a checkpoint was gone on
+ * from. `pairing` receives for each x its y, on rank 0 (may be NULL). BM_ERR_DATA for values that
+ * are not finite or whose squares overflow, underflow or are more than BM_TURNS_MAX periods out;
+ * BM_ERR_MEMORY; BM_ERR_IO and BM_ERR_DATA for the checkpoint; BM_STOPPED within seconds of a stop
+ * request to all ranks. Collective with a context. */
 bm_status_t bm_assignment_solve(const bm_context_t *context, const bm_assignment_problem_t *problem,
                                 uint32_t *pairing /* [n] or NULL */,
                                 bm_assignment_result_t *result);

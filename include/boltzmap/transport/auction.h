@@ -6,8 +6,8 @@
  * side, and drive its former partner out. A bid leaves the pair within epsilon of the best there is
  * for the bidder.
  *
- * A matching: partner[0][i] is the y of x_i, partner[1][j] the x of y_j, or BM_UNMATCHED. Duals: u of
- * x, v of y; c_ij - u_i - v_j is the reduced cost. */
+ * A matching: partner[0][i] is the y of x_i, partner[1][j] the x of y_j, or BM_UNMATCHED. Duals: u
+ * of x, v of y; c_ij - u_i - v_j is the reduced cost. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,8 +17,8 @@
 
 #define BM_UNMATCHED UINT32_MAX
 
-/* Reduced costs that differ by less than this part of their terms are equal: what rounding leaves of
- * ties. */
+/* Reduced costs that differ by less than this part of their terms are equal: what rounding leaves
+ * of ties. */
 #define BM_TIE 1e-14
 
 typedef struct {

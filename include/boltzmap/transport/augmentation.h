@@ -24,16 +24,16 @@ bm_status_t bm_dead_end_create(size_t n, bm_dead_end_t *end);
 void bm_dead_end_clear(bm_dead_end_t *end);
 
 /* Match every free x, in their order, that has an augmenting path; `end` is set to what all others
- * reach. Duals have to be feasible with matched pairs tight (bm_matching_tighten). Time for a path grows
- * with the region searched. BM_ERR_MEMORY. */
+ * reach. Duals have to be feasible with matched pairs tight (bm_matching_tighten). Time for a path
+ * grows with the region searched. BM_ERR_MEMORY. */
 bm_status_t bm_augment(const bm_graph_t *graph, bm_matching_t *matching, bm_dead_end_t *end);
 
-/* Make the duals of a matching feasible and tight by lowering v where v_j > v_k + c_ij - c_ik for an
- * x_i with partner y_k (label correcting; Ahuja, Magnanti, Orlin, Network Flows, 1993, ch. 5). Cycles
- * of negative cost that show, better pairings, are carried out. From the duals of an auction this takes
- * ties in its stride; from v = 0 it gives the smallest duals there are. u of x without partner are left
- * as they are. After `looks` looks at each point on average it ends as it is: `*settled` says whether
- * nothing was left to do. BM_ERR_MEMORY. */
+/* Make the duals of a matching feasible and tight by lowering v where v_j > v_k + c_ij - c_ik for
+ * an x_i with partner y_k (label correcting; Ahuja, Magnanti, Orlin, Network Flows, 1993, ch. 5).
+ * Cycles of negative cost that show, better pairings, are carried out. From the duals of an auction
+ * this takes ties in its stride; from v = 0 it gives the smallest duals there are. u of x without
+ * partner are left as they are. After `looks` looks at each point on average it ends as it is:
+ * `*settled` says whether nothing was left to do. BM_ERR_MEMORY. */
 bm_status_t bm_augment_correct(const bm_graph_t *graph, const bm_cost_t *cost, size_t looks,
                                bm_matching_t *matching, int *settled);
 

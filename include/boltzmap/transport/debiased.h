@@ -1,7 +1,7 @@
 #ifndef BOLTZMAP_TRANSPORT_DEBIASED_H
 #define BOLTZMAP_TRANSPORT_DEBIASED_H
 
-/* A distance of finite samples is never zero: two samples of one and the same law lie a floor apart.
+/* A distance of finite samples is never zero: two samples of one law lie a floor apart.
  * The debiased estimate takes the floors of both laws off,
  *   W2²(A, B) - [W2²(A, A') + W2²(B, B')]/2
  * with independent samples A', B' of the same sizes (the idea of the Sinkhorn divergence: Feydy et
@@ -22,8 +22,8 @@ typedef struct {
 } bm_debiased_t;
 
 /* Halves are random sets of blocks of rows, so that frames that follow each other stay together:
- * halves of one trajectory, cut finely, would be too alike. settings->subsample: points of a half, evenly
- * spread; 0: all. settings->repeats is ignored. BM_ERR_DATA for fewer than
+ * halves of one trajectory, cut finely, would be too alike. settings->subsample: points of a half,
+ * evenly spread; 0: all. settings->repeats is ignored. BM_ERR_DATA for fewer than
  * 2·BM_DEBIASED_BLOCKS rows and what the distance refuses. Collective. */
 bm_status_t bm_distance_debiased(const bm_context_t *context, const bm_distance_ops_t *distance,
                                  const bm_distance_settings_t *settings, const bm_cloud_t *a,

@@ -1,8 +1,9 @@
 #ifndef BOLTZMAP_TRANSPORT_DENSE_ASSIGNMENT_H
 #define BOLTZMAP_TRANSPORT_DENSE_ASSIGNMENT_H
 
-/* The optimal assignment from the full cost matrix, by shortest augmenting paths (Jonker, Volgenant,
- * Computing 38, 325, 1987): for few points, where it is the fastest, and the plain reference for many. */
+/* The optimal assignment from the full cost matrix, by shortest augmenting paths (Jonker,
+ * Volgenant, Computing 38, 325, 1987): for few points, where it is the fastest, and the plain
+ * reference for many. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 #ifndef BOLTZMAP_TRANSPORT_DISTANCE_H
 #define BOLTZMAP_TRANSPORT_DISTANCE_H
 
-/* The distances a user asks for, by name: exact, sliced, max-sliced, marginal. One thin layer that shares the
- * work over ranks around the kernels beside this file; the answer does not depend on the number of
- * ranks. A distance is one row of bm_distance_table. */
+/* The distances a user asks for, by name: exact, sliced, max-sliced, marginal. One thin layer that
+ * shares the work over ranks around the kernels beside this file; the answer does not depend on the
+ * number of ranks. A distance is one row of bm_distance_table. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,21 +26,20 @@ typedef struct {
   uint64_t seed;      /* of subsamples and directions */
   uint32_t
       *pairing; /* exact, one pair of whole clouds: receives on rank 0 the row of b for each row
-                         of a [n]; NULL: not wanted */
+                        of a [n]; NULL: not wanted */
   const char *checkpoint; /* exact, one pair of whole clouds: see assignment.h; NULL: none */
   bm_log_t *log;          /* shows the progress of long computations; may be NULL */
 } bm_distance_settings_t;
 
 typedef struct {
-  double w2;       /* mean over the repeats */
-  double error;    /* one standard error: over repeats (subsamples share points: see .c), over
+  double w2;        /* mean over the repeats */
+  double error;     /* one standard error: over repeats (subsamples share points: see .c), over
                        directions for sliced, of the sample for exact; NaN where none is known */
-  double spread;   /* standard deviation over repeats; NaN for one */
-  double gap;      /* exact: largest relative duality gap; else 0 */
-  double rounding; /* exact: bound on what rounding may add to the gap; else 0 */
-  double
-      pricing_s; /* exact: seconds in pricing, the part that ranks share, summed over repeats; else 0 */
-  size_t n, d; /* points of each cloud used per repeat (the first cloud's), columns */
+  double spread;    /* standard deviation over repeats; NaN for one */
+  double gap;       /* exact: largest relative duality gap; else 0 */
+  double rounding;  /* exact: bound on what rounding may add to the gap; else 0 */
+  double pricing_s; /* exact: seconds in pricing, which ranks share, of all repeats; else 0 */
+  size_t n, d;      /* points of each cloud used per repeat (the first cloud's), columns */
 } bm_distance_result_t;
 
 /* What a task knows beside its values. */

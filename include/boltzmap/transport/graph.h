@@ -1,8 +1,8 @@
 #ifndef BOLTZMAP_TRANSPORT_GRAPH_H
 #define BOLTZMAP_TRANSPORT_GRAPH_H
 
-/* Candidate pairs: the sparse graph on which the assignment is solved. Both directions are kept: the
- * neighbours of each x with their costs, and those of each y. */
+/* Candidate pairs: the sparse graph on which the assignment is solved. Both directions are kept:
+ * the neighbours of each x with their costs, and those of each y. */
 
 #include <stddef.h>
 #include <stdint.h>

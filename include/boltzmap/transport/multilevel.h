@@ -2,13 +2,13 @@
 #define BOLTZMAP_TRANSPORT_MULTILEVEL_H
 
 /* Rank 0's part of an exact distance: from coarse to fine levels, in steps between which everything
- * there is to know lies in arrays, so that a computation can be written down, ended and gone on with
- * to the same bits.
+ * there is to know lies in arrays, so that a computation can be written down, ended and gone on
+ * with to the same bits.
  *
- * A level starts with dual variables extended from the coarser one, takes as candidates the pairs of
- * least reduced cost, matches them by auctions of falling epsilon, adds pairs that turn out to be
- * missing, and completes the matching by shortest augmenting paths. On the finest level this goes on
- * until no pair of negative reduced cost is left. */
+ * A level starts with dual variables extended from the coarser one, takes as candidates the pairs
+ * of least reduced cost, matches them by auctions of falling epsilon, adds pairs that turn out to
+ * be missing, and completes the matching by shortest augmenting paths. On the finest level this
+ * goes on until no pair of negative reduced cost is left. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 #ifndef BOLTZMAP_TRANSPORT_PRICING_H
 #define BOLTZMAP_TRANSPORT_PRICING_H
 
-/* Pricing: for each of some points of one cloud, those of the other whose reduced cost c_ij - v_j is
- * least. Float32 arithmetic with a bound on its error, and boxes, sort out pairs that cannot be
+/* Pricing: for each of some points of one cloud, those of the other whose reduced cost c_ij - v_j
+ * is least. Float32 arithmetic with a bound on its error, and boxes, sort out pairs that cannot be
  * among them; what is left is decided in float64, so that the answer is exact.
  *
  * All ranks of a context hold both clouds and share the points asked for. Rank 0 asks; the others
@@ -18,9 +18,10 @@
 
 typedef struct bm_pricing bm_pricing_t;
 
-/* The cost's points are renumbered by levels (levels.h), `sizes` [levels] as there. context NULL: this
- * rank alone, with one thread; a context of one rank: with as many threads as it may use. Every rank calls it with the same clouds.
- * BM_ERR_MEMORY, BM_ERR_INTERNAL; agreed on. Collective. */
+/* The cost's points are renumbered by levels (levels.h), `sizes` [levels] as there. context NULL:
+ * this rank alone, with one thread; a context of one rank: with as many threads as it may use.
+ * Every rank calls it with the same clouds. BM_ERR_MEMORY, BM_ERR_INTERNAL; agreed on.
+ * Collective. */
 bm_status_t bm_pricing_create(const bm_context_t *context, bm_cost_t *cost, size_t levels,
                               const size_t *sizes, bm_pricing_t **out);
 void bm_pricing_destroy(bm_pricing_t **pricing);

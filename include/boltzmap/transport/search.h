@@ -1,7 +1,8 @@
 #ifndef BOLTZMAP_TRANSPORT_SEARCH_H
 #define BOLTZMAP_TRANSPORT_SEARCH_H
 
-/* The part of pricing that one thread does: a chunk of points against all blocks of the other cloud. */
+/* The part of pricing that one thread does: a chunk of points against all blocks of the other
+ * cloud. */
 
 #include <stddef.h>
 #include <stdint.h>

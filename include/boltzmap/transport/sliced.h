@@ -4,10 +4,10 @@
 /* Sliced Wasserstein-2: root of the mean over directions of the 1-D W2² of the projections
  * (Bonneel, Rabin, Peyré, Pfister, J. Math. Imaging Vis. 51, 22, 2015).
  *
- * The mean over the sphere is estimated from directions in orthonormal blocks (Rowland et al., AISTATS
- * 2019), with control variates whose mean is known: the square of the projected shift between the
- * clouds, and, where there are enough directions for it, all spherical harmonics up to degree 6 (Leluc
- * et al., ICML 2024), taken off by least squares. */
+ * The mean over the sphere is estimated from directions in orthonormal blocks (Rowland et al.,
+ * AISTATS 2019), with control variates whose mean is known: the square of the projected shift
+ * between the clouds, and, where there are enough directions for it, all spherical harmonics up to
+ * degree 6 (Leluc et al., ICML 2024), taken off by least squares. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,8 +26,8 @@ bm_status_t bm_sliced_take_shift(size_t n, size_t m, size_t d, const double *x /
                                  const double *directions /* [count][d] */,
                                  double *w2_squared /* [count] */);
 
-/* Mean over the sphere of a function known in the first `count` directions of a seed, and its standard
- * error, widened for small numbers so that two of them hold 95% (NaN for a single value).
+/* Mean over the sphere of a function known in the first `count` directions of a seed, and its
+ * standard error, widened for small numbers so that two of them hold 95% (NaN for a single value).
  * BM_ERR_MEMORY. */
 bm_status_t bm_sliced_mean(uint64_t seed, size_t count, size_t d,
                            const double *values /* [count] */, double *mean, double *error);

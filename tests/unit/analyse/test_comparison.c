@@ -1,4 +1,5 @@
-/* Comparisons: the standard errors say what new draws would do, floors are what equal densities have. */
+/* Comparisons: the standard errors say what new draws would do, floors are what equal densities
+ * have. */
 
 #include <math.h>
 #include <mpi.h>
@@ -15,7 +16,8 @@ static bm_context_t *context;
 static const bm_comparison_settings_t settings = {
     .projections = 30, .exact = 1, .exact_points = 60, .exact_repeats = 2, .seed = 5};
 
-/* Normal rows whose first coordinate is shifted: two particles in the plane, of no physical meaning. */
+/* Normal rows whose first coordinate is shifted: two particles in the plane, of no physical
+ * meaning. */
 static double *rows_of(uint32_t stream, double shift)
 {
   double *x = zero_doubles(4 * N);

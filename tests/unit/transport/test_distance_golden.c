@@ -1,5 +1,5 @@
-/* The distances beside POT (tests/golden/distances_pot.py): exact by network simplex, on the line and
- * the circle, and sliced along given directions. */
+/* The distances beside POT (tests/golden/distances_pot.py): exact by network simplex, on the line
+ * and the circle, and sliced along given directions. */
 
 #include <math.h>
 #include <setjmp.h>

@@ -117,8 +117,8 @@ static double least_sum(void)
 }
 
 /* A complete matching of an auction costs at most n·epsilon more than the best (Bertsekas). Two
- * directions with shared gains: each pair is within epsilon of the bidder's best when made, and stays so for
- * the side that sees prices rise; the other may lose as much again. */
+ * directions with shared gains: each pair is within epsilon of the bidder's best when made, and
+ * stays so for the side that sees prices rise; the other may lose as much again. */
 static void auctions_are_optimal_to_their_epsilon(void **state)
 {
   (void)state;
@@ -200,8 +200,8 @@ static void sparse_graphs_are_solved_on_what_they_have(void **state)
   bm_graph_clear(&graph);
 }
 
-/* Twenty x share ten y: ten are left over, and what they reach is the twenty and the ten. The auction
- * has to end, too. */
+/* Twenty x share ten y: ten are left over, and what they reach is the twenty and the ten. The
+ * auction has to end, too. */
 static void dead_ends_are_told(void **state)
 {
   (void)state;

@@ -1,4 +1,5 @@
-/* The solver in steps: written down after any of them and taken up again, it ends in the same bits. */
+/* The solver in steps: written down after any of them and taken up again, it ends in the same bits.
+ */
 
 #include <math.h>
 #include <setjmp.h>
@@ -133,7 +134,8 @@ static void cuts_leave_no_trace_in_copies(void **state)
   assert_true(check_cuts(300) > 1);
 }
 
-/* From no duals at all and a random matching: corrected labels and turned cycles lead to the optimum. */
+/* From no duals at all and a random matching: corrected labels and turned cycles lead to the
+ * optimum. */
 static void correcting_labels_finds_the_optimum(void **state)
 {
   (void)state;

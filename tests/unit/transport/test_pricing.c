@@ -1,5 +1,5 @@
-/* Pricing and its parts: the kernel beside a plain loop, the order of points, and answers beside those
- * of all pairs. */
+/* Pricing and its parts: the kernel beside a plain loop, the order of points, and answers beside
+ * those of all pairs. */
 
 #include <math.h>
 #include <setjmp.h>
@@ -32,7 +32,7 @@ static void draw(uint64_t seed, size_t n, size_t d, double *cloud)
   }
 }
 
-/* --- the kernel -------------------------------------------------------------------------------- */
+/* --- the kernel ------------------------------------------------------------------------------- */
 
 #define BM_ALIGNED __attribute__((aligned(64)))
 
@@ -115,7 +115,7 @@ static void kernel_says_where_nothing_is_near(void **state)
   }
 }
 
-/* --- order and levels ---------------------------------------------------------------------------- */
+/* --- order and levels ------------------------------------------------------------------------- */
 
 static void assert_permutation(size_t n, const uint32_t *numbers)
 {
@@ -192,7 +192,7 @@ static void levels_are_nested_and_spread_as_the_whole(void **state)
   }
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {
