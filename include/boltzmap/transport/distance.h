@@ -24,9 +24,9 @@ typedef struct {
   size_t subsample;   /* points drawn from each cloud without replacement, per repeat; 0: all */
   size_t repeats;     /* independent subsamples; 1 where subsample is 0 */
   uint64_t seed;      /* of subsamples and directions */
-  uint32_t
-      *pairing; /* exact, one pair of whole clouds: receives on rank 0 the row of b for each row
-                        of a [n]; NULL: not wanted */
+  /* Exact, one pair of whole clouds: receives on rank 0 the row of b for each row of a [n]. NULL: not
+   * wanted. */
+  uint32_t *pairing;
   const char *checkpoint; /* exact, one pair of whole clouds: see assignment.h; NULL: none */
   bm_log_t *log;          /* shows the progress of long computations; may be NULL */
 } bm_distance_settings_t;
