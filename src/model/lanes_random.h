@@ -22,11 +22,14 @@ BM_INLINE void multiply(word_t x, uint32_t factor, word_t *high, word_t *low)
   *low = (word_t)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
   *high = (word_t)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
 #else
+  word_t below = {0}, beyond = {0};
   for (size_t k = 0; k < BM_LANES; k++) {
     uint64_t product = (uint64_t)x[k] * factor;
-    (*low)[k] = (uint32_t)product;
-    (*high)[k] = (uint32_t)(product >> 32);
+    below[k] = (uint32_t)product;
+    beyond[k] = (uint32_t)(product >> 32);
   }
+  *low = below;
+  *high = beyond;
 #endif
 }
 

@@ -49,7 +49,7 @@ static double find_rounding(const bm_cost_t *cost, const double *price /* [n] */
   }
   for (size_t i = 0; i < cost->n; i++) {
     const double other = fabs(price[i]) + v_max;
-    sum += (d + 4.0) * other + sqrt(2.0 * shift * other) + v_max;
+    sum += (d + 4.0) * other + sqrt(2.0 * shift) * sqrt(other) + v_max;
   }
   return 2.0 * DBL_EPSILON * sum / n;
 }

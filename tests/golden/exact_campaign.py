@@ -16,6 +16,7 @@ but fail nothing. Ends with a table and exit status 1 where a case failed.
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -288,7 +289,8 @@ def report(names, cases):
         own = [c for c in cases if name in (c.family, "all")]
 
         def worst(key):
-            return max((c.found.get(key, 0.0) for c in own if c.found), default=0.0)
+            return max((math.inf if c.found.get(key, 0.0) is None else c.found.get(key, 0.0) for c in own if c.found),
+                   default=0.0)
         print(f"{name:<11}{len(own):>6}{worst('difference'):>10.1e}{worst('gap'):>9.1e}{worst('rounding'):>10.1e}"
               f"{worst('seconds'):>8.2f}s{worst('ratio'):>8.1f}"
               f"{sum(any('peer' in t for t in c.notes) for c in own):>9}"
