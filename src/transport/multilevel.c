@@ -494,8 +494,9 @@ static bm_status_t polish(bm_multilevel_t *s)
 static bm_status_t add_all_pairs(bm_multilevel_t *s)
 {
   bm_pair_list_t list = {0};
-  bm_status_t status = bm_graph_create(s->n, &s->graph);
   uint64_t added;
+  bm_graph_clear(&s->graph);
+  bm_status_t status = bm_graph_create(s->n, &s->graph);
   for (uint32_t i = 0; i < s->n; i++) {
     for (uint32_t j = 0; j < s->n && status == BM_OK; j++) {
       status = bm_pair_list_add(&list, i, j);
