@@ -8,9 +8,7 @@
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/tree.h"
 #include "boltzmap/parallel/agree.h"
-#include "boltzmap/parallel/partition.h"
-
-#define BM_ERROR_PROJECTIONS 200
+#include "boltzmap/transport/jackknife.h"
 
 /* What one row computes: a distance between clouds that are the sets themselves or one column made
  * of an observable. */
@@ -83,47 +81,6 @@ static bm_status_t cloud_of(const bm_potential_t *potential, const measure_t *me
   return BM_OK;
 }
 
-/* The cloud without block `group` of its rows; `rows` has room for them. */
-static bm_cloud_t without_group(const bm_cloud_t *cloud, int group, double *rows)
-{
-  bm_range_t out = bm_partition(cloud->n, BM_COMPARISON_GROUPS, group);
-  size_t behind = out.first + out.count;
-  memcpy(rows, cloud->x, out.first * cloud->d * sizeof *rows);
-  memcpy(rows + out.first * cloud->d, cloud->x + behind * cloud->d,
-         (cloud->n - behind) * cloud->d * sizeof *rows);
-  return (bm_cloud_t){cloud->n - out.count, cloud->d, rows};
-}
-
-/* Delete-a-group jackknife. `room` holds the rows of both clouds. Fewer directions do for an error:
- * the left-out rows move the distance along all of them together. */
-static bm_status_t jackknife(const bm_context_t *context, const measure_t *measure,
-                             const bm_cloud_t *a, const bm_cloud_t *b, double *room, double *error)
-{
-  double values[BM_COMPARISON_GROUPS];
-  double squares[BM_COMPARISON_GROUPS];
-  bm_distance_settings_t settings = measure->settings;
-  settings.projections =
-      settings.projections < BM_ERROR_PROJECTIONS ? settings.projections : BM_ERROR_PROJECTIONS;
-  for (int group = 0; group < BM_COMPARISON_GROUPS; group++) {
-    bm_distance_result_t result;
-    bm_cloud_t less_a = without_group(a, group, room);
-    bm_cloud_t less_b = without_group(b, group, room + a->n * a->d);
-    if (settings.subsample > 0) {
-      settings.subsample =
-          measure->settings.subsample - measure->settings.subsample / BM_COMPARISON_GROUPS;
-    }
-    BM_TRY(measure->distance->compute(context, &settings, &less_a, &less_b, &result));
-    values[group] = result.w2;
-  }
-  double mean = bm_tree_sum(BM_COMPARISON_GROUPS, values) / BM_COMPARISON_GROUPS;
-  for (int group = 0; group < BM_COMPARISON_GROUPS; group++) {
-    squares[group] = (values[group] - mean) * (values[group] - mean);
-  }
-  *error = sqrt(bm_tree_sum(BM_COMPARISON_GROUPS, squares) * (BM_COMPARISON_GROUPS - 1.0) /
-                BM_COMPARISON_GROUPS);
-  return BM_OK;
-}
-
 static bm_status_t measure_clouds(const bm_context_t *context, const measure_t *measure,
                                   const bm_cloud_t *a, const bm_cloud_t *b,
                                   bm_comparison_row_t *row)
@@ -136,15 +93,10 @@ static bm_status_t measure_clouds(const bm_context_t *context, const measure_t *
                                .error = result.error,
                                .spread = NAN,
                                .points = result.n};
-  if (strcmp(measure->kind, "exact") == 0 || a->n < BM_COMPARISON_GROUPS ||
-      b->n < BM_COMPARISON_GROUPS) {
-    return BM_OK;
-  }
-  double *room = NULL;
-  BM_TRY_AGREE(context, BM_ALLOC(a->n * a->d + b->n * b->d, &room));
-  bm_status_t status = jackknife(context, measure, a, b, room, &row->error);
-  bm_free(room);
-  return status;
+  return strcmp(measure->kind, "exact") == 0
+             ? BM_OK
+             : bm_jackknife_error(context, measure->distance, &measure->settings, a, b,
+                                  &row->error);
 }
 
 bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,

@@ -15,8 +15,10 @@
 #include "boltzmap/parallel/log.h"
 #include "boltzmap/transport/debiased.h"
 #include "boltzmap/transport/distance.h"
+#include "boltzmap/transport/jackknife.h"
 
 #define BM_COLUMNS_MAX 4096
+#define BM_PLAN "plan" /* kind of a pairing's file */
 
 static const bm_option_t options[] = {
     {"--kind", "KIND", "exact (default), sliced, max-sliced or marginal"},
@@ -26,15 +28,15 @@ static const bm_option_t options[] = {
     {"--subsample", "N", "draw N points from each set without replacement"},
     {"--repeats", "K", "so many independent subsamples; mean and error are given"},
     {"--debias", NULL, "W2² less the floors of both sets, from halves of each, with an error"},
-    {"--projections", "M", "directions of the sliced distances; default 1000"},
+    {"--projections", "M", "directions of sliced, starts of max-sliced; default 1000"},
     {"--seed", "S", "decides subsamples, directions and halves; default 1"},
     {"--plan", "FILE",
      "write the optimal pairing (exact) as HDF5: data set pairing, for each row of A its row of B"},
     {"--checkpoint", "FILE",
      "written every 5 min and on a stop request (exact); the same command goes on from it"},
     {"--tolerance", "X",
-     "relative gap of W2², rounding included, that counts as proved (exact); default 1e-9"},
-    {"--strict", NULL, "fail where the gap is above the tolerance, instead of a warning"},
+     "relative gap of W2², rounding included, above which to warn (exact); default 1e-9"},
+    {"--strict", NULL, "fail where the gap is above the tolerance, instead of a warning (exact)"},
     {"--pairs", "FILE", "instead of A and B: a list of pairs, two names without blanks a line"},
     {"--json", NULL, "a JSON line for each pair instead of a sentence"},
     {NULL, NULL, NULL},
@@ -164,6 +166,7 @@ static bm_status_t fill_json(const request_t *request, const pair_t *pair, bm_js
   BM_TRY(bm_json_add_number(line, "error", found->error));
   BM_TRY(bm_json_add_number(line, "spread", found->spread));
   BM_TRY(bm_json_add_number(line, "n", (double)found->n));
+  BM_TRY(bm_json_add_number(line, "n_b", (double)found->m));
   BM_TRY(bm_json_add_number(line, "d", (double)found->d));
   BM_TRY(bm_json_add_number(line, "gap", found->gap));
   BM_TRY(bm_json_add_number(line, "rounding", found->rounding));
@@ -188,6 +191,18 @@ static bm_status_t print_json(const request_t *request, const pair_t *pair)
   return status;
 }
 
+/* The root, with the error that goes with it, where the square is above zero. */
+static void print_debiased(const bm_debiased_t *debiased)
+{
+  if (debiased->w2_squared > 0.0) {
+    const double w2 = sqrt(debiased->w2_squared);
+    printf("; debiased W2 = %.4g ± %.2g", w2, debiased->error / (2.0 * w2));
+  }
+  printf(
+      "; debiased W2² = %.4g ± %.2g, that of halves of %zu points, %.4g, less their floors, %.4g",
+      debiased->w2_squared, debiased->error, debiased->n, debiased->raw, debiased->floor);
+}
+
 static void print_sentence(const request_t *request, const pair_t *pair)
 {
   const bm_distance_result_t *found = &pair->found;
@@ -198,7 +213,12 @@ static void print_sentence(const request_t *request, const pair_t *pair)
   if (isfinite(found->error)) {
     printf(" ± %.2g (one standard error)", found->error);
   }
-  printf("; %zu points each in %zu column%s", found->n, found->d, found->d == 1 ? "" : "s");
+  if (found->n == found->m) {
+    printf("; %zu points each in %zu column%s", found->n, found->d, found->d == 1 ? "" : "s");
+  } else {
+    printf("; %zu and %zu points in %zu column%s", found->n, found->m, found->d,
+           found->d == 1 ? "" : "s");
+  }
   if (request->settings.repeats > 1) {
     printf(", %zu subsamples with standard deviation %.2g", request->settings.repeats,
            found->spread);
@@ -208,9 +228,7 @@ static void print_sentence(const request_t *request, const pair_t *pair)
            found->rounding);
   }
   if (request->debias) {
-    printf("; W2² less floors = %.4g ± %.2g (between halves of %zu points %.4g, floors %.4g)",
-           pair->debiased.w2_squared, pair->debiased.error, pair->debiased.n, pair->debiased.raw,
-           pair->debiased.floor);
+    print_debiased(&pair->debiased);
   }
   printf("; %.2f s\n", pair->seconds);
 }
@@ -235,7 +253,7 @@ static bm_status_t judge(const request_t *request, const pair_t *pair)
   const double unsure = found->gap + found->rounding, halves = pair->debiased.gap;
   if (!(unsure <= request->tolerance)) {
     BM_TRY(tell(request,
-                "W2 is only known to lie between %.12g and %.12g: the relative gap of W2² is %.1e "
+                "W2 is only known to lie between %.17g and %.17g: the relative gap of W2² is %.1e "
                 "with rounding, above --tolerance %g",
                 found->w2 * sqrt(fmax(1.0 - unsure, 0.0)), found->w2, unsure));
   }
@@ -257,7 +275,7 @@ static bm_status_t write_plan(const request_t *request, const pair_t *pair, cons
     rows[i] = (int64_t)pairing[i];
   }
   const double w2[] = {pair->found.w2, pair->found.gap, pair->found.rounding};
-  bm_status_t status = bm_state_create("plan", &plan);
+  bm_status_t status = bm_state_create(BM_PLAN, &plan);
   if (status == BM_OK) {
     status = bm_state_put_ints(plan, "pairing", pair->found.n, rows);
   }
@@ -303,6 +321,9 @@ static bm_status_t measure(const bm_context_t *context, const request_t *request
   const bm_cloud_t *a = &pair->clouds[0], *b = &pair->clouds[1];
   const double started = bm_log_clock();
   BM_TRY(request->distance->compute(context, settings, a, b, &pair->found));
+  if (strcmp(request->distance->name, "exact") != 0 && settings->repeats <= 1) {
+    BM_TRY(bm_jackknife_error(context, request->distance, settings, a, b, &pair->found.error));
+  }
   if (request->debias) {
     BM_TRY(bm_distance_debiased(context, request->distance, settings, a, b, &pair->debiased));
   }
@@ -409,6 +430,20 @@ static bm_status_t measure_list(const bm_context_t *context, request_t *request)
   return status;
 }
 
+/* A plan may take the place of an older one, and of nothing else. */
+static bm_status_t check_plan(const char *path)
+{
+  bm_state_t *old = NULL;
+  if (path == NULL || !bm_file_exists(path)) {
+    return BM_OK;
+  }
+  if (bm_state_read(path, BM_PLAN, &old) != BM_OK) {
+    return BM_FAIL(BM_ERR_USAGE, "--plan %s: is there and no plan; choose another name", path);
+  }
+  bm_state_destroy(&old);
+  return BM_OK;
+}
+
 static bm_status_t work(const bm_context_t *context, const bm_arguments_t *arguments,
                         request_t *request)
 {
@@ -420,6 +455,7 @@ static bm_status_t work(const bm_context_t *context, const bm_arguments_t *argum
   BM_TRY(bm_command_check_dataset(context, arguments, files));
   BM_TRY(bm_command_check_out(context, arguments, "--plan", files));
   BM_TRY(bm_command_check_out(context, arguments, "--checkpoint", files));
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? check_plan(request->plan) : BM_OK);
   if (request->plan != NULL && request->settings.checkpoint != NULL &&
       strcmp(request->plan, request->settings.checkpoint) == 0) {
     return BM_FAIL(BM_ERR_USAGE, "--plan and --checkpoint %s: two files are needed", request->plan);
@@ -438,6 +474,10 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   request.settings.log = log;
   bm_status_t status = work(context, arguments, &request);
   bm_log_destroy(&log);
+  if (status == BM_STOPPED && request.settings.checkpoint == NULL) {
+    return BM_FAIL(BM_STOPPED, "stopped on request; nothing is kept of an unfinished distance%s",
+                   strcmp(request.distance->name, "exact") == 0 ? " without --checkpoint" : "");
+  }
   return status;
 }
 
@@ -449,11 +489,22 @@ const bm_command_t bm_command_distance = {
     .details =
         "A and B are HDF5 files (H5MD, or a data set of rows) or .npy arrays. The exact distance\n"
         "pairs equal numbers of points and proves its optimality by a duality gap; it takes about\n"
-        "1.2 kB a point beside the sets themselves, which every rank holds. sliced and marginal\n"
-        "take sets of any sizes. marginal compares one column. Work is shared over the ranks of\n"
-        "mpirun; alone, the exact distance uses as many threads as there are cores\n"
-        "(OMP_NUM_THREADS says otherwise). The result does not depend on either. Errors of\n"
-        "unrepeated exact distances hold for independent rows, or frames in their order.",
+        "1.2 kB a point beside the sets themselves, which every rank holds. sliced, max-sliced "
+        "and\n"
+        "marginal (one column) share their work over the ranks of mpirun; exact does so, too, and\n"
+        "alone uses as many threads as there are cores (OMP_NUM_THREADS). The result does not\n"
+        "depend on either.\n\n"
+        "A distance of finite samples holds their noise: --debias takes it off, for sets that are\n"
+        "independent of each other (no rows in common). Errors are one standard error of the\n"
+        "samples, for rows in their order: from the dual variables (exact), by leaving out blocks\n"
+        "of rows (others), or over --repeats, widened for points that subsamples share.\n\n"
+        "--json gives kind, w2, error, spread (standard deviation over repeats), n and n_b "
+        "(points\n"
+        "of A and B), d (columns), gap and rounding (of W2², relative), seconds, seconds_pricing\n"
+        "(what ranks share), with --pairs a and b, and with --debias w2_squared_debiased and its\n"
+        "error, w2_squared_halves, w2_squared_floor, n_halves. Names in a list of --pairs count\n"
+        "from the working folder; lines that begin with # are comments; the first bad pair ends "
+        "it.",
     .options = options,
     .run = run,
     .stops = 1,

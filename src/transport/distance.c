@@ -450,6 +450,7 @@ static bm_status_t summarise(const batch_t *batch, size_t pair, const room_t *ro
   *result = (bm_distance_result_t){.w2 = mean_of(repeats, w2),
                                    .spread = deviation_of(repeats, w2, room->scratch),
                                    .n = points_of(batch->settings, a),
+                                   .m = points_of(batch->settings, b),
                                    .d = a->d};
   if (repeats > 1) {
     result->error = repeat_error(result->spread, repeats, result->n, a->n < b->n ? a->n : b->n);

@@ -179,7 +179,7 @@ COMMANDS = (
     (IO, ["distance", "--pairs", "F/nowhere"], "nowhere"),
     (IO, ["distance", "F/a.npy", "F/b.npy", "--plan", "F/nowhere/p.h5"], "nowhere"),
     (DATA, ["distance", "--pairs", "F/empty.npy"], "empty.npy:1", "two files"),
-    (DATA, ["distance", "--pairs", "F/none"], "no pairs"),
+    (DATA, ["distance", "--pairs", "F/no-pairs"], "no pairs"),
     (DATA, ["distance", "--pairs", "F/good.cfg"], "good.cfg:1", "two files"),
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--checkpoint", "F/a.npy"], "--checkpoint", "a.npy"),
     (DATA, ["distance", "F/a.npy", "F/b.npy", "--checkpoint", "F/good.cfg"], "good.cfg"),
@@ -252,7 +252,7 @@ class BadInput(unittest.TestCase):
                              ("nan", holed), ("empty", x[:0]), ("fortran", np.asfortranarray(x)),
                              ("text", np.array(["a", "b"]))):
             np.save(cls.folder / f"{name}.npy", values)
-        (cls.folder / "none").write_text("# a list of no pairs\n\n")
+        (cls.folder / "no-pairs").write_text("# a list of no pairs\n\n")
         whole = (cls.folder / "a.npy").read_bytes()
         (cls.folder / "cut.npy").write_bytes(whole[:-5])
         (cls.folder / "notes.txt").write_text("not numbers\n", encoding="utf-8")

@@ -15,8 +15,6 @@
 #include "boltzmap/parallel/log.h"
 #include "boltzmap/transport/distance.h"
 
-#define BM_COMPARISON_GROUPS 10 /* blocks of rows left out in turn for the standard errors */
-
 typedef struct {
   size_t subsample;     /* points drawn from each set for all distances; 0: all */
   size_t projections;   /* of the sliced distance; 0: no sliced distance */
@@ -39,9 +37,8 @@ size_t bm_comparison_count(const bm_potential_t *potential,
                            const bm_comparison_settings_t *settings);
 
 /* Distances of b from a, both whole on every rank. Standard errors: of the exact distance over its
- * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by
- * the delete-a-group jackknife over BM_COMPARISON_GROUPS blocks of rows of both sets (Shao, Wu,
- * Ann. Statist. 17, 1176, 1989), which keeps neighbouring rows of a walker together. Collective. */
+ * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by the
+ * jackknife (transport/jackknife.h). Collective. */
 bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,
                                   const bm_comparison_settings_t *settings, const bm_cloud_t *a,
                                   const bm_cloud_t *b, bm_log_t *log,

@@ -39,7 +39,7 @@ typedef struct {
   double gap;       /* exact: largest relative duality gap; else 0 */
   double rounding;  /* exact: bound on what rounding may add to the gap; else 0 */
   double pricing_s; /* exact: seconds in pricing, which ranks share, of all repeats; else 0 */
-  size_t n, d;      /* points of each cloud used per repeat (the first cloud's), columns */
+  size_t n, m, d;   /* points of the two clouds used per repeat, columns */
 } bm_distance_result_t;
 
 /* What a task knows beside its values. */
