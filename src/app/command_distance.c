@@ -299,10 +299,8 @@ static bm_status_t write_plan(const request_t *request, const pair_t *pair, cons
 /* What rank 0 says and writes. */
 static bm_status_t give(const request_t *request, const pair_t *pair)
 {
+  const char *checkpoint = request->settings.checkpoint;
   BM_TRY(judge(request, pair));
-  if (request->plan != NULL) {
-    BM_TRY(write_plan(request, pair, request->settings.pairing));
-  }
   if (request->json) {
     BM_TRY(print_json(request, pair));
   } else {
@@ -311,7 +309,12 @@ static bm_status_t give(const request_t *request, const pair_t *pair)
   if (fflush(stdout) != 0) {
     return BM_FAIL(BM_ERR_IO, "standard output cannot be written");
   }
-  const char *checkpoint = request->settings.checkpoint;
+  if (request->plan != NULL) {
+    BM_TRY(write_plan(request, pair, request->settings.pairing));
+    if (checkpoint != NULL && bm_file_is_same(request->plan, checkpoint)) {
+      return BM_OK; /* the plan has taken its place */
+    }
+  }
   return checkpoint == NULL ? BM_OK : bm_file_remove(checkpoint); /* no more needed */
 }
 
@@ -346,6 +349,10 @@ static bm_status_t load(const bm_context_t *context, const char *path, const req
 
 static bm_status_t measure_with_plan(const bm_context_t *context, request_t *request, pair_t *pair)
 {
+  if (pair->clouds[0].d == 1 && request->settings.period == 0.0) {
+    request->settings.checkpoint =
+        NULL; /* a sort needs none, and leaves a file of that name alone */
+  }
   if (request->plan == NULL) {
     return measure(context, request, pair);
   }
@@ -420,6 +427,9 @@ static bm_status_t measure_list(const bm_context_t *context, request_t *request)
   bm_status_t status = BM_OK;
   if (bm_context_is_root(context)) {
     status = bm_file_read(request->pairs, &text, &size);
+    if (status == BM_OK && memchr(text, 0, size) != NULL) {
+      status = BM_FAIL(BM_ERR_DATA, "%s: is no text: it has zero bytes", request->pairs);
+    }
   }
   BM_TRY_AGREE(context, status);
   status = bm_broadcast_string(context, &text);

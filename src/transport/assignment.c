@@ -32,28 +32,27 @@ typedef struct {
 
 /* --- the proof -------------------------------------------------------------------------------- */
 
-/* What rounding may do to the gap. The price of x_i's own pair and those of others that come near
- * it are made of a cost, whose differences lose digits to the shift, and of a dual; costs of others
- * are no larger than that price and the largest dual. The distance itself is a sum of n terms, by
- * blocks. */
+/* What rounding may do to W2², absolute. The price of x_i's own pair and those of others that come near
+ * it are made of a cost, whose differences have lost digits (bm_cost_reach), and of a dual; costs of
+ * others are no larger than that price and the largest dual. On a torus the distance itself is made
+ * of such differences. */
 static double find_rounding(const bm_cost_t *cost, const double *price /* [n] */,
-                            const double *v /* [n] */)
+                            const double *v /* [n] */, double w2)
 {
-  const double d = (double)cost->d, n = (double)cost->n;
-  double shift = 0.0, v_max = 0.0, sum = 0.0;
-  for (size_t k = 0; k < cost->d; k++) {
-    shift += cost->shift[k] * cost->shift[k];
-  }
+  const double d = (double)cost->d, n = (double)cost->n, reach = bm_cost_reach(cost);
+  double v_max = 0.0, sum = 0.0;
   for (size_t j = 0; j < cost->n; j++) {
     v_max = fmax(v_max, fabs(v[j]));
   }
   for (size_t i = 0; i < cost->n; i++) {
     const double other = fabs(price[i]) + v_max;
-    sum += (d + 4.0) * other + sqrt(2.0 * shift) * sqrt(other) + v_max;
+    sum += (d + 4.0) * other + reach * sqrt(2.0 * other) + v_max;
   }
-  return 2.0 * DBL_EPSILON * sum / n;
+  const double of_w2 = cost->period > 0.0 ? 2.0 * reach * w2 : 0.0;
+  return DBL_EPSILON * (2.0 * sum / n + of_w2);
 }
 
+/* Of the sum of n terms that W2² is, by blocks; relative. */
 static double sum_rounding(const bm_cost_t *cost)
 {
   return DBL_EPSILON * ((double)cost->d + 64.0 + log2((double)cost->n));
@@ -87,7 +86,7 @@ static bm_status_t certify_with(const run_t *run, const bm_matching_t *m,
   if (missed > 0) {
     return BM_FAIL(BM_ERR_INTERNAL, "exact distance: %zu pairs are not found again", missed);
   }
-  const double rounding = find_rounding(run->cost, threshold, v);
+  const double rounding = find_rounding(run->cost, threshold, v, result->w2);
   result->gap = w2_squared > 0.0 ? 2.0 * violation / (double)n / w2_squared : 0.0;
   result->rounding = w2_squared > 0.0 ? rounding / w2_squared + sum_rounding(run->cost) : 0.0;
   return BM_OK;
@@ -180,7 +179,10 @@ static bm_status_t stop(run_t *run, const bm_multilevel_t *solver)
     return BM_FAIL(BM_STOPPED,
                    "stopped on request; --checkpoint FILE would have kept what was done");
   }
-  BM_TRY(save(run, solver));
+  bm_status_t status = save(run, solver);
+  if (status != BM_OK) {
+    return bm_status_prefix(status, "stopped on request, but nothing could be kept");
+  }
   return BM_FAIL(BM_STOPPED, "stopped on request; %s is valid, the same command goes on from there",
                  run->problem->checkpoint);
 }
@@ -196,8 +198,10 @@ static bm_status_t run_steps(run_t *run, bm_multilevel_t *solver)
       return stop(run, solver);
     }
     BM_TRY(status);
-    if (run->problem->checkpoint != NULL && bm_log_clock() - run->saved > BM_CHECKPOINT_S) {
-      BM_TRY(save(run, solver));
+    if (run->problem->checkpoint != NULL && bm_log_clock() - run->saved > BM_CHECKPOINT_S &&
+        save(run, solver) != BM_OK) {
+      bm_log_warn(run->problem->log, "%s; the distance goes on without a checkpoint",
+                  bm_status_message());
     }
   }
   return BM_OK;
@@ -246,18 +250,21 @@ static bm_status_t coordinate(run_t *run, uint32_t *pairing, bm_assignment_resul
 
 static bm_status_t check(const bm_assignment_problem_t *p)
 {
-  double largest = 0.0;
+  double largest = 0.0, spread = 0.0;
   for (size_t i = 0; i < p->n * p->d; i++) {
     if (!isfinite(p->x[i]) || !isfinite(p->y[i])) {
       return BM_FAIL(BM_ERR_DATA, "row %zu, column %zu is not a finite number", i / p->d, i % p->d);
     }
+    const double x_0 = p->x[i % p->d], y_0 = p->y[i % p->d];
     largest = fmax(largest, fmax(fabs(p->x[i]), fabs(p->y[i])));
+    spread = fmax(spread, fmax(fabs(p->x[i] - x_0), fmax(fabs(p->y[i] - y_0), fabs(x_0 - y_0))));
   }
   if (largest > sqrt(BM_LARGEST_COST / (double)p->d) / (double)p->n) {
     return BM_FAIL(BM_ERR_DATA, "values up to %g: their squares overflow", largest);
   }
-  if (largest > 0.0 && largest < BM_LEAST) {
-    return BM_FAIL(BM_ERR_DATA, "values up to %g: their squares underflow", largest);
+  if (spread > 0.0 && spread < BM_LEAST) {
+    return BM_FAIL(BM_ERR_DATA, "values that differ by %g at most: their squares underflow",
+                   spread);
   }
   if (p->period > 0.0 && largest > BM_TURNS_MAX * p->period) {
     return BM_FAIL(BM_ERR_DATA, "values up to %g are more than %.0e times --period %g", largest,

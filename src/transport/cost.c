@@ -18,13 +18,30 @@ static void add_mean(size_t n, size_t d, const double *rows /* [n][d] */, double
   }
 }
 
+/* Mean square of the distances to the first row. */
+static double mean_square(size_t n, size_t d, const double *rows /* [n][d] */)
+{
+  double sum = 0.0;
+  for (size_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < d; k++) {
+      const double difference = rows[i * d + k] - rows[k];
+      sum += difference * difference / (double)n;
+    }
+  }
+  return sum;
+}
+
 static void find_shift(bm_cost_t *cost)
 {
-  for (size_t k = 0; k < cost->d; k++) {
-    cost->shift[k] = cost->cloud[0][k] - cost->cloud[1][k];
+  const size_t n = cost->n, d = cost->d;
+  double square = 0.0;
+  add_mean(n, d, cost->cloud[0], 1.0, cost->rest);
+  add_mean(n, d, cost->cloud[1], -1.0, cost->rest);
+  for (size_t k = 0; k < d; k++) {
+    cost->shift[k] = cost->cloud[0][k] - cost->cloud[1][k] + cost->rest[k];
+    square += cost->shift[k] * cost->shift[k];
   }
-  add_mean(cost->n, cost->d, cost->cloud[0], 1.0, cost->shift);
-  add_mean(cost->n, cost->d, cost->cloud[1], -1.0, cost->shift);
+  cost->apart = square > mean_square(n, d, cost->cloud[0]) + mean_square(n, d, cost->cloud[1]);
 }
 
 bm_status_t bm_cost_create(size_t n, size_t d, const double *x, const double *y, double period,
@@ -35,6 +52,7 @@ bm_status_t bm_cost_create(size_t n, size_t d, const double *x, const double *y,
   BM_TRY(status);
   *cost = (bm_cost_t){.n = n, .d = d, .cloud = {x, y}, .period = period};
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &cost->shift));
+  BM_TRY_GOTO(status, failed, BM_ALLOC(d, &cost->rest));
   for (int side = 0; side < 2; side++) {
     BM_TRY_GOTO(status, failed, BM_ALLOC(n, &cost->order[side]));
     for (size_t i = 0; i < n; i++) {
@@ -57,6 +75,7 @@ void bm_cost_destroy(bm_cost_t **cost)
     bm_free((*cost)->order[0]);
     bm_free((*cost)->order[1]);
     bm_free((*cost)->shift);
+    bm_free((*cost)->rest);
     bm_free(*cost);
     *cost = NULL;
   }
@@ -91,11 +110,59 @@ static double shifted_square(size_t d, const double *restrict x, const double *r
   return square;
 }
 
+static double square_apart(const bm_cost_t *cost, const double *restrict x,
+                           const double *restrict y)
+{
+  const double *restrict x_0 = cost->cloud[0], *restrict y_0 = cost->cloud[1];
+  const double *restrict rest = cost->rest;
+  double square = 0.0;
+#pragma omp simd reduction(+ : square)
+  for (size_t k = 0; k < cost->d; k++) {
+    double difference = (x[k] - x_0[k]) - (y[k] - y_0[k]) - rest[k];
+    square += difference * difference;
+  }
+  return square;
+}
+
 double bm_cost_pair(const bm_cost_t *cost, size_t i, size_t j)
 {
   const double *x = bm_cost_point(cost, 0, i), *y = bm_cost_point(cost, 1, j);
-  return 0.5 * (cost->period > 0.0 ? torus_square(cost->d, cost->period, x, y)
-                                   : shifted_square(cost->d, x, y, cost->shift));
+  if (cost->period > 0.0) {
+    return 0.5 * torus_square(cost->d, cost->period, x, y);
+  }
+  return 0.5 *
+         (cost->apart ? square_apart(cost, x, y) : shifted_square(cost->d, x, y, cost->shift));
+}
+
+/* Largest distance of a row from one of them, or from the origin. */
+static double largest_distance(size_t n, size_t d, const double *rows, const double *from)
+{
+  double largest = 0.0;
+  for (size_t i = 0; i < n; i++) {
+    double square = 0.0;
+    for (size_t k = 0; k < d; k++) {
+      const double difference = rows[i * d + k] - (from == NULL ? 0.0 : from[k]);
+      square += difference * difference;
+    }
+    largest = fmax(largest, square);
+  }
+  return sqrt(largest);
+}
+
+double bm_cost_reach(const bm_cost_t *cost)
+{
+  double reach = 0.0;
+  if (cost->period == 0.0 && !cost->apart) {
+    for (size_t k = 0; k < cost->d; k++) {
+      reach += cost->shift[k] * cost->shift[k];
+    }
+    return sqrt(reach);
+  }
+  for (int side = 0; side < 2; side++) {
+    const double *rows = cost->cloud[side];
+    reach += largest_distance(cost->n, cost->d, rows, cost->apart ? rows : NULL);
+  }
+  return cost->period > 0.0 ? 3.0 * reach : reach;
 }
 
 /* Pairwise over blocks, so that the rounding of the sum stays below that of its terms. */

@@ -314,11 +314,12 @@ static void forget_matching(bm_multilevel_t *s)
 static bm_status_t extend(bm_multilevel_t *s)
 {
   double *v = s->keys[1];
-  s->n = s->matching.n = s->sizes[s->at.level];
+  const size_t n = s->sizes[s->at.level];
   BM_TRY(bm_pricing_pack(s->pricing, 0, s->sizes[s->at.level - 1]));
-  BM_TRY(bm_pricing_pack(s->pricing, 1, s->n));
+  BM_TRY(bm_pricing_pack(s->pricing, 1, n));
   BM_TRY(price_anew(s, 1, s->matching.dual[0], 1, v, NULL));
-  memcpy(s->matching.dual[1], v, s->n * sizeof *v);
+  memcpy(s->matching.dual[1], v, n * sizeof *v);
+  s->n = s->matching.n = n; /* last: a stop leaves the level before as it was */
   s->at.stage = CANDIDATES;
   return BM_OK;
 }

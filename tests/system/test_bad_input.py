@@ -178,7 +178,7 @@ COMMANDS = (
     (USAGE, ["distance", "F/a.npy", "--pairs", "F/pairs"], "--pairs"),
     (IO, ["distance", "--pairs", "F/nowhere"], "nowhere"),
     (IO, ["distance", "F/a.npy", "F/b.npy", "--plan", "F/nowhere/p.h5"], "nowhere"),
-    (DATA, ["distance", "--pairs", "F/empty.npy"], "empty.npy:1", "two files"),
+    (DATA, ["distance", "--pairs", "F/empty.npy"], "empty.npy", "no text"),
     (DATA, ["distance", "--pairs", "F/no-pairs"], "no pairs"),
     (DATA, ["distance", "--pairs", "F/good.cfg"], "good.cfg:1", "two files"),
     (USAGE, ["distance", "F/a.npy", "F/b.npy", "--checkpoint", "F/a.npy"], "--checkpoint", "a.npy"),

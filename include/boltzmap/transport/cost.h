@@ -17,6 +17,8 @@ typedef struct {
   const double *cloud[2]; /* x and y [n][d], not owned */
   uint32_t *order[2];     /* [n]: row that is point i; owned */
   double *shift;          /* [d]: mean of x less mean of y; zeros on a torus; owned */
+  double *rest;           /* [d]: the shift less x_0 - y_0; owned */
+  int apart;              /* is the shift larger than the clouds? */
   double period;          /* circle length of every coordinate; 0: Euclidean */
 } bm_cost_t;
 
@@ -28,8 +30,12 @@ void bm_cost_destroy(bm_cost_t **cost);
 /* Coordinates of a point of cloud 0 or 1 [d]. */
 const double *bm_cost_point(const bm_cost_t *cost, int side, size_t point);
 
-/* c_ij = |x_i - y_j - shift|² / 2. */
+/* c_ij = |x_i - y_j - shift|² / 2; for clouds that are far apart made of (x_i - x_0) - (y_j - y_0), since
+ * x_i - y_j would lose digits to the shift, else of x_i - y_j, which keeps those of near copies. */
 double bm_cost_pair(const bm_cost_t *cost, size_t i, size_t j);
+
+/* Length whose last digit bounds what coordinates and differences lose. */
+double bm_cost_reach(const bm_cost_t *cost);
 
 /* W2² of a pairing: mean of |x_i - y_pairing(i)|², without the shift. */
 double bm_cost_w2_squared(const bm_cost_t *cost, const uint32_t *pairing /* [n] */);
