@@ -146,6 +146,7 @@ class SameBits(Runs):
         before = self.steps(out)
         process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000")
         while not set(self.steps(out)) - set(before):
+            self.assertIsNone(process.poll(), "the training ended by itself")
             time.sleep(0.02)
         for number in signals:
             process.send_signal(number)
@@ -301,6 +302,7 @@ class Folders(Runs):
         out = self.copy()
         process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000", "--force")
         while "100000" not in (out / "deck.cfg").read_text(encoding="utf-8") or not self.started(out):
+            self.assertIsNone(process.poll(), "the run ended by itself")
             time.sleep(0.02)
         program.kill_group(process)
         self.assertEqual(list(out.glob("results.*")), [])
@@ -338,6 +340,7 @@ class Folders(Runs):
         out = self.out()
         process = start("run", self.deck, "--out", out, "--set", "training.epochs=4000")
         while not (out / "log.txt").exists():
+            self.assertIsNone(process.poll(), "the run ended by itself")
             time.sleep(0.02)
         done = self.run_deck(out, "--set", "training.epochs=4000", code=74)
         program.kill_group(process)
