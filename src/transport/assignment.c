@@ -32,10 +32,10 @@ typedef struct {
 
 /* --- the proof -------------------------------------------------------------------------------- */
 
-/* What rounding may do to W2², absolute. The price of x_i's own pair and those of others that come near
- * it are made of a cost, whose differences have lost digits (bm_cost_reach), and of a dual; costs of
- * others are no larger than that price and the largest dual. On a torus the distance itself is made
- * of such differences. */
+/* What rounding may do to W2², absolute. The price of x_i's own pair and those of others that come
+ * near it are made of a cost, whose differences have lost digits (bm_cost_reach), and of a dual;
+ * costs of others are no larger than that price and the largest dual. On a torus the distance
+ * itself is made of such differences. */
 static double find_rounding(const bm_cost_t *cost, const double *price /* [n] */,
                             const double *v /* [n] */, double w2)
 {
@@ -176,8 +176,7 @@ static bm_status_t load(const run_t *run, bm_multilevel_t *solver)
 static bm_status_t stop(run_t *run, const bm_multilevel_t *solver)
 {
   if (run->problem->checkpoint == NULL) {
-    return BM_FAIL(BM_STOPPED,
-                   "stopped on request; --checkpoint FILE would have kept what was done");
+    return BM_FAIL(BM_STOPPED, "stopped on request");
   }
   bm_status_t status = save(run, solver);
   if (status != BM_OK) {

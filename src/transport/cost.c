@@ -4,44 +4,48 @@
 
 #include "boltzmap/base/memory.h"
 
-/* Mean of each coordinate over both clouds' rows; differences to the first row are averaged, which
- * keeps digits where the origin is far away. */
-static void add_mean(size_t n, size_t d, const double *rows /* [n][d] */, double sign,
-                     double *mean /* [d] */)
+/* Mean of each coordinate less the first row's, which keeps digits where the origin is far away. */
+static void find_offset(size_t n, size_t d, const double *rows /* [n][d] */,
+                        double *offset /* [d] */)
 {
   for (size_t k = 0; k < d; k++) {
     double sum = 0.0;
     for (size_t i = 0; i < n; i++) {
       sum += rows[i * d + k] - rows[k];
     }
-    mean[k] += sign * (sum / (double)n);
+    offset[k] = sum / (double)n;
   }
 }
 
-/* Mean square of the distances to the first row. */
-static double mean_square(size_t n, size_t d, const double *rows /* [n][d] */)
+/* Mean square of the distances from the mean. */
+static double mean_square(const bm_cost_t *cost, int side)
 {
+  const size_t d = cost->d;
+  const double *rows = cost->cloud[side], *offset = cost->offset[side];
   double sum = 0.0;
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < cost->n; i++) {
     for (size_t k = 0; k < d; k++) {
-      const double difference = rows[i * d + k] - rows[k];
-      sum += difference * difference / (double)n;
+      const double difference = rows[i * d + k] - rows[k] - offset[k];
+      sum += difference * difference;
     }
   }
-  return sum;
+  return sum / (double)cost->n;
 }
 
 static void find_shift(bm_cost_t *cost)
 {
   const size_t n = cost->n, d = cost->d;
   double square = 0.0;
-  add_mean(n, d, cost->cloud[0], 1.0, cost->rest);
-  add_mean(n, d, cost->cloud[1], -1.0, cost->rest);
+  for (int side = 0; side < 2; side++) {
+    find_offset(n, d, cost->cloud[side], cost->offset[side]);
+  }
   for (size_t k = 0; k < d; k++) {
-    cost->shift[k] = cost->cloud[0][k] - cost->cloud[1][k] + cost->rest[k];
+    cost->shift[k] =
+        cost->cloud[0][k] - cost->cloud[1][k] + (cost->offset[0][k] - cost->offset[1][k]);
     square += cost->shift[k] * cost->shift[k];
   }
-  cost->apart = square > mean_square(n, d, cost->cloud[0]) + mean_square(n, d, cost->cloud[1]);
+  cost->spread = 0.5 * (mean_square(cost, 0) + mean_square(cost, 1));
+  cost->apart = square > cost->spread;
 }
 
 bm_status_t bm_cost_create(size_t n, size_t d, const double *x, const double *y, double period,
@@ -52,8 +56,8 @@ bm_status_t bm_cost_create(size_t n, size_t d, const double *x, const double *y,
   BM_TRY(status);
   *cost = (bm_cost_t){.n = n, .d = d, .cloud = {x, y}, .period = period};
   BM_TRY_GOTO(status, failed, BM_ALLOC(d, &cost->shift));
-  BM_TRY_GOTO(status, failed, BM_ALLOC(d, &cost->rest));
   for (int side = 0; side < 2; side++) {
+    BM_TRY_GOTO(status, failed, BM_ALLOC(d, &cost->offset[side]));
     BM_TRY_GOTO(status, failed, BM_ALLOC(n, &cost->order[side]));
     for (size_t i = 0; i < n; i++) {
       cost->order[side][i] = (uint32_t)i;
@@ -75,7 +79,8 @@ void bm_cost_destroy(bm_cost_t **cost)
     bm_free((*cost)->order[0]);
     bm_free((*cost)->order[1]);
     bm_free((*cost)->shift);
-    bm_free((*cost)->rest);
+    bm_free((*cost)->offset[0]);
+    bm_free((*cost)->offset[1]);
     bm_free(*cost);
     *cost = NULL;
   }
@@ -114,11 +119,11 @@ static double square_apart(const bm_cost_t *cost, const double *restrict x,
                            const double *restrict y)
 {
   const double *restrict x_0 = cost->cloud[0], *restrict y_0 = cost->cloud[1];
-  const double *restrict rest = cost->rest;
+  const double *restrict x_mean = cost->offset[0], *restrict y_mean = cost->offset[1];
   double square = 0.0;
 #pragma omp simd reduction(+ : square)
   for (size_t k = 0; k < cost->d; k++) {
-    double difference = (x[k] - x_0[k]) - (y[k] - y_0[k]) - rest[k];
+    double difference = (x[k] - x_0[k] - x_mean[k]) - (y[k] - y_0[k] - y_mean[k]);
     square += difference * difference;
   }
   return square;

@@ -13,44 +13,14 @@
 
 struct bm_frame {
   const bm_cost_t *cost;
-  double
-      *offset[2]; /* [d]: mean of a cloud less its first row, which keeps the digits of small clouds
-                        far from the origin */
-  double *axes;   /* [d][d]: column k is the k-th axis; NULL: not turned */
-  double scale;   /* length that is 1 */
+  double *axes; /* [d][d]: column k is the k-th axis; NULL: not turned */
+  double scale; /* length that is 1 */
 };
-
-static void find_offset(const bm_cost_t *cost, int side, double *offset /* [d] */)
-{
-  const double *rows = cost->cloud[side];
-  for (size_t k = 0; k < cost->d; k++) {
-    double sum = 0.0;
-    for (size_t i = 0; i < cost->n; i++) {
-      sum += rows[i * cost->d + k] - rows[k];
-    }
-    offset[k] = sum / (double)cost->n;
-  }
-}
 
 /* Coordinate k of a row, from the mean of its cloud. */
 static double centred(const bm_frame_t *frame, int side, const double *row, size_t k)
 {
-  return row[k] - frame->cost->cloud[side][k] - frame->offset[side][k];
-}
-
-static double mean_square(const bm_frame_t *frame)
-{
-  const bm_cost_t *cost = frame->cost;
-  double sum = 0.0;
-  for (int side = 0; side < 2; side++) {
-    for (size_t i = 0; i < cost->n; i++) {
-      for (size_t k = 0; k < cost->d; k++) {
-        const double value = centred(frame, side, cost->cloud[side] + i * cost->d, k);
-        sum += value * value;
-      }
-    }
-  }
-  return sum / (2.0 * (double)cost->n * (double)cost->d);
+  return row[k] - frame->cost->cloud[side][k] - frame->cost->offset[side][k];
 }
 
 /* Covariance of the first cloud [d][d] in units of the scale, upper triangle. */
@@ -90,18 +60,12 @@ static bm_status_t find_axes(bm_frame_t *frame)
 static bm_status_t fill(bm_frame_t *frame)
 {
   const bm_cost_t *cost = frame->cost;
-  for (int side = 0; side < 2; side++) {
-    BM_TRY(BM_ALLOC(cost->d, &frame->offset[side]));
-  }
+  const double variance = cost->spread / (double)cost->d;
   if (cost->period > 0.0) {
     frame->scale = cost->period;
     return BM_OK;
   }
-  for (int side = 0; side < 2; side++) {
-    find_offset(cost, side, frame->offset[side]);
-  }
-  double square = mean_square(frame);
-  frame->scale = square > DBL_MIN ? sqrt(square) : 1.0;
+  frame->scale = variance > DBL_MIN ? sqrt(variance) : 1.0;
   if (cost->d > 1 && cost->d <= BM_TURNED_MAX) {
     BM_TRY(BM_ALLOC(cost->d * cost->d, &frame->axes));
     return find_axes(frame);
@@ -126,8 +90,6 @@ bm_status_t bm_frame_create(const bm_cost_t *cost, bm_frame_t **out)
 void bm_frame_destroy(bm_frame_t **frame)
 {
   if (*frame != NULL) {
-    bm_free((*frame)->offset[0]);
-    bm_free((*frame)->offset[1]);
     bm_free((*frame)->axes);
     bm_free(*frame);
     *frame = NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/base/order.h"
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/transport/sliced.h"
 
@@ -14,37 +15,23 @@
 #define BM_GAIN_LEAST 1e-12 /* relative, of a step */
 
 typedef struct {
-  double value;
-  size_t row;
-} projection_t;
-
-typedef struct {
   size_t n, d;
   const double *x, *y;        /* [n][d] */
-  projection_t *of_x, *of_y;  /* [n], sorted */
+  bm_ranked_t *of_x, *of_y;   /* [n], sorted */
   double *here, *next, *goal; /* [d] */
 } ascent_t;
 
-static int compare(const void *a, const void *b)
-{
-  const projection_t *left = a, *right = b;
-  if (left->value != right->value) {
-    return left->value < right->value ? -1 : 1;
-  }
-  return (left->row > right->row) - (left->row < right->row);
-}
-
 static void project(size_t n, size_t d, const double *rows, const double *direction,
-                    projection_t *out)
+                    bm_ranked_t *out)
 {
   for (size_t i = 0; i < n; i++) {
     double along = 0.0;
     for (size_t k = 0; k < d; k++) {
       along += rows[i * d + k] * direction[k];
     }
-    out[i] = (projection_t){along, i};
+    out[i] = (bm_ranked_t){along, (uint32_t)i};
   }
-  qsort(out, n, sizeof *out, compare);
+  qsort(out, n, sizeof *out, bm_order_ranked);
 }
 
 static double value_at(ascent_t *a, const double *direction)
@@ -76,7 +63,7 @@ static void find_goal(ascent_t *a)
 {
   memset(a->goal, 0, a->d * sizeof *a->goal);
   for (size_t i = 0; i < a->n; i++) {
-    const double *x = a->x + a->of_x[i].row * a->d, *y = a->y + a->of_y[i].row * a->d;
+    const double *x = a->x + a->of_x[i].place * a->d, *y = a->y + a->of_y[i].place * a->d;
     const double along = a->of_x[i].value - a->of_y[i].value;
     for (size_t k = 0; k < a->d; k++) {
       a->goal[k] += along * (x[k] - y[k]);

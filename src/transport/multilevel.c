@@ -9,10 +9,8 @@
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/order.h"
 #include "boltzmap/parallel/stop.h"
-#include "boltzmap/transport/augmentation.h"
 #include "boltzmap/transport/dense_assignment.h"
-#include "boltzmap/transport/graph.h"
-#include "boltzmap/transport/levels.h"
+#include "multilevel_state.h"
 
 #define BM_CANDIDATES 16 /* of each point */
 #define BM_EPSILON_FALL 5.0
@@ -28,35 +26,6 @@
 #define BM_PRICINGS_MAX 8       /* of a level before it is finished as it is */
 #define BM_ROUNDING_LARGE 1e-12 /* of W2²: smaller duals are worth a search */
 #define BM_GROWTH 8             /* candidates for each point of a dead end */
-
-typedef enum { EXTEND, CANDIDATES, AUCTION, PRICE, COMPLETE, GROW, PROVE, POLISH, DONE } stage_t;
-
-/* What is written down beside arrays, as numbers. */
-typedef struct {
-  int64_t stage, level, pricings, priced, polished, has_bounds, growth;
-  double scale, epsilon;
-} progress_t;
-
-struct bm_multilevel {
-  const bm_cost_t *cost;
-  bm_pricing_t *pricing;
-  size_t levels, sizes[BM_LEVELS_MAX];
-  size_t n; /* points of the level at hand */
-  progress_t at;
-  bm_matching_t matching; /* its arrays have room for all points */
-  bm_graph_t graph;
-
-  /* When all x were last priced with a margin: no pair outside the graph had c_ij - v_j below
-   * bound_i. */
-  double *bound, *bound_v; /* [n] */
-
-  /* Room for one step. */
-  bm_dead_end_t dead_end;
-  double *threshold;  /* [n]: of points asked for */
-  double *keys[2];    /* [n]: what suspects are chosen by; new duals */
-  uint32_t *suspects; /* [n] */
-  char phase[64];
-};
 
 static int is_finest(const bm_multilevel_t *s)
 {
@@ -200,8 +169,8 @@ static bm_status_t price_violated(bm_multilevel_t *s, double margin, bm_pair_lis
   return price_suspects(s, 1, cut, list);
 }
 
-static bm_status_t add_pairs(bm_multilevel_t *s, bm_pair_list_t *list, bm_status_t status,
-                             uint64_t *added)
+bm_status_t bm_multilevel_add_pairs(bm_multilevel_t *s, bm_pair_list_t *list, bm_status_t status,
+                                    uint64_t *added)
 {
   if (status == BM_OK) {
     status = bm_graph_add(&s->graph, s->cost, list, added);
@@ -214,7 +183,7 @@ static bm_status_t add_pairs(bm_multilevel_t *s, bm_pair_list_t *list, bm_status
 static bm_status_t add_violated(bm_multilevel_t *s, double margin, uint64_t *added)
 {
   bm_pair_list_t list = {0};
-  return add_pairs(s, &list, price_violated(s, margin, &list), added);
+  return bm_multilevel_add_pairs(s, &list, price_violated(s, margin, &list), added);
 }
 
 /* --- a complete matching ---------------------------------------------------------------------- */
@@ -299,7 +268,7 @@ static bm_status_t find_scale(const bm_multilevel_t *s, double *scale)
   return BM_OK;
 }
 
-static void forget_matching(bm_multilevel_t *s)
+void bm_multilevel_forget_matching(bm_multilevel_t *s)
 {
   for (int side = 0; side < 2; side++) {
     for (size_t i = 0; i < s->n; i++) {
@@ -320,7 +289,7 @@ static bm_status_t extend(bm_multilevel_t *s)
   BM_TRY(price_anew(s, 1, s->matching.dual[0], 1, v, NULL));
   memcpy(s->matching.dual[1], v, n * sizeof *v);
   s->n = s->matching.n = n; /* last: a stop leaves the level before as it was */
-  s->at.stage = CANDIDATES;
+  s->at.stage = BM_STAGE_CANDIDATES;
   return BM_OK;
 }
 
@@ -336,14 +305,14 @@ static bm_status_t find_candidates(bm_multilevel_t *s)
   if (status == BM_OK) {
     status = price_anew(s, 1, u, BM_CANDIDATES, v, &list);
   }
-  BM_TRY(add_pairs(s, &list, status, &added));
+  BM_TRY(bm_multilevel_add_pairs(s, &list, status, &added));
   memcpy(s->matching.dual[0], u, s->n * sizeof *u);
   memcpy(s->matching.dual[1], v, s->n * sizeof *v);
-  forget_matching(s);
+  bm_multilevel_forget_matching(s);
   BM_TRY(find_scale(s, &s->at.scale));
   s->at.epsilon = s->at.scale;
   s->at.pricings = s->at.priced = s->at.has_bounds = 0;
-  s->at.stage = AUCTION;
+  s->at.stage = BM_STAGE_AUCTION;
   return BM_OK;
 }
 
@@ -356,12 +325,12 @@ static double last_epsilon(const bm_multilevel_t *s)
 static void lower_epsilon(bm_multilevel_t *s)
 {
   if (s->at.epsilon <= last_epsilon(s)) {
-    s->at.stage = COMPLETE;
+    s->at.stage = BM_STAGE_COMPLETE;
     return;
   }
   s->at.epsilon = fmax(s->at.epsilon / BM_EPSILON_FALL, last_epsilon(s));
   (void)bm_matching_tighten(&s->graph, s->cost, s->at.epsilon, &s->matching);
-  s->at.stage = AUCTION;
+  s->at.stage = BM_STAGE_AUCTION;
 }
 
 static bm_status_t hold_auction(bm_multilevel_t *s)
@@ -369,7 +338,7 @@ static bm_status_t hold_auction(bm_multilevel_t *s)
   BM_TRY(bm_auction(&s->graph, s->at.epsilon, &s->matching));
   if (!s->at.priced && s->at.epsilon <= BM_EPSILON_PRICED * s->at.scale) {
     (void)bm_matching_tighten(&s->graph, s->cost, s->at.epsilon, &s->matching);
-    s->at.stage = PRICE;
+    s->at.stage = BM_STAGE_PRICE;
   } else {
     lower_epsilon(s);
   }
@@ -383,7 +352,7 @@ static bm_status_t price(bm_multilevel_t *s)
   BM_TRY(add_violated(s, is_finest(s) ? s->at.scale : 0.0, &added));
   const size_t released = bm_matching_tighten(&s->graph, s->cost, s->at.epsilon, &s->matching);
   if (released > s->n / BM_RELEASED_MANY && ++s->at.pricings < BM_PRICINGS_MAX) {
-    s->at.stage = AUCTION;
+    s->at.stage = BM_STAGE_AUCTION;
   } else {
     s->at.priced = 1;
     lower_epsilon(s);
@@ -413,15 +382,15 @@ static bm_status_t finish_level(bm_multilevel_t *s)
   if (s->dead_end.count > 0) {
     s->at.growth = s->at.growth == 0 ? BM_GROWTH : 2 * s->at.growth;
     s->at.growth = s->at.growth < BM_PRICING_KEEP_MAX ? s->at.growth : BM_PRICING_KEEP_MAX;
-    s->at.stage = GROW;
+    s->at.stage = BM_STAGE_GROW;
     return BM_OK;
   }
   s->at.growth = 0;
   if (is_finest(s)) {
-    s->at.stage = PROVE;
+    s->at.stage = BM_STAGE_PROVE;
   } else {
     s->at.level++;
-    s->at.stage = EXTEND;
+    s->at.stage = BM_STAGE_EXTEND;
   }
   return BM_OK;
 }
@@ -430,12 +399,12 @@ static bm_status_t grow(bm_multilevel_t *s)
 {
   bm_pair_list_t list = {0};
   uint64_t added = 0;
-  BM_TRY(add_pairs(s, &list, price_dead_end(s, (size_t)s->at.growth, &list), &added));
+  BM_TRY(bm_multilevel_add_pairs(s, &list, price_dead_end(s, (size_t)s->at.growth, &list), &added));
   if (added == 0) {
     return BM_FAIL(BM_ERR_INTERNAL, "exact distance: no way out of a dead end of %zu points",
                    s->dead_end.count);
   }
-  s->at.stage = COMPLETE;
+  s->at.stage = BM_STAGE_COMPLETE;
   return BM_OK;
 }
 
@@ -458,11 +427,11 @@ static bm_status_t prove(bm_multilevel_t *s)
   BM_TRY(bm_pricing_pack(s->pricing, 1, s->n));
   BM_TRY(add_violated(s, s->at.scale, &added));
   if (added > 0 && bm_matching_tighten(&s->graph, s->cost, 0.0, &s->matching) > 0) {
-    s->at.stage = COMPLETE;
+    s->at.stage = BM_STAGE_COMPLETE;
   } else if (!s->at.polished && dual_rounding(s) > BM_ROUNDING_LARGE) {
-    s->at.stage = POLISH;
+    s->at.stage = BM_STAGE_POLISH;
   } else {
-    s->at.stage = DONE;
+    s->at.stage = BM_STAGE_DONE;
   }
   return BM_OK;
 }
@@ -487,7 +456,7 @@ static bm_status_t polish(bm_multilevel_t *s)
   }
   s->at.polished = 1;
   s->at.has_bounds = 0;
-  s->at.stage = PROVE;
+  s->at.stage = BM_STAGE_PROVE;
   return BM_OK;
 }
 
@@ -503,7 +472,7 @@ static bm_status_t add_all_pairs(bm_multilevel_t *s)
       status = bm_pair_list_add(&list, i, j);
     }
   }
-  return add_pairs(s, &list, status, &added);
+  return bm_multilevel_add_pairs(s, &list, status, &added);
 }
 
 static bm_status_t solve_coarsest(bm_multilevel_t *s)
@@ -517,25 +486,25 @@ static bm_status_t solve_coarsest(bm_multilevel_t *s)
     m->dual[0][i] = bm_cost_pair(s->cost, i, j) - m->dual[1][j];
   }
   if (s->levels > 1) {
-    s->at.stage = EXTEND;
+    s->at.stage = BM_STAGE_EXTEND;
     s->at.level = 1;
     return BM_OK;
   }
-  s->at.stage = dual_rounding(s) > BM_ROUNDING_LARGE ? POLISH : DONE;
-  return s->at.stage == POLISH ? add_all_pairs(s) : BM_OK;
+  s->at.stage = dual_rounding(s) > BM_ROUNDING_LARGE ? BM_STAGE_POLISH : BM_STAGE_DONE;
+  return s->at.stage == BM_STAGE_POLISH ? add_all_pairs(s) : BM_OK;
 }
 
 static const struct {
   const char *name;
   bm_status_t (*work)(bm_multilevel_t *s);
-} stages[] = {[EXTEND] = {"start", extend},
-              [CANDIDATES] = {"candidates", find_candidates},
-              [AUCTION] = {"auction", hold_auction},
-              [PRICE] = {"pricing", price},
-              [COMPLETE] = {"augmenting", finish_level},
-              [GROW] = {"growing", grow},
-              [PROVE] = {"pricing the rest", prove},
-              [POLISH] = {"polishing", polish}};
+} stages[] = {[BM_STAGE_EXTEND] = {"start", extend},
+              [BM_STAGE_CANDIDATES] = {"candidates", find_candidates},
+              [BM_STAGE_AUCTION] = {"auction", hold_auction},
+              [BM_STAGE_PRICE] = {"pricing", price},
+              [BM_STAGE_COMPLETE] = {"augmenting", finish_level},
+              [BM_STAGE_GROW] = {"growing", grow},
+              [BM_STAGE_PROVE] = {"pricing the rest", prove},
+              [BM_STAGE_POLISH] = {"polishing", polish}};
 
 bm_status_t bm_multilevel_step(bm_multilevel_t *s)
 {
@@ -545,12 +514,12 @@ bm_status_t bm_multilevel_step(bm_multilevel_t *s)
 
 int bm_multilevel_done(const bm_multilevel_t *s)
 {
-  return s->at.stage == DONE;
+  return s->at.stage == BM_STAGE_DONE;
 }
 
 const char *bm_multilevel_phase(bm_multilevel_t *s)
 {
-  if (s->at.stage == DONE) {
+  if (s->at.stage == BM_STAGE_DONE) {
     return "certificate";
   }
   snprintf(s->phase, sizeof s->phase, "level %d of %zu: %s", (int)s->at.level + 1, s->levels,
@@ -614,188 +583,4 @@ void bm_multilevel_destroy(bm_multilevel_t **solver)
   bm_free(s->bound_v);
   bm_free(s);
   *solver = NULL;
-}
-
-/* --- writing down ----------------------------------------------------------------------------- */
-
-static bm_status_t put_numbers(bm_state_t *state, const char *name, size_t count,
-                               const uint32_t *values)
-{
-  int64_t *wide = NULL;
-  BM_TRY(BM_ALLOC(count, &wide));
-  for (size_t i = 0; i < count; i++) {
-    wide[i] = (int64_t)values[i];
-  }
-  bm_status_t status = bm_state_put_ints(state, name, count, wide);
-  bm_free(wide);
-  return status;
-}
-
-static bm_status_t get_numbers(const bm_state_t *state, const char *name, size_t count,
-                               uint32_t *values)
-{
-  int64_t *wide = NULL;
-  BM_TRY(BM_ALLOC(count, &wide));
-  bm_status_t status = bm_state_get_ints(state, name, count, wide);
-  for (size_t i = 0; i < count && status == BM_OK; i++) {
-    values[i] = (uint32_t)wide[i];
-  }
-  bm_free(wide);
-  return status;
-}
-
-/* The y that a dead end reaches. */
-static bm_status_t save_closed(const bm_multilevel_t *s, bm_state_t *state)
-{
-  uint32_t *closed = NULL;
-  BM_TRY(BM_ALLOC(s->n, &closed));
-  for (size_t j = 0; j < s->n; j++) {
-    closed[j] = s->dead_end.closed[j];
-  }
-  bm_status_t status = put_numbers(state, "dead_end_closed", s->n, closed);
-  bm_free(closed);
-  return status;
-}
-
-static bm_status_t load_dead_end(const bm_state_t *state, bm_multilevel_t *s)
-{
-  const size_t count = bm_state_count(state, "dead_end");
-  if (count > s->n) {
-    return BM_FAIL(BM_ERR_DATA, "checkpoint: its dead end is larger than its level");
-  }
-  BM_TRY(get_numbers(state, "dead_end_closed", s->n, s->suspects));
-  for (size_t j = 0; j < s->n; j++) {
-    s->dead_end.closed[j] = s->suspects[j] != 0;
-  }
-  s->dead_end.count = count;
-  BM_TRY(get_numbers(state, "dead_end", count, s->dead_end.rows));
-  for (size_t r = 0; r < count; r++) {
-    if (s->dead_end.rows[r] >= s->n) {
-      return BM_FAIL(BM_ERR_DATA, "checkpoint: its dead end points beyond its level");
-    }
-  }
-  return BM_OK;
-}
-
-/* Degrees and neighbours of the x; costs come from the clouds. */
-static bm_status_t save_graph(const bm_multilevel_t *s, bm_state_t *state)
-{
-  const bm_adjacency_t *of_x = &s->graph.from[0];
-  uint32_t *degrees = NULL;
-  BM_TRY(BM_ALLOC(s->graph.n, &degrees));
-  for (size_t i = 0; i < s->graph.n; i++) {
-    degrees[i] = (uint32_t)(of_x->start[i + 1] - of_x->start[i]);
-  }
-  bm_status_t status = put_numbers(state, "graph/degrees", s->graph.n, degrees);
-  bm_free(degrees);
-  BM_TRY(status);
-  return put_numbers(state, "graph/neighbours", s->graph.edges, of_x->to);
-}
-
-static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
-{
-  const size_t n = bm_state_count(state, "graph/degrees");
-  const size_t edges = bm_state_count(state, "graph/neighbours");
-  uint32_t *numbers = NULL; /* degrees [n], neighbours [edges] */
-  bm_pair_list_t list = {0};
-  bm_graph_clear(&s->graph);
-  BM_TRY(bm_graph_create(n, &s->graph));
-  BM_TRY(BM_ALLOC(n + edges, &numbers));
-  bm_status_t status = get_numbers(state, "graph/degrees", n, numbers);
-  if (status == BM_OK) {
-    status = get_numbers(state, "graph/neighbours", edges, numbers + n);
-  }
-  size_t next = n;
-  for (size_t i = 0; i < n && status == BM_OK; i++) {
-    for (uint32_t e = 0; e < numbers[i] && status == BM_OK; e++, next++) {
-      status = next < n + edges && numbers[next] < n
-                   ? bm_pair_list_add(&list, (uint32_t)i, numbers[next])
-                   : BM_FAIL(BM_ERR_DATA, "checkpoint: a pair points beyond the sets");
-    }
-  }
-  bm_free(numbers);
-  uint64_t added;
-  return add_pairs(s, &list, status, &added);
-}
-
-#define BM_PROGRESS_INTS 8
-
-bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
-{
-  const progress_t *at = &s->at;
-  const int64_t ints[] = {at->stage,    at->level,      at->pricings, at->priced,
-                          at->polished, at->has_bounds, at->growth,   (int64_t)s->n};
-  const double doubles[] = {at->scale, at->epsilon};
-  _Static_assert(sizeof ints / sizeof ints[0] == BM_PROGRESS_INTS, "all of them are read again");
-  BM_TRY(bm_state_put_ints(state, "progress", BM_PROGRESS_INTS, ints));
-  BM_TRY(bm_state_put_doubles(state, "scale", 2, doubles));
-  BM_TRY(bm_state_put_doubles(state, "u", s->n, s->matching.dual[0]));
-  BM_TRY(bm_state_put_doubles(state, "v", s->n, s->matching.dual[1]));
-  BM_TRY(put_numbers(state, "partner", s->n, s->matching.partner[0]));
-  BM_TRY(bm_state_put_doubles(state, "bound", s->n, s->bound));
-  BM_TRY(bm_state_put_doubles(state, "bound_v", s->n, s->bound_v));
-  BM_TRY(put_numbers(state, "dead_end", s->dead_end.count, s->dead_end.rows));
-  BM_TRY(save_closed(s, state));
-  return save_graph(s, state);
-}
-
-static bm_status_t check_progress(const bm_multilevel_t *s, const int64_t *ints)
-{
-  const int64_t stage = ints[0], level = ints[1], n = ints[7];
-  const int known =
-      stage >= EXTEND && stage <= DONE && level >= (stage == EXTEND) && level < (int64_t)s->levels;
-  if (!known || n != (int64_t)s->sizes[stage == EXTEND ? level - 1 : level] || ints[6] < 0 ||
-      ints[6] > BM_PRICING_KEEP_MAX) {
-    return BM_FAIL(BM_ERR_DATA, "checkpoint: its level is none of these sets");
-  }
-  return BM_OK;
-}
-
-static bm_status_t load_matching(const bm_state_t *state, bm_multilevel_t *s)
-{
-  bm_matching_t *m = &s->matching;
-  BM_TRY(bm_state_get_doubles(state, "u", s->n, m->dual[0]));
-  BM_TRY(bm_state_get_doubles(state, "v", s->n, m->dual[1]));
-  forget_matching(s);
-  BM_TRY(get_numbers(state, "partner", s->n, s->suspects));
-  for (size_t i = 0; i < s->n; i++) {
-    const uint32_t j = s->suspects[i];
-    const int complete = s->at.stage == PROVE || s->at.stage == POLISH || s->at.stage == DONE;
-    if (j == BM_UNMATCHED ? complete : j >= s->n || m->partner[1][j] != BM_UNMATCHED) {
-      return BM_FAIL(BM_ERR_DATA, "checkpoint: its pairing is none");
-    }
-    if (j != BM_UNMATCHED) {
-      bm_matching_join(m, (uint32_t)i, j);
-    }
-  }
-  return BM_OK;
-}
-
-bm_status_t bm_multilevel_load(const bm_state_t *state, bm_multilevel_t *s)
-{
-  int64_t ints[BM_PROGRESS_INTS];
-  double doubles[2];
-  BM_TRY(bm_state_get_ints(state, "progress", BM_PROGRESS_INTS, ints));
-  BM_TRY(bm_state_get_doubles(state, "scale", 2, doubles));
-  BM_TRY(check_progress(s, ints));
-  s->at = (progress_t){.stage = ints[0],
-                       .level = ints[1],
-                       .pricings = ints[2],
-                       .priced = ints[3],
-                       .polished = ints[4],
-                       .has_bounds = ints[5],
-                       .growth = ints[6],
-                       .scale = doubles[0],
-                       .epsilon = doubles[1]};
-  s->n = s->matching.n = (size_t)ints[7];
-  BM_TRY(load_matching(state, s));
-  BM_TRY(bm_state_get_doubles(state, "bound", s->n, s->bound));
-  BM_TRY(bm_state_get_doubles(state, "bound_v", s->n, s->bound_v));
-  BM_TRY(load_dead_end(state, s));
-  BM_TRY(load_graph(state, s));
-  if (s->at.stage == EXTEND || s->at.stage == DONE) {
-    return BM_OK;
-  }
-  BM_TRY(bm_pricing_pack(s->pricing, 1, s->n));
-  return s->at.stage == CANDIDATES ? BM_OK : bm_pricing_pack(s->pricing, 0, s->n);
 }

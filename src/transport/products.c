@@ -39,18 +39,6 @@ BM_INLINE void start(const bm_products_t *p, size_t panel, vector_t sum[BM_SUMS]
   }
 }
 
-BM_INLINE void add_products(const bm_products_t *p, size_t panel, vector_t sum[BM_SUMS])
-{
-  const float *y = p->block + panel * BM_PANEL_WIDTH * p->d;
-  const float *x = p->rows;
-  for (size_t k = 0; k < p->d; k++, y += BM_PANEL_WIDTH, x += BM_PANEL_CHUNK) {
-#pragma GCC unroll 24
-    for (size_t s = 0; s < BM_SUMS; s++) {
-      sum[s] += x[s / BM_VECTORS] * load(y + s % BM_VECTORS * BM_LANES);
-    }
-  }
-}
-
 /* Nearest integer of a number that is small, by the rounding of an addition. */
 BM_INLINE vector_t nearest(vector_t value)
 {
@@ -58,16 +46,22 @@ BM_INLINE vector_t nearest(vector_t value)
   return value + shift - shift;
 }
 
-BM_INLINE void subtract_torus_squares(const bm_products_t *p, size_t panel, vector_t sum[BM_SUMS])
+/* `torus` is known where this is compiled. */
+BM_INLINE void add_terms(const bm_products_t *p, size_t panel, int torus, vector_t sum[BM_SUMS])
 {
   const float *y = p->block + panel * BM_PANEL_WIDTH * p->d;
   const float *x = p->rows;
   for (size_t k = 0; k < p->d; k++, y += BM_PANEL_WIDTH, x += BM_PANEL_CHUNK) {
 #pragma GCC unroll 24
     for (size_t s = 0; s < BM_SUMS; s++) {
-      vector_t difference = x[s / BM_VECTORS] - load(y + s % BM_VECTORS * BM_LANES);
-      difference -= nearest(difference);
-      sum[s] -= 0.5f * difference * difference;
+      const vector_t column = load(y + s % BM_VECTORS * BM_LANES);
+      if (torus) {
+        vector_t difference = x[s / BM_VECTORS] - column;
+        difference -= nearest(difference);
+        sum[s] -= 0.5f * difference * difference;
+      } else {
+        sum[s] += x[s / BM_VECTORS] * column;
+      }
     }
   }
 }
@@ -104,11 +98,7 @@ BM_INLINE int work(const bm_products_t *p, int torus, float *values)
   for (size_t panel = 0; panel < BM_PANELS; panel++) {
     vector_t sum[BM_SUMS];
     start(p, panel, sum);
-    if (torus) {
-      subtract_torus_squares(p, panel, sum);
-    } else {
-      add_products(p, panel, sum);
-    }
+    add_terms(p, panel, torus, sum);
     hit |= any_hit(sum);
     store(sum, panel, values);
   }

@@ -104,12 +104,15 @@ class Commands(unittest.TestCase):
         np.save(names[1], x[::-1] + 1e-3 * np.random.default_rng(4).standard_normal((3000, 3)))
         found = json.loads(self.ask("distance", *names, "--json"))
         self.assertLess(found["gap"], 1e-9)
-        if found["gap"] > 0.0:
-            done = boltzmap("distance", *names, "--tolerance", found["gap"] / 2)
+        self.assertGreater(found["rounding"], 0.0)
+        for tolerance in (0.0, found["rounding"] / 2):
+            done = boltzmap("distance", *names, "--tolerance", tolerance)
             self.assertEqual(done.returncode, 0)
             self.assertIn("only known to lie between", done.stderr)
-            done = boltzmap("distance", *names, "--tolerance", found["gap"] / 2, "--strict")
+            done = boltzmap("distance", *names, "--tolerance", tolerance, "--strict")
             self.assertEqual((done.returncode, done.stdout), (65, ""))
+        done = boltzmap("distance", *names, "--tolerance", 1.01 * (found["gap"] + found["rounding"]), "--strict")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_a_stopped_distance_goes_on_to_the_same_bits(self):
         names = [self.folder / name for name in ("many-a.npy", "many-b.npy")]

@@ -17,7 +17,8 @@ typedef struct {
   const double *cloud[2]; /* x and y [n][d], not owned */
   uint32_t *order[2];     /* [n]: row that is point i; owned */
   double *shift;          /* [d]: mean of x less mean of y; zeros on a torus; owned */
-  double *rest;           /* [d]: the shift less x_0 - y_0; owned */
+  double *offset[2];      /* [d]: mean of a cloud less its first row; zeros on a torus; owned */
+  double spread;          /* mean square of the distances from the means; 0 on a torus */
   int apart;              /* is the shift larger than the clouds? */
   double period;          /* circle length of every coordinate; 0: Euclidean */
 } bm_cost_t;
@@ -30,7 +31,8 @@ void bm_cost_destroy(bm_cost_t **cost);
 /* Coordinates of a point of cloud 0 or 1 [d]. */
 const double *bm_cost_point(const bm_cost_t *cost, int side, size_t point);
 
-/* c_ij = |x_i - y_j - shift|² / 2; for clouds that are far apart made of (x_i - x_0) - (y_j - y_0), since
+/* c_ij = |x_i - y_j - shift|² / 2; for clouds that are far apart made of
+ * points from their means, since
  * x_i - y_j would lose digits to the shift, else of x_i - y_j, which keeps those of near copies. */
 double bm_cost_pair(const bm_cost_t *cost, size_t i, size_t j);
 
