@@ -23,11 +23,17 @@ ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(CORES)
 endif
 
+# Kernels of the networks are compiled for several instruction sets and chosen at start.
+KERNEL_ARCH = $(ARCH)
+X86 = $(findstring x86_64,$(shell $(CC) -dumpmachine))
+$(foreach real,f32 f64,$(BUILD)/$(real)/flow/kernels_v4.o): KERNEL_ARCH = $(if $(X86),x86-64-v4,$(ARCH))
+$(foreach real,f32 f64,$(BUILD)/$(real)/flow/kernels_v3.o): KERNEL_ARCH = $(if $(X86),x86-64-v3,$(ARCH))
+
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 CFLAGS ?= -O3 -g
 # No errno and no traps: what it takes to turn loops with sqrt and divisions into vector code; values
 # are not changed. Loops with `omp simd` are vector kernels; threads are used by exact distances alone.
-KERNEL_FLAGS = -march=$(strip $(ARCH)) -fno-math-errno -fno-trapping-math $(OPENMP_CFLAGS)
+KERNEL_FLAGS = -march=$(strip $(KERNEL_ARCH)) -fno-math-errno -fno-trapping-math $(OPENMP_CFLAGS)
 
 MAIN := $(TOP)/src/app/main.c
 SOURCES := $(filter-out $(MAIN),$(sort $(wildcard $(TOP)/src/*/*.c)))

@@ -38,7 +38,7 @@ static void print_shape(const bm_state_t *state)
   for (size_t l = 0; l < shape->hidden_count; l++) {
     printf(" %zu", shape->hidden[l]);
   }
-  printf(" (%s), %zu parameters (%zu masked-equivalent)\n", bm_activation_name(shape->activation),
+  printf(" (%s), %zu parameters (%zu masked-equivalent)\n", bm_activation_names[shape->activation],
          bm_flow_parameter_count(bm_map_flow(map)), bm_flow_masked_equivalent(shape));
   bm_map_destroy(&map);
 }

@@ -34,6 +34,8 @@ static const bm_deck_key_t flow_keys[] = {
      "widths of the hidden layers of each s and t network"},
     {"flow.activation", BM_DECK_STRING, "\"relu\"", 0, 0, bm_activation_names, NULL,
      "activation of hidden layers"},
+    {"flow.backend", BM_DECK_STRING, "\"auto\"", 0, 0, bm_network_names, NULL,
+     "who computes the networks; auto: the faster one, by a rule of shape and processor"},
     {"flow.scale_cap", BM_DECK_REAL, "2.0", 1e-3, 20, NULL, NULL,
      "smooth bound on the log-scale of each coupling layer"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
@@ -121,7 +123,8 @@ bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
   *shape = (bm_flow_shape_t){.d = d,
                              .layers = (size_t)bm_deck_int(deck_case, "flow.layers"),
                              .hidden_count = bm_deck_int_list(deck_case, "flow.hidden", &widths),
-                             .scale_cap = bm_deck_real(deck_case, "flow.scale_cap")};
+                             .scale_cap = bm_deck_real(deck_case, "flow.scale_cap"),
+                             .backend = bm_network_find(bm_deck_string(deck_case, "flow.backend"))};
   BM_TRY(bm_activation_find(bm_deck_string(deck_case, "flow.activation"), &shape->activation));
   if (d < 2) {
     return bm_deck_fail(deck_case, "flow.kind",

@@ -5,7 +5,7 @@
 #include <sys/utsname.h>
 
 #include "boltzmap/base/version.h"
-#include "boltzmap/flow/product.h"
+#include "boltzmap/flow/network.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/parallel/agree.h"
 
@@ -27,7 +27,7 @@ void bm_origin_add_machine(bm_origin_t *origin, const bm_context_t *context)
   bm_origin_add(origin, "host_type", origin->host_type);
   bm_origin_add(origin, "libraries", bm_library_versions());
   bm_origin_add(origin, "mpi", origin->mpi);
-  bm_origin_add(origin, "kernel", bm_product_kernel());
+  bm_origin_add(origin, "kernel", bm_network_kernels());
 }
 
 bm_status_t bm_origin_hash(const bm_context_t *context, const char *path, char text[17])

@@ -15,7 +15,7 @@
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/version.h"
-#include "boltzmap/flow/product.h"
+#include "boltzmap/flow/network.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/parallel/agree.h"
 
@@ -299,7 +299,7 @@ static bm_status_t fill_document(const bm_experiment_t *experiment, bm_json_t *d
   BM_TRY(bm_json_add_string(document, "host_type", experiment->origin.host_type));
   BM_TRY(bm_json_add_string(document, "libraries", bm_library_versions()));
   BM_TRY(bm_json_add_string(document, "mpi", experiment->origin.mpi));
-  BM_TRY(bm_json_add_string(document, "kernel", bm_product_kernel()));
+  BM_TRY(bm_json_add_string(document, "kernel", bm_network_kernels()));
   BM_TRY(bm_json_add_array(document, "overrides", &overrides));
   for (size_t i = 0; i < bm_deck_override_count(experiment->deck); i++) {
     BM_TRY(bm_json_add_string(overrides, NULL, bm_deck_override(experiment->deck, i)));

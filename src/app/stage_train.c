@@ -14,6 +14,8 @@
 #include "boltzmap/train/flop_rate.h"
 #include "boltzmap/train/trainer.h"
 
+#define BM_KERNELS_MAX 80
+
 static const char *const files[] = {"model.h5", "history.csv", NULL};
 
 /* A training under way. */
@@ -22,7 +24,8 @@ typedef struct {
   const bm_deck_case_t *deck_case;
   uint64_t fingerprint;
   bm_trainer_t *trainer;
-  double before_s; /* spent in earlier runs */
+  char kernels[BM_KERNELS_MAX]; /* the back end of the networks and what its bits depend on */
+  double before_s;              /* spent in earlier runs */
   double started;
   size_t held_out;       /* rows */
   double checkpoint_due; /* on rank 0's clock */
@@ -44,11 +47,29 @@ static bm_status_t write_checkpoint(const training_t *training, bm_trainer_t *tr
   if (status == BM_OK) {
     status = bm_trainer_save(trainer, state);
   }
+  if (status == BM_OK && state != NULL) {
+    status = bm_state_put_string(state, "flow/kernels", training->kernels);
+  }
+  status = bm_agree(context, status);
   if (status == BM_OK) {
     status = bm_checkpoint_write(training->experiment, training->deck_case, &what, state);
   }
   bm_state_destroy(&state);
   return status;
+}
+
+/* Bits go on as they were only with the kernels that they were made with. */
+static void compare_kernels(const training_t *training, const bm_state_t *state)
+{
+  const char *before;
+  if (bm_state_count(state, "flow/kernels") > 0 &&
+      bm_state_get_string(state, "flow/kernels", &before) == BM_OK &&
+      strcmp(before, training->kernels) != 0) {
+    bm_log_warn(training->experiment->log,
+                "the checkpoint was made with kernels %s, here they are %s: results may differ "
+                "in rounding from those of a run that was not moved",
+                before, training->kernels);
+  }
 }
 
 /* Bring the trainer to where its last checkpoint stands. */
@@ -58,6 +79,9 @@ static bm_status_t go_on(training_t *training)
   BM_TRY(bm_checkpoint_read(training->experiment, training->deck_case, training->fingerprint,
                             training->experiment->restart_file, &training->before_s, &state));
   bm_status_t status = state == NULL ? BM_OK : bm_trainer_restore(training->trainer, state);
+  if (state != NULL) {
+    compare_kernels(training, state);
+  }
   bm_state_destroy(&state);
   return status;
 }
@@ -204,6 +228,7 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   const bm_flow_shape_t *shape = bm_flow_shape(bm_map_flow(map));
   double fraction;
   BM_TRY(go_on(training));
+  bm_log_record(experiment->log, "networks computed by %s", training->kernels);
   training->started = bm_log_clock();
   training->checkpoint_due = training->started + experiment->checkpoint_every_s;
   BM_TRY(bm_trainer_run(training->trainer, experiment->log, after_step, training));
@@ -257,6 +282,11 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   size_t held_out = bm_trainer_held_out(data, settings.validation_fraction);
   bm_status_t status = bm_agree(context, create_map(deck_case, data, held_out, &map));
   training.held_out = held_out;
+  if (status == BM_OK) {
+    const bm_network_ops_t *backend = bm_flow_shape(bm_map_flow(map))->backend;
+    snprintf(training.kernels, sizeof training.kernels, "%s (%s), %s", backend->name,
+             backend->kernel(), BM_REAL_NAME);
+  }
   if (status == BM_OK) {
     status = bm_trainer_create(context, map, &settings, data, experiment->seed, &training.trainer);
   }

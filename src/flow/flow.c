@@ -9,63 +9,58 @@
 
 /* One coupling layer's share of the columns and parameters. */
 typedef struct {
-  size_t kept, kept_count;   /* first kept column, number */
-  size_t moved, moved_count; /* first transformed column, number */
+  size_t kept_count, moved_count; /* columns that go into the networks, and that are transformed */
   bm_network_shape_t network;
   size_t offset_s, offset_t; /* of the networks in the flat buffer */
 } coupling_t;
 
 struct bm_flow {
-  bm_flow_shape_t shape;
+  bm_flow_shape_t shape; /* with its back end */
   coupling_t *couplings; /* [layers] */
   size_t parameter_count;
   bm_real_t *parameters; /* [parameter_count] */
 };
 
-/* What one coupling layer keeps for its backward pass. */
-typedef struct {
-  bm_real_t *a;       /* [rows][kept_count] */
-  bm_real_t *b;       /* [rows][moved_count], on the base side */
-  bm_real_t *s;       /* [rows][moved_count] */
-  bm_real_t *cache_s; /* hidden activations */
-  bm_real_t *cache_t;
-} layer_cache_t;
+#define BM_WIDE 5 /* buffers as wide as the wider half of a configuration */
 
-#define BM_WIDE 5 /* buffers as wide as a configuration */
-
+/* The columns of a configuration are kept as two halves, those of even number in the order of the layers,
+ * which transform them, and those of odd number: halves[k + 1] goes into the networks of layer k, which
+ * turns halves[k], on the base side, into halves[k + 2] or back. halves[0] and halves[1] are the base
+ * point, the last two the data point. */
 struct bm_flow_workspace {
   size_t rows, shards;
-  layer_cache_t *layers;
-  bm_real_t *block;   /* all caches */
-  bm_real_t *t;       /* [rows][d] */
-  bm_real_t *ds, *dt; /* [rows][d] */
-  bm_real_t *da;      /* [rows][d] */
-  bm_real_t *adjoint; /* [rows][d], for Jacobians */
+  bm_real_t **halves;  /* [layers + 2], each [rows][its columns] */
+  bm_real_t **s;       /* [layers], each [rows][moved_count] */
+  bm_real_t **cache_s; /* [layers], of the networks */
+  bm_real_t **cache_t;
+  bm_real_t *block;           /* all of these */
+  bm_real_t *t, *e;           /* [rows][moved_count] */
+  bm_real_t *ds, *dt;         /* [rows][moved_count] */
+  bm_real_t *da;              /* [rows][kept_count] */
+  bm_real_t *half_adjoint[2]; /* of the halves of even and odd number */
+  bm_real_t *adjoint;         /* [rows][d], for Jacobians */
+  bm_real_t *zeros;           /* [rows] */
   bm_real_t *scratch;
-  bm_real_t *zeros; /* [rows] */
 };
 
 static coupling_t make_coupling(const bm_flow_shape_t *shape, size_t k)
 {
   size_t half = shape->d / 2;
   coupling_t coupling = {0};
-  if (k % 2 == 0) {
-    coupling.kept = 0;
-    coupling.kept_count = half;
-    coupling.moved = half;
-    coupling.moved_count = shape->d - half;
-  } else {
-    coupling.kept = half;
-    coupling.kept_count = shape->d - half;
-    coupling.moved = 0;
-    coupling.moved_count = half;
-  }
+  coupling.kept_count = k % 2 == 0 ? half : shape->d - half;
+  coupling.moved_count = shape->d - coupling.kept_count;
   coupling.network = (bm_network_shape_t){.in = coupling.kept_count,
                                           .out = coupling.moved_count,
                                           .hidden_count = shape->hidden_count,
                                           .activation = shape->activation};
   memcpy(coupling.network.hidden, shape->hidden, sizeof shape->hidden);
   return coupling;
+}
+
+const bm_network_ops_t *bm_flow_backend(const bm_flow_shape_t *shape)
+{
+  bm_network_shape_t network = make_coupling(shape, 0).network;
+  return shape->backend != NULL ? shape->backend : bm_network_choose(&network);
 }
 
 bm_status_t bm_flow_create(const bm_flow_shape_t *shape, bm_flow_t **out)
@@ -76,6 +71,7 @@ bm_status_t bm_flow_create(const bm_flow_shape_t *shape, bm_flow_t **out)
   *out = NULL;
   BM_TRY(BM_ALLOC(1, &flow));
   flow->shape = *shape;
+  flow->shape.backend = bm_flow_backend(shape);
   bm_status_t status = BM_ALLOC(shape->layers, &flow->couplings);
   for (size_t k = 0; status == BM_OK && k < shape->layers; k++) {
     coupling_t coupling = make_coupling(shape, k);
@@ -180,97 +176,121 @@ void bm_flow_initialise(bm_flow_t *flow, uint64_t seed)
   }
 }
 
-/* Items a coupling layer keeps a row. */
-static size_t cache_items(const coupling_t *coupling)
+/* Columns of a half of this number. */
+static size_t half_columns(const bm_flow_shape_t *shape, size_t half)
 {
-  return coupling->kept_count + 2 * coupling->moved_count +
-         2 * bm_network_cache(&coupling->network);
+  return half % 2 == 1 ? shape->d / 2 : shape->d - shape->d / 2;
 }
 
-static void place_caches(const bm_flow_t *flow, bm_flow_workspace_t *workspace)
+/* Give all buffers of a pass their places from `block` on, where there is a workspace; gives the number of
+ * items. */
+static size_t place(const bm_flow_shape_t *shape, size_t rows, bm_flow_workspace_t *workspace)
 {
-  bm_real_t *next = workspace->block;
-  for (size_t k = 0; k < flow->shape.layers; k++) {
-    const coupling_t *coupling = &flow->couplings[k];
-    layer_cache_t *cache = &workspace->layers[k];
-    cache->a = next;
-    cache->b = cache->a + workspace->rows * coupling->kept_count;
-    cache->s = cache->b + workspace->rows * coupling->moved_count;
-    cache->cache_s = cache->s + workspace->rows * coupling->moved_count;
-    cache->cache_t = cache->cache_s + workspace->rows * bm_network_cache(&coupling->network);
-    next = cache->cache_t + workspace->rows * bm_network_cache(&coupling->network);
-  }
-}
-
-/* Items that a row of a batch is kept in, for all layers, and items of scratch. */
-static size_t count_items(const bm_flow_shape_t *shape, size_t rows, size_t shards, size_t *scratch)
-{
+  const bm_network_ops_t *backend = bm_flow_backend(shape);
   size_t items = 0;
-  *scratch = 0;
+  for (size_t i = 0; i < shape->layers + 2; i++) {
+    if (workspace != NULL) {
+      workspace->halves[i] = workspace->block + items;
+    }
+    items += rows * half_columns(shape, i);
+  }
   for (size_t k = 0; k < shape->layers; k++) {
     coupling_t coupling = make_coupling(shape, k);
-    items += cache_items(&coupling);
-    size_t need = bm_network_scratch(&coupling.network, rows, shards);
-    *scratch = need > *scratch ? need : *scratch;
+    size_t cache = backend->cache(&coupling.network, rows);
+    if (workspace != NULL) {
+      workspace->s[k] = workspace->block + items;
+      workspace->cache_s[k] = workspace->s[k] + rows * coupling.moved_count;
+      workspace->cache_t[k] = workspace->cache_s[k] + cache;
+    }
+    items += rows * coupling.moved_count + 2 * cache;
   }
   return items;
 }
 
+static size_t scratch_items(const bm_flow_shape_t *shape, size_t rows, size_t shards)
+{
+  const bm_network_ops_t *backend = bm_flow_backend(shape);
+  size_t most = 0;
+  for (size_t k = 0; k < 2 && k < shape->layers; k++) {
+    coupling_t coupling = make_coupling(shape, k);
+    size_t need = backend->scratch(&coupling.network, rows, shards);
+    most = need > most ? need : most;
+  }
+  return most;
+}
+
 double bm_flow_workspace_bytes(const bm_flow_shape_t *shape, size_t rows, size_t shards)
 {
-  size_t scratch;
-  size_t items = count_items(shape, rows, shards, &scratch) + BM_WIDE * shape->d + 1;
-  return sizeof(bm_real_t) * ((double)rows * (double)items + (double)scratch);
+  size_t wide = BM_WIDE * half_columns(shape, 0) + 2 * shape->d + 1;
+  return (double)sizeof(bm_real_t) *
+         ((double)place(shape, rows, NULL) + (double)scratch_items(shape, rows, shards) +
+          (double)rows * (double)wide);
 }
 
 bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
                                      bm_flow_workspace_t **out)
 {
+  const bm_flow_shape_t *shape = &flow->shape;
   bm_flow_workspace_t *workspace;
   *out = NULL;
   BM_TRY(BM_ALLOC(1, &workspace));
   workspace->rows = rows;
   workspace->shards = shards;
-  size_t scratch;
-  size_t items = count_items(&flow->shape, rows, shards, &scratch);
-  bm_real_t **wide[BM_WIDE] = {&workspace->t, &workspace->ds, &workspace->dt, &workspace->da,
-                               &workspace->adjoint};
-  bm_status_t status = BM_ALLOC(flow->shape.layers, &workspace->layers);
-  if (status == BM_OK) {
-    status = BM_ALLOC(rows * items, &workspace->block);
+  bm_status_t status = BM_ALLOC(shape->layers + 2, &workspace->halves);
+  bm_real_t ***tables[] = {&workspace->s, &workspace->cache_s, &workspace->cache_t};
+  for (size_t i = 0; status == BM_OK && i < sizeof tables / sizeof tables[0]; i++) {
+    status = BM_ALLOC(shape->layers, tables[i]);
   }
-  for (size_t i = 0; status == BM_OK && i < sizeof wide / sizeof wide[0]; i++) {
-    status = BM_ALLOC(rows * flow->shape.d, wide[i]);
-  }
-  if (status == BM_OK) {
-    status = BM_ALLOC(rows, &workspace->zeros);
-  }
-  if (status == BM_OK) {
-    status = BM_ALLOC(scratch, &workspace->scratch);
+  const struct {
+    size_t items;
+    bm_real_t **block;
+  } blocks[] = {{place(shape, rows, NULL), &workspace->block},
+                {rows * half_columns(shape, 0), &workspace->t},
+                {rows * half_columns(shape, 0), &workspace->e},
+                {rows * half_columns(shape, 0), &workspace->ds},
+                {rows * half_columns(shape, 0), &workspace->dt},
+                {rows * half_columns(shape, 0), &workspace->da},
+                {rows * half_columns(shape, 0), &workspace->half_adjoint[0]},
+                {rows * half_columns(shape, 1), &workspace->half_adjoint[1]},
+                {rows * shape->d, &workspace->adjoint},
+                {rows, &workspace->zeros},
+                {scratch_items(shape, rows, shards), &workspace->scratch}};
+  for (size_t i = 0; status == BM_OK && i < sizeof blocks / sizeof blocks[0]; i++) {
+    status = BM_ALLOC(blocks[i].items, blocks[i].block);
   }
   if (status != BM_OK) {
     bm_flow_workspace_destroy(&workspace);
     return status;
   }
-  place_caches(flow, workspace);
+  place(shape, rows, workspace);
   *out = workspace;
   return BM_OK;
 }
 
 void bm_flow_workspace_destroy(bm_flow_workspace_t **workspace)
 {
-  if (*workspace != NULL) {
-    bm_free((*workspace)->layers);
-    bm_free((*workspace)->block);
-    bm_free((*workspace)->t);
-    bm_free((*workspace)->ds);
-    bm_free((*workspace)->dt);
-    bm_free((*workspace)->da);
-    bm_free((*workspace)->adjoint);
-    bm_free((*workspace)->scratch);
-    bm_free((*workspace)->zeros);
+  bm_flow_workspace_t *self = *workspace;
+  if (self != NULL) {
+    void *blocks[] = {self->halves,
+                      self->s,
+                      self->cache_s,
+                      self->cache_t,
+                      self->block,
+                      self->t,
+                      self->e,
+                      self->ds,
+                      self->dt,
+                      self->da,
+                      self->half_adjoint[0],
+                      self->half_adjoint[1],
+                      self->adjoint,
+                      self->zeros,
+                      self->scratch};
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+      bm_free(blocks[i]);
+    }
   }
-  bm_free(*workspace);
+  bm_free(self);
   *workspace = NULL;
 }
 
@@ -281,112 +301,148 @@ static size_t row_count(const bm_flow_workspace_t *workspace, const bm_shards_t 
   return rows;
 }
 
-/* Run both networks on the kept columns of z: fills the cache's a and s, and t. */
-static void conditioner(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *workspace,
-                        const bm_shards_t *shards, const bm_real_t *z /* [rows][d] */)
+/* Columns [0, d/2) are the odd half, the others the even one. */
+static void split(size_t rows, size_t d, const bm_real_t *x, bm_real_t *even, bm_real_t *odd)
 {
-  const coupling_t *coupling = &flow->couplings[k];
-  layer_cache_t *cache = &workspace->layers[k];
-  size_t rows = shards->offset[shards->count];
-  size_t d = flow->shape.d;
-  for (size_t i = 0; i < rows; i++) {
-    memcpy(cache->a + i * coupling->kept_count, z + i * d + coupling->kept,
-           coupling->kept_count * sizeof *z);
-  }
-  bm_network_forward(&coupling->network, flow->parameters + coupling->offset_s, shards, cache->a,
-                     cache->s, cache->cache_s, workspace->scratch);
-  bm_network_forward(&coupling->network, flow->parameters + coupling->offset_t, shards, cache->a,
-                     workspace->t, cache->cache_t, workspace->scratch);
-  double cap = flow->shape.scale_cap;
-  for (size_t i = 0; i < rows * coupling->moved_count; i++) {
-    cache->s[i] = (bm_real_t)(cap * tanh((double)cache->s[i] / cap));
+  size_t half = d / 2;
+  for (size_t i = 0; i < rows; i++, x += d) {
+    for (size_t j = 0; j < half; j++) {
+      odd[i * half + j] = x[j];
+    }
+    for (size_t j = half; j < d; j++) {
+      even[i * (d - half) + j - half] = x[j];
+    }
   }
 }
 
-static bm_real_t real_exp(bm_real_t x)
+static void join(size_t rows, size_t d, const bm_real_t *even, const bm_real_t *odd, bm_real_t *x)
 {
-#ifdef BM_REAL_IS_DOUBLE
-  return exp(x);
-#else
-  return expf(x);
-#endif
+  size_t half = d / 2;
+  for (size_t i = 0; i < rows; i++, x += d) {
+    for (size_t j = 0; j < half; j++) {
+      x[j] = odd[i * half + j];
+    }
+    for (size_t j = half; j < d; j++) {
+      x[j] = even[i * (d - half) + j - half];
+    }
+  }
+}
+
+/* The halves of even and odd number of two that follow each other, the first being `halves[k]`. */
+static bm_real_t *even_of(bm_real_t *const *halves, size_t k)
+{
+  return halves[k + k % 2];
+}
+
+static bm_real_t *odd_of(bm_real_t *const *halves, size_t k)
+{
+  return halves[k + 1 - k % 2];
+}
+
+static bm_network_pass_t network_pass(const bm_flow_t *flow, size_t k,
+                                      const bm_flow_workspace_t *workspace,
+                                      const bm_shards_t *shards)
+{
+  return (bm_network_pass_t){.shape = &flow->couplings[k].network,
+                             .shards = shards,
+                             .x = workspace->halves[k + 1],
+                             .scratch = workspace->scratch};
+}
+
+/* Run both networks of layer k: fills s and t, exp(±s) in e, and adds s to log_det. */
+static void conditioner(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *workspace,
+                        const bm_shards_t *shards, int minus, double *log_det)
+{
+  const coupling_t *coupling = &flow->couplings[k];
+  const bm_network_ops_t *backend = flow->shape.backend;
+  const size_t rows = shards->offset[shards->count];
+  const size_t moved = coupling->moved_count;
+  bm_network_pass_t pass = network_pass(flow, k, workspace, shards);
+  bm_real_t *s = workspace->s[k];
+  pass.parameters = flow->parameters + coupling->offset_s;
+  pass.cache = workspace->cache_s[k];
+  backend->forward(&pass, s);
+  pass.parameters = flow->parameters + coupling->offset_t;
+  pass.cache = workspace->cache_t[k];
+  backend->forward(&pass, workspace->t);
+  backend->bound(rows * moved, flow->shape.scale_cap, s);
+  backend->exponential(rows * moved, minus, s, workspace->e);
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < moved; j++) {
+      log_det[i] += (double)s[i * moved + j];
+    }
+  }
 }
 
 void bm_flow_forward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                      const bm_shards_t *shards, const bm_real_t *x, bm_real_t *y, double *log_det)
 {
-  size_t rows = row_count(workspace, shards);
-  size_t d = flow->shape.d;
-  memmove(y, x, rows * d * sizeof *y);
+  const size_t rows = row_count(workspace, shards);
+  const size_t layers = flow->shape.layers;
+  split(rows, flow->shape.d, x, workspace->halves[0], workspace->halves[1]);
   memset(log_det, 0, rows * sizeof *log_det);
-  for (size_t k = 0; k < flow->shape.layers; k++) {
-    const coupling_t *coupling = &flow->couplings[k];
-    layer_cache_t *cache = &workspace->layers[k];
-    conditioner(flow, k, workspace, shards, y);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t j = 0; j < coupling->moved_count; j++) {
-        size_t at = i * coupling->moved_count + j;
-        bm_real_t *value = &y[i * d + coupling->moved + j];
-        cache->b[at] = *value;
-        *value = *value * real_exp(cache->s[at]) + workspace->t[at];
-        log_det[i] += (double)cache->s[at];
-      }
+  for (size_t k = 0; k < layers; k++) {
+    conditioner(flow, k, workspace, shards, 0, log_det);
+    const bm_real_t *restrict base = workspace->halves[k];
+    bm_real_t *restrict data = workspace->halves[k + 2];
+#pragma omp simd
+    for (size_t i = 0; i < rows * flow->couplings[k].moved_count; i++) {
+      data[i] = base[i] * workspace->e[i] + workspace->t[i];
     }
   }
+  join(rows, flow->shape.d, even_of(workspace->halves, layers), odd_of(workspace->halves, layers),
+       y);
 }
 
 void bm_flow_inverse(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                      const bm_shards_t *shards, const bm_real_t *y, bm_real_t *x, double *log_det)
 {
-  size_t rows = row_count(workspace, shards);
-  size_t d = flow->shape.d;
-  memmove(x, y, rows * d * sizeof *x);
+  const size_t rows = row_count(workspace, shards);
+  const size_t layers = flow->shape.layers;
+  split(rows, flow->shape.d, y, even_of(workspace->halves, layers),
+        odd_of(workspace->halves, layers));
   memset(log_det, 0, rows * sizeof *log_det);
-  for (size_t k = flow->shape.layers; k-- > 0;) {
-    const coupling_t *coupling = &flow->couplings[k];
-    layer_cache_t *cache = &workspace->layers[k];
-    conditioner(flow, k, workspace, shards, x);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t j = 0; j < coupling->moved_count; j++) {
-        size_t at = i * coupling->moved_count + j;
-        bm_real_t *value = &x[i * d + coupling->moved + j];
-        *value = (*value - workspace->t[at]) * real_exp(-cache->s[at]);
-        cache->b[at] = *value;
-        log_det[i] += (double)cache->s[at];
-      }
+  for (size_t k = layers; k-- > 0;) {
+    conditioner(flow, k, workspace, shards, 1, log_det);
+    const bm_real_t *restrict data = workspace->halves[k + 2];
+    bm_real_t *restrict base = workspace->halves[k];
+#pragma omp simd
+    for (size_t i = 0; i < rows * flow->couplings[k].moved_count; i++) {
+      base[i] = (data[i] - workspace->t[i]) * workspace->e[i];
     }
   }
+  join(rows, flow->shape.d, workspace->halves[0], workspace->halves[1], x);
 }
 
 /* From the adjoints of s and t in the workspace to those of the kept columns and the parameters. */
 static void conditioner_backward(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *workspace,
-                                 const bm_shards_t *shards, bm_real_t *adjoint /* [rows][d] */,
-                                 bm_real_t *gradient)
+                                 const bm_shards_t *shards, bm_real_t *gradient)
 {
   const coupling_t *coupling = &flow->couplings[k];
-  const layer_cache_t *cache = &workspace->layers[k];
-  size_t rows = shards->offset[shards->count];
-  bm_real_t cap = (bm_real_t)flow->shape.scale_cap;
-  for (size_t i = 0; i < rows * coupling->moved_count; i++) {
-    bm_real_t ratio = cache->s[i] / cap;
-    workspace->ds[i] *= 1 - ratio * ratio;
-  }
+  const size_t rows = shards->offset[shards->count];
+  const bm_real_t inverse_cap = (bm_real_t)(1.0 / flow->shape.scale_cap);
+  const bm_real_t *restrict s = workspace->s[k];
+  bm_real_t *restrict ds = workspace->ds;
+  bm_real_t *restrict kept = workspace->half_adjoint[(k + 1) % 2];
   const struct {
     size_t offset;
-    const bm_real_t *cache;
-    bm_real_t *adjoint;
-  } networks[2] = {{coupling->offset_s, cache->cache_s, workspace->ds},
-                   {coupling->offset_t, cache->cache_t, workspace->dt}};
+    bm_real_t *cache, *adjoint;
+  } networks[2] = {{coupling->offset_s, workspace->cache_s[k], workspace->ds},
+                   {coupling->offset_t, workspace->cache_t[k], workspace->dt}};
+#pragma omp simd
+  for (size_t i = 0; i < rows * coupling->moved_count; i++) {
+    bm_real_t ratio = s[i] * inverse_cap;
+    ds[i] *= 1 - ratio * ratio;
+  }
   for (int n = 0; n < 2; n++) {
-    bm_network_backward(&coupling->network, flow->parameters + networks[n].offset, shards, cache->a,
-                        networks[n].cache, networks[n].adjoint, workspace->da,
-                        gradient == NULL ? NULL : gradient + networks[n].offset,
-                        workspace->scratch);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t j = 0; j < coupling->kept_count; j++) {
-        adjoint[i * flow->shape.d + coupling->kept + j] +=
-            workspace->da[i * coupling->kept_count + j];
-      }
+    bm_network_pass_t pass = network_pass(flow, k, workspace, shards);
+    pass.parameters = flow->parameters + networks[n].offset;
+    pass.cache = networks[n].cache;
+    flow->shape.backend->backward(&pass, networks[n].adjoint, workspace->da,
+                                  gradient == NULL ? NULL : gradient + networks[n].offset);
+#pragma omp simd
+    for (size_t i = 0; i < rows * coupling->kept_count; i++) {
+      kept[i] += workspace->da[i];
     }
   }
 }
@@ -395,46 +451,51 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
                               const bm_shards_t *shards, bm_real_t *adjoint,
                               const bm_real_t *d_log_det, bm_real_t *gradient)
 {
-  size_t rows = row_count(workspace, shards);
-  size_t d = flow->shape.d;
+  const size_t rows = row_count(workspace, shards);
+  bm_real_t *const *halves = workspace->half_adjoint;
+  split(rows, flow->shape.d, adjoint, halves[0], halves[1]);
   for (size_t k = flow->shape.layers; k-- > 0;) {
-    const coupling_t *coupling = &flow->couplings[k];
-    const layer_cache_t *cache = &workspace->layers[k];
+    const size_t moved = flow->couplings[k].moved_count;
+    const bm_real_t *restrict base = workspace->halves[k];
+    const bm_real_t *restrict e = workspace->e;
+    bm_real_t *restrict dy = halves[k % 2];
+    flow->shape.backend->exponential(rows * moved, 0, workspace->s[k], workspace->e);
     for (size_t i = 0; i < rows; i++) {
-      for (size_t j = 0; j < coupling->moved_count; j++) {
-        size_t at = i * coupling->moved_count + j;
-        bm_real_t *dy = &adjoint[i * d + coupling->moved + j];
-        bm_real_t scale = real_exp(cache->s[at]);
-        workspace->ds[at] = *dy * cache->b[at] * scale + d_log_det[i];
-        workspace->dt[at] = *dy;
-        *dy *= scale;
+      for (size_t at = i * moved; at < (i + 1) * moved; at++) {
+        workspace->ds[at] = dy[at] * base[at] * e[at] + d_log_det[i];
+        workspace->dt[at] = dy[at];
+        dy[at] *= e[at];
       }
     }
-    conditioner_backward(flow, k, workspace, shards, adjoint, gradient);
+    conditioner_backward(flow, k, workspace, shards, gradient);
   }
+  join(rows, flow->shape.d, halves[0], halves[1], adjoint);
 }
 
 void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint,
                               const bm_real_t *d_log_det, bm_real_t *gradient)
 {
-  size_t rows = row_count(workspace, shards);
-  size_t d = flow->shape.d;
+  const size_t rows = row_count(workspace, shards);
+  bm_real_t *const *halves = workspace->half_adjoint;
+  split(rows, flow->shape.d, adjoint, halves[0], halves[1]);
   for (size_t k = 0; k < flow->shape.layers; k++) {
-    const coupling_t *coupling = &flow->couplings[k];
-    const layer_cache_t *cache = &workspace->layers[k];
+    const size_t moved = flow->couplings[k].moved_count;
+    const bm_real_t *restrict base = workspace->halves[k];
+    const bm_real_t *restrict e = workspace->e;
+    bm_real_t *restrict dx = halves[k % 2];
+    flow->shape.backend->exponential(rows * moved, 1, workspace->s[k], workspace->e);
     for (size_t i = 0; i < rows; i++) {
-      for (size_t j = 0; j < coupling->moved_count; j++) {
-        size_t at = i * coupling->moved_count + j;
-        bm_real_t *dx = &adjoint[i * d + coupling->moved + j];
-        bm_real_t through = *dx * real_exp(-cache->s[at]);
-        workspace->ds[at] = d_log_det[i] - *dx * cache->b[at];
+      for (size_t at = i * moved; at < (i + 1) * moved; at++) {
+        bm_real_t through = dx[at] * e[at];
+        workspace->ds[at] = d_log_det[i] - dx[at] * base[at];
         workspace->dt[at] = -through;
-        *dx = through;
+        dx[at] = through;
       }
     }
-    conditioner_backward(flow, k, workspace, shards, adjoint, gradient);
+    conditioner_backward(flow, k, workspace, shards, gradient);
   }
+  join(rows, flow->shape.d, halves[0], halves[1], adjoint);
 }
 
 void bm_flow_jacobian(const bm_flow_t *flow, bm_flow_workspace_t *workspace,

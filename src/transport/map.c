@@ -198,7 +198,9 @@ bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state)
   }
   BM_TRY(bm_state_put_string(state, "flow/kind", BM_FLOW_KIND));
   BM_TRY(bm_state_put_string(state, "flow/precision", BM_REAL_NAME));
-  BM_TRY(bm_state_put_string(state, "flow/activation", bm_activation_name(shape->activation)));
+  BM_TRY(bm_state_put_string(state, "flow/backend", shape->backend->name));
+  BM_TRY(bm_state_put_string(state, "flow/kernel", shape->backend->kernel()));
+  BM_TRY(bm_state_put_string(state, "flow/activation", bm_activation_names[shape->activation]));
   BM_TRY(bm_state_put_ints(state, "flow/sizes", 4 + shape->hidden_count, sizes));
   BM_TRY(bm_state_put_doubles(state, "flow/scale_cap", 1, &shape->scale_cap));
   BM_TRY(bm_state_put_reals(state, "flow/parameters", bm_flow_parameter_count(map->flow),
@@ -227,7 +229,16 @@ static bm_status_t load_kind(const bm_state_t *state, bm_flow_shape_t *shape)
     return BM_FAIL(BM_ERR_DATA, "the model's flow is of kind '%s', which is not known", kind);
   }
   BM_TRY(bm_state_get_string(state, "flow/activation", &activation));
-  return bm_activation_find(activation, &shape->activation);
+  BM_TRY(bm_activation_find(activation, &shape->activation));
+  if (bm_state_count(state, "flow/backend") > 0) { /* models of version 0.1.0 do not say */
+    const char *backend;
+    BM_TRY(bm_state_get_string(state, "flow/backend", &backend));
+    shape->backend = bm_network_find(backend);
+    if (shape->backend == NULL) {
+      return BM_FAIL(BM_ERR_DATA, "the model's back end '%s' is not known", backend);
+    }
+  }
+  return BM_OK;
 }
 
 static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, bm_layout_t *layout)

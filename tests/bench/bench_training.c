@@ -40,8 +40,8 @@ typedef struct {
 } case_t;
 
 static const case_t cases[] = {
-    {"two particles", {4, 8, 2, {256, 256}, BM_RELU, 2.0}, 16},
-    {"alanine dipeptide", {66, 12, 2, {512, 512}, BM_RELU, 2.0}, 4},
+    {"two particles", {4, 8, 2, {256, 256}, BM_RELU, 2.0, NULL}, 16},
+    {"alanine dipeptide", {66, 12, 2, {512, 512}, BM_RELU, 2.0, NULL}, 4},
 };
 
 /* Best of several measurements. */

@@ -9,7 +9,7 @@
  *
  * All parameters lie in one flat buffer: layer after layer, network s then t.
  *
- * A pass works on a batch cut into shards (flow/dense.h) and keeps in a workspace what its backward
+ * A pass works on a batch cut into shards (flow/shards.h) and keeps in a workspace what its backward
  * pass needs. Both directions have gradients with respect to parameters and inputs. Functions are
  * local arithmetic without communication; nothing is allocated in a pass. */
 
@@ -18,7 +18,6 @@
 
 #include "boltzmap/base/real.h"
 #include "boltzmap/base/status.h"
-#include "boltzmap/flow/dense.h"
 #include "boltzmap/flow/network.h"
 
 typedef struct {
@@ -27,7 +26,8 @@ typedef struct {
   size_t hidden_count;          /* hidden layers of each network */
   size_t hidden[BM_HIDDEN_MAX]; /* their widths */
   bm_activation_t activation;
-  double scale_cap; /* bound on |s| */
+  double scale_cap;                /* bound on |s| */
+  const bm_network_ops_t *backend; /* NULL: that of bm_network_choose */
 } bm_flow_shape_t;
 
 typedef struct bm_flow bm_flow_t;
@@ -37,6 +37,7 @@ typedef struct bm_flow_workspace bm_flow_workspace_t;
 bm_status_t bm_flow_create(const bm_flow_shape_t *shape, bm_flow_t **out);
 void bm_flow_destroy(bm_flow_t **flow);
 
+/* Its shape, with its back end. */
 const bm_flow_shape_t *bm_flow_shape(const bm_flow_t *flow);
 size_t bm_flow_parameter_count(const bm_flow_t *flow);
 
@@ -45,6 +46,9 @@ size_t bm_flow_shape_parameters(const bm_flow_shape_t *shape);
 
 /* The paper's count: networks of full width d in and out with a mask, most of whose weights are dead. */
 size_t bm_flow_masked_equivalent(const bm_flow_shape_t *shape);
+
+/* The back end that a flow of this shape has. */
+const bm_network_ops_t *bm_flow_backend(const bm_flow_shape_t *shape);
 
 /* Shape of the two networks of coupling layer k. */
 bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k);

@@ -23,7 +23,8 @@ static inline bm_flow_shape_t golden_shape(const bm_json_t *golden, const bm_jso
   bm_flow_shape_t shape = {.d = golden_size(entry, "d"),
                            .layers = golden_size(entry, "layers"),
                            .hidden_count = bm_json_count(hidden),
-                           .scale_cap = golden_number(golden, "scale_cap")};
+                           .scale_cap = golden_number(golden, "scale_cap"),
+                           .backend = tested_backend};
   const char *activation = bm_json_string(bm_json_get(entry, "activation"));
   assert_int_equal(bm_activation_find(activation, &shape.activation), BM_OK);
   for (size_t l = 0; l < shape.hidden_count; l++) {

@@ -7,12 +7,30 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/random.h"
 #include "boltzmap/flow/flow.h"
+
+/* The back end of the networks of made shapes; NULL: the choice by rule. */
+static const bm_network_ops_t *tested_backend = NULL;
+
+static inline const char *with_backend(const bm_network_ops_t *backend, const char *name)
+{
+  static char text[80];
+  tested_backend = backend;
+  snprintf(text, sizeof text, "%s %s", name, backend->name);
+  return text;
+}
+
+#define RUN_WITH_ALL_BACKENDS(failed, name, tests)                                                \
+  for (size_t backend = 0; bm_network_table[backend] != NULL; backend++) {                        \
+    (failed) += cmocka_run_group_tests_name(with_backend(bm_network_table[backend], name), tests, \
+                                            NULL, NULL);                                          \
+  }
 
 /* Standard normals times `scale`. */
 static inline void draw_reals(uint32_t stream, double scale, size_t count, bm_real_t *values)
@@ -59,7 +77,8 @@ static inline bm_flow_shape_t flow_shape(size_t d, size_t layers, size_t hidden_
                            .layers = layers,
                            .hidden_count = hidden_count,
                            .activation = activation,
-                           .scale_cap = 2.0};
+                           .scale_cap = 2.0,
+                           .backend = tested_backend};
   for (size_t l = 0; l < hidden_count; l++) {
     shape.hidden[l] = width;
   }

@@ -561,5 +561,7 @@ int main(void)
       cmocka_unit_test(parameter_counts_are_the_articles),
       cmocka_unit_test(a_shard_does_not_feel_its_neighbours),
   };
-  return cmocka_run_group_tests_name("flow " BM_REAL_NAME, tests, NULL, NULL);
+  int failed = 0;
+  RUN_WITH_ALL_BACKENDS(failed, "flow " BM_REAL_NAME, tests);
+  return failed;
 }

@@ -178,7 +178,8 @@ static void two_particle_net_is_that_of_the_reference_program(void **state)
                                  .hidden_count = 2,
                                  .hidden = {256, 256},
                                  .activation = BM_RELU,
-                                 .scale_cap = golden_number(golden, "scale_cap")};
+                                 .scale_cap = golden_number(golden, "scale_cap"),
+                                 .backend = tested_backend};
   for (size_t i = 0; i < compared; i++) {
     const bm_json_t *entry = bm_json_item(bm_json_get(golden, "full"), i);
     pass_t pass;
@@ -198,5 +199,7 @@ int main(void)
       cmocka_unit_test(every_number_is_that_of_the_reference_program),
       cmocka_unit_test(two_particle_net_is_that_of_the_reference_program),
   };
-  return cmocka_run_group_tests_name("flow golden " BM_REAL_NAME, tests, NULL, NULL);
+  int failed = 0;
+  RUN_WITH_ALL_BACKENDS(failed, "flow golden " BM_REAL_NAME, tests);
+  return failed;
 }

@@ -126,7 +126,7 @@ static void compare(const loss_t *loss, const bm_flow_t *flow, const bm_real_t *
     if (!(error <= TOLERANCE * fmax(typical, fabs(numerical)))) {
       fail_msg("d = %zu, hidden layers %zu, %s, variable %zu of %zu: %.12g is not %.12g",
                bm_flow_shape(flow)->d, bm_flow_shape(flow)->hidden_count,
-               bm_activation_name(bm_flow_shape(flow)->activation), i, count, (double)gradient[i],
+               bm_activation_names[bm_flow_shape(flow)->activation], i, count, (double)gradient[i],
                numerical);
     }
   }
@@ -210,5 +210,7 @@ int main(void)
       cmocka_unit_test(generated_sample_gradients_are_central_differences),
       cmocka_unit_test(input_gradient_does_not_need_that_of_the_parameters),
   };
-  return cmocka_run_group_tests_name("flow gradients " BM_REAL_NAME, tests, NULL, NULL);
+  int failed = 0;
+  RUN_WITH_ALL_BACKENDS(failed, "flow gradients " BM_REAL_NAME, tests);
+  return failed;
 }

@@ -187,7 +187,8 @@ int main(int argc, char **argv)
   MPI_Init(&argc, &argv);
   int failed = 1;
   if (bm_context_create(MPI_COMM_SELF, &context) == BM_OK) {
-    failed = cmocka_run_group_tests_name("training golden " BM_REAL_NAME, tests, NULL, NULL);
+    failed = 0;
+    RUN_WITH_ALL_BACKENDS(failed, "training golden " BM_REAL_NAME, tests);
   }
   bm_context_destroy(&context);
   MPI_Finalize();

@@ -1,0 +1,857 @@
+/* The kernels of kernels.h for one instruction set. Included by kernels_v4.c, kernels_v3.c and
+ * kernels_generic.c, which are compiled for theirs, and by nothing else.
+ *
+ * Loops over the rows and vectors of a tile are unrolled by pragma (which takes a literal only), or the
+ * sums would live in memory. */
+
+#ifndef BOLTZMAP_FLOW_KERNELS_BODY_H
+#define BOLTZMAP_FLOW_KERNELS_BODY_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "boltzmap/base/tree.h"
+#include "boltzmap/flow/kernels.h"
+
+#if defined(__AVX512F__)
+#define BM_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define BM_VECTOR_BYTES 32
+#else
+#define BM_VECTOR_BYTES 16
+#endif
+
+#ifdef BM_REAL_IS_DOUBLE
+#define BM_ITEM_BYTES 8
+typedef int64_t item_bits_t;
+#else
+#define BM_ITEM_BYTES 4
+typedef int32_t item_bits_t;
+#endif
+
+#define BM_LANES (BM_VECTOR_BYTES / BM_ITEM_BYTES)
+#define BM_VECTORS (BM_BLOCK / BM_LANES) /* a block */
+
+/* Blocks and vectors of a panel, and rows of the highest tiles: their sums, a panel's row and a spread
+ * item fill the vector registers (32 with AVX-512 and NEON, 16 else). */
+#if BM_VECTORS == 1
+#define BM_WIDE 2
+#define BM_HEIGHT 14
+#define BM_OUTER_HEIGHT 8
+#elif BM_VECTORS == 2 && defined(__AVX512F__)
+#define BM_WIDE 1
+#define BM_HEIGHT 14
+#define BM_OUTER_HEIGHT 8
+#elif BM_VECTORS == 2
+#define BM_WIDE 1
+#define BM_HEIGHT 6
+#define BM_OUTER_HEIGHT 6
+#elif BM_VECTORS == 4 && defined(__ARM_NEON)
+#define BM_WIDE 1
+#define BM_HEIGHT 6
+#define BM_OUTER_HEIGHT 6
+#elif BM_VECTORS == 4
+#define BM_WIDE 1
+#define BM_HEIGHT 3
+#define BM_OUTER_HEIGHT 3
+#else
+#define BM_WIDE 1
+#define BM_HEIGHT 1
+#define BM_OUTER_HEIGHT 1
+#endif
+#define BM_PANEL (BM_WIDE * BM_BLOCK)
+#define BM_SUMS (BM_WIDE * BM_VECTORS) /* vectors a row of a tile */
+#define BM_ROWS_AT_ONCE 256            /* of a product, so that they stay in the second cache */
+
+typedef bm_real_t vector_t __attribute__((vector_size(BM_VECTOR_BYTES)));
+typedef item_bits_t mask_t __attribute__((vector_size(BM_VECTOR_BYTES)));
+typedef bm_real_t anywhere_t
+    __attribute__((vector_size(BM_VECTOR_BYTES), aligned(BM_ITEM_BYTES), may_alias));
+
+#define BM_INLINE static inline __attribute__((always_inline))
+
+BM_INLINE vector_t load(const bm_real_t *p)
+{
+  return *(const anywhere_t *)p;
+}
+
+BM_INLINE void store(bm_real_t *p, vector_t v)
+{
+  *(anywhere_t *)p = v;
+}
+
+BM_INLINE vector_t all(bm_real_t x)
+{
+  return (vector_t){0} + x;
+}
+
+/* v where x > 0, else 0. */
+BM_INLINE vector_t where_positive(vector_t x, vector_t v)
+{
+#if defined(__AVX512F__) && defined(BM_REAL_IS_DOUBLE)
+  __mmask8 mask = _mm512_cmp_pd_mask((__m512d)x, _mm512_setzero_pd(), _CMP_GT_OQ);
+  return (vector_t)_mm512_maskz_mov_pd(mask, (__m512d)v);
+#elif defined(__AVX512F__)
+  __mmask16 mask = _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_GT_OQ);
+  return (vector_t)_mm512_maskz_mov_ps(mask, (__m512)v);
+#else
+  return (vector_t)((mask_t)v & (mask_t)(x > (vector_t){0}));
+#endif
+}
+
+/* x where it is positive, else 0: NaN becomes 0 in both this and the derivative. */
+BM_INLINE vector_t rectified(vector_t x)
+{
+  return where_positive(x, x);
+}
+
+/* Sum over the BM_BLOCK lanes of a block: the upper half is added to the lower until one is left. */
+BM_INLINE bm_real_t sum_of_lanes(const vector_t sum[BM_VECTORS])
+{
+  bm_real_t lanes[BM_BLOCK];
+  for (size_t v = 0; v < BM_VECTORS; v++) {
+    store(lanes + v * BM_LANES, sum[v]);
+  }
+  for (size_t half = BM_BLOCK / 2; half > 0; half /= 2) {
+    for (size_t l = 0; l < half; l++) {
+      lanes[l] += lanes[l + half];
+    }
+  }
+  return lanes[0];
+}
+
+/* X for every height of a tile: one kernel each, with the height as a constant. */
+#if BM_HEIGHT == 14
+#define BM_EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#elif BM_HEIGHT == 6
+#define BM_EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#elif BM_HEIGHT == 3
+#define BM_EACH_HEIGHT(X) X(1) X(2) X(3)
+#else
+#define BM_EACH_HEIGHT(X) X(1)
+#endif
+#if BM_OUTER_HEIGHT == 8
+#define BM_EACH_OUTER_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#else
+#define BM_EACH_OUTER_HEIGHT(X) BM_EACH_HEIGHT(X)
+#endif
+
+/* Height of the next tile where `left` rows are left: all about as high, for low ones do not keep the
+ * units busy. */
+static size_t next_height(size_t left, size_t most)
+{
+  size_t tiles = (left + most - 1) / most;
+  return (left + tiles - 1) / tiles;
+}
+
+/* --- products ----------------------------------------------------------------------------------- */
+
+BM_INLINE vector_t finished(const bm_kernel_product_t *p, size_t unit, size_t at, vector_t sum)
+{
+  if (p->bias != NULL) {
+    sum += load(p->bias + unit);
+  }
+  if (p->relu) {
+    sum = rectified(sum);
+  }
+  if (p->positive != NULL) {
+    sum = where_positive(load(p->positive + at), sum);
+  }
+  return sum;
+}
+
+/* sum = rows [i, i + height) of a times `vectors` vectors of the panel. */
+BM_INLINE void multiply(size_t height, size_t vectors, const bm_kernel_product_t *p, size_t i,
+                        const bm_real_t *panel, vector_t sum[BM_HEIGHT * BM_SUMS])
+{
+  const bm_real_t *a = p->a + i * BM_BLOCK;
+#pragma GCC unroll 28
+  for (size_t s = 0; s < height * vectors; s++) {
+    sum[s] = (vector_t){0};
+  }
+  for (size_t left = p->inner; left > 0; a += p->rows * BM_BLOCK) {
+    size_t run = left < BM_BLOCK ? left : BM_BLOCK;
+    left -= run;
+    for (size_t k = 0; k < run; k++, panel += BM_PANEL) {
+      vector_t b[BM_SUMS];
+#pragma GCC unroll 8
+      for (size_t v = 0; v < vectors; v++) {
+        b[v] = load(panel + v * BM_LANES);
+      }
+#pragma GCC unroll 14
+      for (size_t r = 0; r < height; r++) {
+        bm_real_t item = a[r * BM_BLOCK + k];
+#pragma GCC unroll 8
+        for (size_t v = 0; v < vectors; v++) {
+          sum[r * vectors + v] += item * b[v];
+        }
+      }
+    }
+  }
+}
+
+BM_INLINE void tile_of(size_t height, size_t vectors, const bm_kernel_product_t *p, size_t i,
+                       size_t block, const bm_real_t *panel)
+{
+  vector_t sum[BM_HEIGHT * BM_SUMS];
+  multiply(height, vectors, p, i, panel, sum);
+#pragma GCC unroll 8
+  for (size_t v = 0; v < vectors; v++) {
+    size_t unit = block * BM_BLOCK + v * BM_LANES;
+    size_t at = (unit / BM_BLOCK * p->rows + i) * BM_BLOCK + unit % BM_BLOCK;
+#pragma GCC unroll 14
+    for (size_t r = 0; r < height; r++, at += BM_BLOCK) {
+      store(p->c + at, finished(p, unit, at, sum[r * vectors + v]));
+    }
+  }
+}
+
+typedef void (*product_tile_t)(const bm_kernel_product_t *p, size_t i, size_t block,
+                               const bm_real_t *panel);
+
+#define BM_TILES(height)                                                                \
+  static void panel_tile_##height(const bm_kernel_product_t *p, size_t i, size_t block, \
+                                  const bm_real_t *panel)                               \
+  {                                                                                     \
+    tile_of(height, BM_SUMS, p, i, block, panel);                                       \
+  }                                                                                     \
+  static void block_tile_##height(const bm_kernel_product_t *p, size_t i, size_t block, \
+                                  const bm_real_t *panel)                               \
+  {                                                                                     \
+    tile_of(height, BM_VECTORS, p, i, block, panel);                                    \
+  }
+BM_EACH_HEIGHT(BM_TILES)
+#define BM_PANEL_TILE(height) panel_tile_##height,
+#define BM_BLOCK_TILE(height) block_tile_##height,
+static const product_tile_t panel_tiles[] = {BM_EACH_HEIGHT(BM_PANEL_TILE)};
+static const product_tile_t block_tiles[] = {BM_EACH_HEIGHT(BM_BLOCK_TILE)};
+
+static void product_of_rows(const bm_kernel_product_t *p, size_t first, size_t end)
+{
+  const bm_real_t *panel = p->panels;
+  for (size_t block = 0; block < p->blocks; block += BM_WIDE, panel += p->inner * BM_PANEL) {
+    const product_tile_t *tiles = block + BM_WIDE <= p->blocks ? panel_tiles : block_tiles;
+    for (size_t i = first, height; i < end; i += height) {
+      height = next_height(end - i, BM_HEIGHT);
+      tiles[height - 1](p, i, block, panel);
+    }
+  }
+}
+
+static void product(const bm_kernel_product_t *p)
+{
+  for (size_t first = 0; first < p->rows; first += BM_ROWS_AT_ONCE) {
+    size_t end = first + BM_ROWS_AT_ONCE < p->rows ? first + BM_ROWS_AT_ONCE : p->rows;
+    product_of_rows(p, first, end);
+  }
+}
+
+/* --- packing ------------------------------------------------------------------------------------ */
+
+#if BM_LANES == 16
+#define BM_LOWER(a, b) \
+  __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define BM_UPPER(a, b) \
+  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define BM_STAGES 4
+#elif BM_LANES == 8
+#define BM_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define BM_UPPER(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define BM_STAGES 3
+#elif BM_LANES == 4
+#define BM_LOWER(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define BM_UPPER(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define BM_STAGES 2
+#else
+#define BM_LOWER(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define BM_UPPER(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define BM_STAGES 1
+#endif
+
+/* A square of BM_LANES rows and columns: a row that is shuffled like a deck of cards with the one half a
+ * square away, as often as there are bits in its number, is a column. */
+BM_INLINE void transpose_square(const bm_real_t *from, size_t from_stride, bm_real_t *to,
+                                size_t to_stride)
+{
+  vector_t row[2][BM_LANES];
+#pragma GCC unroll 16
+  for (size_t i = 0; i < BM_LANES; i++) {
+    row[0][i] = load(from + i * from_stride);
+  }
+#pragma GCC unroll 4
+  for (size_t stage = 0; stage < BM_STAGES; stage++) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < BM_LANES / 2; i++) {
+      vector_t a = row[stage % 2][i];
+      vector_t b = row[stage % 2][i + BM_LANES / 2];
+      row[1 - stage % 2][2 * i] = BM_LOWER(a, b);
+      row[1 - stage % 2][2 * i + 1] = BM_UPPER(a, b);
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t i = 0; i < BM_LANES; i++) {
+    store(to + i * to_stride, row[BM_STAGES % 2][i]);
+  }
+}
+
+static void transpose(size_t rows, size_t columns, const bm_real_t *from, size_t from_stride,
+                      bm_real_t *to, size_t to_stride)
+{
+  size_t whole_rows = rows - rows % BM_LANES;
+  size_t whole_columns = columns - columns % BM_LANES;
+  for (size_t i = 0; i < whole_rows; i += BM_LANES) {
+    for (size_t j = 0; j < whole_columns; j += BM_LANES) {
+      transpose_square(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride);
+    }
+  }
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = i < whole_rows ? whole_columns : 0; j < columns; j++) {
+      to[j * to_stride + i] = from[i * from_stride + j];
+    }
+  }
+}
+
+static void pack(size_t k, size_t n, const bm_real_t *b, bm_real_t *panels)
+{
+  for (size_t j = 0; j < n; j += BM_PANEL, panels += k * BM_PANEL) {
+    size_t width = n - j < BM_PANEL ? n - j : BM_PANEL;
+    for (size_t i = 0; i < k; i++) {
+      bm_real_t *to = panels + i * BM_PANEL;
+      if (width == BM_PANEL) {
+        memcpy(to, b + i * n + j, BM_PANEL * sizeof *to);
+      } else {
+        memcpy(to, b + i * n + j, width * sizeof *to);
+        memset(to + width, 0, (BM_PANEL - width) * sizeof *to);
+      }
+    }
+  }
+}
+
+static void pack_transposed(size_t k, size_t n, const bm_real_t *b, bm_real_t *panels)
+{
+  for (size_t j = 0; j < n; j += BM_PANEL, panels += k * BM_PANEL) {
+    size_t width = n - j < BM_PANEL ? n - j : BM_PANEL;
+    if (width < BM_PANEL) {
+      memset(panels, 0, k * BM_PANEL * sizeof *panels);
+    }
+    transpose(width, k, b + j * k, k, panels, BM_PANEL);
+  }
+}
+
+/* --- outer products: the tree over shards is climbed tile by tile, so that partial sums stay in the
+ * first cache */
+
+/* Blocks of b in a tile: low tiles are wider, or there would be too few sums to hide the latency of a
+ * multiply-add. */
+#define BM_LOW (BM_OUTER_HEIGHT / 2 < 3 ? BM_OUTER_HEIGHT / 2 : 3)
+#define BM_OUTER_BLOCKS(height) ((height) > BM_LOW ? BM_WIDE : 2 * BM_WIDE)
+#define BM_OUTER_SUMS (BM_OUTER_HEIGHT > 1 ? BM_OUTER_HEIGHT * BM_SUMS : 2 * BM_SUMS)
+
+/* A tile of sums: `height` units of a from unit i on, `blocks` blocks of b from `block` on. */
+typedef struct outer_tile {
+  const bm_kernel_outer_t *outer;
+  size_t i, block, height, blocks;
+  void (*sum)(const struct outer_tile *tile, size_t shard, int add, bm_real_t *to, size_t stride);
+} outer_tile_t;
+
+/* One shard's sum over its rows, put or added to the target. */
+BM_INLINE void shard_sum(size_t height, size_t blocks, const outer_tile_t *tile, size_t shard,
+                         int add, bm_real_t *to, size_t stride)
+{
+  const size_t *offset = tile->outer->shards->offset;
+  const size_t vectors = blocks * BM_VECTORS;
+  const size_t block_items = offset[tile->outer->shards->count] * BM_BLOCK;
+  const bm_real_t *a = tile->outer->a + tile->i / BM_BLOCK * block_items +
+                       offset[shard] * BM_BLOCK + tile->i % BM_BLOCK;
+  const bm_real_t *b = tile->outer->b + tile->block * block_items + offset[shard] * BM_BLOCK;
+  vector_t sum[BM_OUTER_SUMS];
+#pragma GCC unroll 32
+  for (size_t s = 0; s < height * vectors; s++) {
+    sum[s] = (vector_t){0};
+  }
+#pragma GCC unroll 4
+  for (size_t left = offset[shard + 1] - offset[shard]; left > 0; left--) {
+    vector_t column[2 * BM_SUMS];
+#pragma GCC unroll 16
+    for (size_t v = 0; v < vectors; v++) {
+      column[v] = load(b + v / BM_VECTORS * block_items + v % BM_VECTORS * BM_LANES);
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < height; r++) {
+      bm_real_t item = a[r];
+#pragma GCC unroll 16
+      for (size_t v = 0; v < vectors; v++) {
+        sum[r * vectors + v] += item * column[v];
+      }
+    }
+    a += BM_BLOCK;
+    b += BM_BLOCK;
+  }
+#pragma GCC unroll 8
+  for (size_t r = 0; r < height; r++) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < vectors; v++) {
+      bm_real_t *c = to + r * stride + v * BM_LANES;
+      store(c, add ? sum[r * vectors + v] + load(c) : sum[r * vectors + v]);
+    }
+  }
+}
+
+#define BM_SHARD_SUMS(height)                                                                    \
+  static void wide_sum_##height(const outer_tile_t *tile, size_t shard, int add, bm_real_t *to,  \
+                                size_t stride)                                                   \
+  {                                                                                              \
+    shard_sum(height, BM_OUTER_BLOCKS(height), tile, shard, add, to, stride);                    \
+  }                                                                                              \
+  static void block_sum_##height(const outer_tile_t *tile, size_t shard, int add, bm_real_t *to, \
+                                 size_t stride)                                                  \
+  {                                                                                              \
+    shard_sum(height, 1, tile, shard, add, to, stride);                                          \
+  }
+BM_EACH_OUTER_HEIGHT(BM_SHARD_SUMS)
+#define BM_WIDE_SUM(height) wide_sum_##height,
+#define BM_BLOCK_SUM(height) block_sum_##height,
+typedef void (*shard_sum_t)(const outer_tile_t *, size_t, int, bm_real_t *, size_t);
+static const shard_sum_t wide_sums[] = {BM_EACH_OUTER_HEIGHT(BM_WIDE_SUM)};
+static const shard_sum_t block_sums[] = {BM_EACH_OUTER_HEIGHT(BM_BLOCK_SUM)};
+
+/* The sum of a node of the tree; `scratch` has a tile for each level below. */
+static void node_sum(const outer_tile_t *tile, bm_node_t node, bm_real_t *to, size_t stride,
+                     bm_real_t *scratch)
+{
+  if (node.count == 1) {
+    tile->sum(tile, node.first, 0, to, stride);
+    return;
+  }
+  size_t left = bm_tree_left(node.count);
+  bm_node_t right = {node.first + left, node.count - left};
+  node_sum(tile, (bm_node_t){node.first, left}, to, stride, scratch);
+  if (right.count == 1) {
+    tile->sum(tile, right.first, 1, to, stride);
+    return;
+  }
+  size_t width = tile->blocks * BM_BLOCK;
+  node_sum(tile, right, scratch, width, scratch + BM_KERNEL_TILE);
+  for (size_t r = 0; r < tile->height; r++) {
+    for (size_t v = 0; v < width; v += BM_LANES) {
+      bm_real_t *c = to + r * stride + v;
+      store(c, load(c) + load(scratch + r * width + v));
+    }
+  }
+}
+
+/* A tile into the result, of whose last block only some columns may be there. */
+static void outer_tile(const outer_tile_t *tile, bm_real_t *scratch)
+{
+  const bm_kernel_outer_t *outer = tile->outer;
+  bm_node_t root = {0, outer->shards->count};
+  size_t column = tile->block * BM_BLOCK;
+  size_t width = tile->blocks * BM_BLOCK;
+  bm_real_t *c = outer->c + tile->i * outer->stride + column;
+  if (column + width <= outer->n) {
+    node_sum(tile, root, c, outer->stride, scratch);
+    return;
+  }
+  node_sum(tile, root, scratch, width, scratch + BM_KERNEL_TILE);
+  for (size_t r = 0; r < tile->height; r++) {
+    memcpy(c + r * outer->stride, scratch + r * width, (outer->n - column) * sizeof *c);
+  }
+}
+
+/* All tiles that are low, or all that are not. */
+static void sweep(const bm_kernel_outer_t *outer, int low, bm_real_t *scratch)
+{
+  const size_t blocks = (outer->n + BM_BLOCK - 1) / BM_BLOCK;
+  const size_t wide = low ? 2 * BM_WIDE : BM_WIDE;
+  for (size_t block = 0, step; block < blocks; block += step) {
+    step = blocks - block < wide ? 1 : wide;
+    for (size_t i = 0, height; i < outer->m; i += height) {
+      size_t of_block = BM_BLOCK - i % BM_BLOCK;
+      size_t left = outer->m - i < of_block ? outer->m - i : of_block;
+      height = next_height(left, BM_OUTER_HEIGHT);
+      if (low == (height <= BM_LOW)) {
+        outer_tile_t tile = {outer, i,
+                             block, height,
+                             step,  step == 1 ? block_sums[height - 1] : wide_sums[height - 1]};
+        outer_tile(&tile, scratch);
+      }
+    }
+  }
+}
+
+static void outer(const bm_kernel_outer_t *outer, bm_real_t *scratch)
+{
+  sweep(outer, 0, scratch);
+  sweep(outer, 1, scratch);
+}
+
+/* --- few outputs -------------------------------------------------------------------------------- */
+
+#define BM_NARROW_ROWS (8 / BM_VECTORS > 0 ? 8 / BM_VECTORS : 1)
+
+BM_INLINE void narrow_rows(size_t rows, const bm_kernel_narrow_t *n, size_t i, size_t o)
+{
+  vector_t sum[BM_NARROW_ROWS * BM_VECTORS];
+  const bm_real_t *w = n->w + o * n->blocks * BM_BLOCK;
+  const bm_real_t *a = n->a + i * BM_BLOCK;
+#pragma GCC unroll 8
+  for (size_t s = 0; s < rows * BM_VECTORS; s++) {
+    sum[s] = (vector_t){0};
+  }
+  for (size_t b = 0; b < n->blocks; b++, a += n->rows * BM_BLOCK, w += BM_BLOCK) {
+#pragma GCC unroll 8
+    for (size_t s = 0; s < rows * BM_VECTORS; s++) {
+      sum[s] += load(a + s * BM_LANES) * load(w + s % BM_VECTORS * BM_LANES);
+    }
+  }
+  bm_real_t bias = n->bias != NULL ? n->bias[o] : 0;
+  for (size_t r = 0; r < rows; r++) {
+    n->y[(i + r) * n->outputs + o] = sum_of_lanes(sum + r * BM_VECTORS) + bias;
+  }
+}
+
+static void narrow(const bm_kernel_narrow_t *n)
+{
+  for (size_t o = 0; o < n->outputs; o++) {
+    size_t i = 0;
+    for (; i + BM_NARROW_ROWS <= n->rows; i += BM_NARROW_ROWS) {
+      narrow_rows(BM_NARROW_ROWS, n, i, o);
+    }
+    for (; i < n->rows; i++) {
+      narrow_rows(1, n, i, o);
+    }
+  }
+}
+
+/* --- tiny networks: rows in lanes for values, hidden units in lanes for sums over rows --------------- */
+
+#define BM_GROUP 4 /* vectors of rows that share a load of the weights */
+
+/* The hidden unit's weights: those of its inputs, its bias, those of the outputs. */
+typedef struct {
+  bm_real_t w1[BM_TINY], b1, w2[BM_TINY];
+} tiny_unit_t;
+
+BM_INLINE tiny_unit_t tiny_unit(size_t in, size_t out, const bm_kernel_tiny_t *t, size_t unit)
+{
+  tiny_unit_t weights = {{0}, t->b1[unit], {0}};
+  for (size_t i = 0; i < in; i++) {
+    weights.w1[i] = t->w1[i * t->hidden + unit];
+  }
+  for (size_t o = 0; o < out; o++) {
+    weights.w2[o] = t->w2[unit * out + o];
+  }
+  return weights;
+}
+
+BM_INLINE vector_t before_relu(size_t in, const tiny_unit_t *unit, const vector_t x[BM_TINY])
+{
+  vector_t sum = all(unit->b1);
+  for (size_t i = 0; i < in; i++) {
+    sum += unit->w1[i] * x[i];
+  }
+  return sum;
+}
+
+BM_INLINE void tiny_rows_forward(size_t in, size_t out, size_t group, const bm_kernel_tiny_t *t,
+                                 const bm_kernel_rows_t *rows, size_t row, bm_real_t *y)
+{
+  vector_t input[BM_GROUP][BM_TINY];
+  vector_t sum[BM_GROUP][BM_TINY];
+  for (size_t g = 0; g < group; g++) {
+    for (size_t i = 0; i < in; i++) {
+      input[g][i] = load(rows->x + i * rows->stride + row + g * BM_LANES);
+    }
+    for (size_t o = 0; o < out; o++) {
+      sum[g][o] = all(t->b2[o]);
+    }
+  }
+  for (size_t unit = 0; unit < t->hidden; unit++) {
+    tiny_unit_t weights = tiny_unit(in, out, t, unit);
+#pragma GCC unroll 4
+    for (size_t g = 0; g < group; g++) {
+      vector_t h = rectified(before_relu(in, &weights, input[g]));
+      for (size_t o = 0; o < out; o++) {
+        sum[g][o] += weights.w2[o] * h;
+      }
+    }
+  }
+  for (size_t g = 0; g < group; g++) {
+    for (size_t o = 0; o < out; o++) {
+      store(y + o * rows->stride + row + g * BM_LANES, sum[g][o]);
+    }
+  }
+}
+
+BM_INLINE void tiny_rows_backward(size_t in, size_t out, size_t group, const bm_kernel_tiny_t *t,
+                                  const bm_kernel_rows_t *rows, size_t row, bm_real_t *dx)
+{
+  vector_t input[BM_GROUP][BM_TINY];
+  vector_t adjoint[BM_GROUP][BM_TINY];
+  vector_t sum[BM_GROUP][BM_TINY];
+  for (size_t g = 0; g < group; g++) {
+    for (size_t i = 0; i < in; i++) {
+      input[g][i] = load(rows->x + i * rows->stride + row + g * BM_LANES);
+      sum[g][i] = all(0);
+    }
+    for (size_t o = 0; o < out; o++) {
+      adjoint[g][o] = load(rows->dy + o * rows->stride + row + g * BM_LANES);
+    }
+  }
+  for (size_t unit = 0; unit < t->hidden; unit++) {
+    tiny_unit_t weights = tiny_unit(in, out, t, unit);
+#pragma GCC unroll 4
+    for (size_t g = 0; g < group; g++) {
+      vector_t d = weights.w2[0] * adjoint[g][0];
+      if (out > 1) {
+        d += weights.w2[1] * adjoint[g][1];
+      }
+      d = where_positive(before_relu(in, &weights, input[g]), d);
+      for (size_t i = 0; i < in; i++) {
+        sum[g][i] += weights.w1[i] * d;
+      }
+    }
+  }
+  for (size_t g = 0; g < group; g++) {
+    for (size_t i = 0; i < in; i++) {
+      store(dx + i * rows->stride + row + g * BM_LANES, sum[g][i]);
+    }
+  }
+}
+
+/* Calls with the numbers of inputs and outputs as constants. */
+#define BM_OF_SIZES(t, function, ...)    \
+  do {                                   \
+    if ((t)->in == 1 && (t)->out == 1) { \
+      function(1, 1, __VA_ARGS__);       \
+    } else if ((t)->in == 1) {           \
+      function(1, 2, __VA_ARGS__);       \
+    } else if ((t)->out == 1) {          \
+      function(2, 1, __VA_ARGS__);       \
+    } else {                             \
+      function(2, 2, __VA_ARGS__);       \
+    }                                    \
+  } while (0)
+
+static void tiny_forward(const bm_kernel_tiny_t *t, const bm_kernel_rows_t *rows, bm_real_t *y)
+{
+  size_t i = 0;
+  for (; i + BM_GROUP * BM_LANES <= rows->stride; i += BM_GROUP * BM_LANES) {
+    BM_OF_SIZES(t, tiny_rows_forward, BM_GROUP, t, rows, i, y);
+  }
+  for (; i < rows->stride; i += BM_LANES) {
+    BM_OF_SIZES(t, tiny_rows_forward, 1, t, rows, i, y);
+  }
+}
+
+static void tiny_backward_input(const bm_kernel_tiny_t *t, const bm_kernel_rows_t *rows,
+                                bm_real_t *dx)
+{
+  size_t i = 0;
+  for (; i + BM_GROUP * BM_LANES <= rows->stride; i += BM_GROUP * BM_LANES) {
+    BM_OF_SIZES(t, tiny_rows_backward, BM_GROUP, t, rows, i, dx);
+  }
+  for (; i < rows->stride; i += BM_LANES) {
+    BM_OF_SIZES(t, tiny_rows_backward, 1, t, rows, i, dx);
+  }
+}
+
+/* Weights of BM_LANES units, zero behind the last. */
+BM_INLINE vector_t load_some(const bm_real_t *p, size_t step, size_t count)
+{
+  bm_real_t items[BM_LANES] = {0};
+  if (count == BM_LANES && step == 1) {
+    return load(p);
+  }
+  for (size_t l = 0; l < count; l++) {
+    items[l] = p[l * step];
+  }
+  return load(items);
+}
+
+BM_INLINE void store_some(bm_real_t *p, size_t step, size_t count, vector_t v)
+{
+  bm_real_t items[BM_LANES];
+  store(items, v);
+  for (size_t l = 0; l < count; l++) {
+    p[l * step] = items[l];
+  }
+}
+
+/* With m the derivative of ReLU, S_o = Σ m·dy_o and T_oi = Σ m·dy_o·x_i over rows give all gradients:
+ * of b1 Σ_o w2_o·S_o, of w1_i Σ_o w2_o·T_oi, and of w2_o Σ_i w1_i·T_oi + b1·S_o. */
+BM_INLINE void tiny_units_backward(size_t in, size_t out, const bm_kernel_tiny_t *t, size_t unit,
+                                   const bm_kernel_rows_t *at, size_t first, size_t end,
+                                   bm_real_t *gradient)
+{
+  const size_t hidden = t->hidden;
+  const size_t count = hidden - unit < BM_LANES ? hidden - unit : BM_LANES;
+  vector_t w1[BM_TINY];
+  vector_t w2[BM_TINY];
+  vector_t s[BM_TINY];
+  vector_t st[BM_TINY][BM_TINY];
+  vector_t b1 = load_some(t->b1 + unit, 1, count);
+  for (size_t i = 0; i < in; i++) {
+    w1[i] = load_some(t->w1 + i * hidden + unit, 1, count);
+  }
+  for (size_t o = 0; o < out; o++) {
+    w2[o] = load_some(t->w2 + unit * out + o, out, count);
+    s[o] = all(0);
+    for (size_t i = 0; i < in; i++) {
+      st[o][i] = all(0);
+    }
+  }
+  for (size_t row = first; row < end; row++) {
+    vector_t h = b1;
+    for (size_t i = 0; i < in; i++) {
+      h += w1[i] * at->x[i * at->stride + row];
+    }
+    for (size_t o = 0; o < out; o++) {
+      vector_t d = where_positive(h, all(at->dy[o * at->stride + row]));
+      s[o] += d;
+      for (size_t i = 0; i < in; i++) {
+        st[o][i] += d * at->x[i * at->stride + row];
+      }
+    }
+  }
+  vector_t db1 = w2[0] * s[0];
+  for (size_t o = 1; o < out; o++) {
+    db1 += w2[o] * s[o];
+  }
+  store_some(gradient + in * hidden + unit, 1, count, db1);
+  for (size_t i = 0; i < in; i++) {
+    vector_t dw1 = w2[0] * st[0][i];
+    for (size_t o = 1; o < out; o++) {
+      dw1 += w2[o] * st[o][i];
+    }
+    store_some(gradient + i * hidden + unit, 1, count, dw1);
+  }
+  for (size_t o = 0; o < out; o++) {
+    vector_t dw2 = b1 * s[o];
+    for (size_t i = 0; i < in; i++) {
+      dw2 += w1[i] * st[o][i];
+    }
+    store_some(gradient + (in + 1) * hidden + unit * out + o, out, count, dw2);
+  }
+}
+
+static void tiny_backward_parameters(const bm_kernel_tiny_t *t, const bm_kernel_rows_t *rows,
+                                     size_t first, size_t end, bm_real_t *gradient)
+{
+  for (size_t unit = 0; unit < t->hidden; unit += BM_LANES) {
+    BM_OF_SIZES(t, tiny_units_backward, t, unit, rows, first, end, gradient);
+  }
+}
+
+/* --- the scale of a coupling -------------------------------------------------------------------- */
+
+#ifdef BM_REAL_IS_DOUBLE
+
+static void bound(size_t n, double cap, bm_real_t *s)
+{
+  for (size_t i = 0; i < n; i++) {
+    s[i] = cap * tanh(s[i] / cap);
+  }
+}
+
+static void exponential(size_t n, int minus, const bm_real_t *s, bm_real_t *e)
+{
+  for (size_t i = 0; i < n; i++) {
+    e[i] = exp(minus ? -s[i] : s[i]);
+  }
+}
+
+#else
+
+/* e^x for |x| ≤ 80: x = k·log 2 + r with |r| ≤ log(2)/2, Taylor's series of e^r (rest 5e-9), and k in the
+ * exponent. */
+BM_INLINE vector_t exp_of(vector_t x)
+{
+  const float shift = 12582912.0f; /* 1.5·2^23: rounds what is added to it */
+  vector_t k = x * 1.44269504f + shift;
+  mask_t exponent = (mask_t)k << 23;
+  k -= shift;
+  vector_t r = x - k * 0.693145752f - k * 1.42860677e-6f; /* log 2 in two parts */
+  vector_t e = r * (1.0f / 5040) + 1.0f / 720;
+  e = e * r + 1.0f / 120;
+  e = e * r + 1.0f / 24;
+  e = e * r + 1.0f / 6;
+  e = e * r + 0.5f;
+  e = e * r + 1.0f;
+  e = e * r + 1.0f;
+  return (vector_t)((mask_t)e + exponent);
+}
+
+/* tanh: near 0 by a polynomial in x² (least relative error, 5e-9, up to |x| = 0.625), beyond by e^2x. */
+BM_INLINE vector_t tanh_of(vector_t x)
+{
+  vector_t u = x * x;
+  vector_t p = u * -0.00571704474f + 0.02065058701f;
+  p = p * u - 0.05374349799f;
+  p = p * u + 0.13331491286f;
+  p = p * u - 0.33333283925f;
+  vector_t near = x * u * p + x;
+  vector_t size = (vector_t)((mask_t)x & 0x7fffffff);
+  mask_t sign = (mask_t)x ^ (mask_t)size;
+  vector_t least = (vector_t)((mask_t)(size < 9.5f)); /* beyond, tanh is 1 in float32 */
+  vector_t far = 1.0f - 2.0f / (exp_of((vector_t)((mask_t)(2.0f * size) & (mask_t)least)) + 1.0f);
+  far = (vector_t)(((mask_t)far & (mask_t)least) | ((mask_t)all(1.0f) & ~(mask_t)least));
+  far = (vector_t)((mask_t)far | sign);
+  mask_t is_near = (mask_t)(size < 0.625f) | (mask_t)(x != x); /* NaN stays NaN */
+  return (vector_t)(((mask_t)near & is_near) | ((mask_t)far & ~is_near));
+}
+
+BM_INLINE vector_t bounded(vector_t s, float cap)
+{
+  return cap * tanh_of(s / cap);
+}
+
+static void bound(size_t n, double cap, bm_real_t *s)
+{
+  for (size_t i = 0; i < n; i += BM_LANES) {
+    size_t count = n - i < BM_LANES ? n - i : BM_LANES;
+    if (count == BM_LANES) {
+      store(s + i, bounded(load(s + i), (float)cap));
+    } else {
+      store_some(s + i, 1, count, bounded(load_some(s + i, 1, count), (float)cap));
+    }
+  }
+}
+
+static void exponential(size_t n, int minus, const bm_real_t *s, bm_real_t *e)
+{
+  const float sign = minus ? -1.0f : 1.0f;
+  for (size_t i = 0; i < n; i += BM_LANES) {
+    size_t count = n - i < BM_LANES ? n - i : BM_LANES;
+    if (count == BM_LANES) {
+      store(e + i, exp_of(sign * load(s + i)));
+    } else {
+      store_some(e + i, 1, count, exp_of(sign * load_some(s + i, 1, count)));
+    }
+  }
+}
+
+#endif
+
+#define BM_KERNELS(symbol, text, test)                                               \
+  const bm_kernels_t symbol = {.name = text,                                         \
+                               .runs_here = test,                                    \
+                               .fast = BM_VECTOR_BYTES >= 32,                        \
+                               .panel = BM_PANEL,                                    \
+                               .pack = pack,                                         \
+                               .pack_transposed = pack_transposed,                   \
+                               .transpose = transpose,                               \
+                               .product = product,                                   \
+                               .outer = outer,                                       \
+                               .narrow = narrow,                                     \
+                               .tiny_forward = tiny_forward,                         \
+                               .tiny_backward_input = tiny_backward_input,           \
+                               .tiny_backward_parameters = tiny_backward_parameters, \
+                               .bound = bound,                                       \
+                               .exponential = exponential}
+
+#endif
