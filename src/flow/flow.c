@@ -18,7 +18,8 @@ struct bm_flow {
   bm_flow_shape_t shape; /* with its back end */
   coupling_t *couplings; /* [layers] */
   size_t parameter_count;
-  bm_real_t *parameters; /* [parameter_count] */
+  bm_real_t *parameters; /* [parameter_count], in use */
+  bm_real_t *own;        /* [parameter_count] */
 };
 
 #define BM_WIDE 5 /* buffers as wide as the wider half of a configuration */
@@ -82,7 +83,8 @@ bm_status_t bm_flow_create(const bm_flow_shape_t *shape, bm_flow_t **out)
     flow->couplings[k] = coupling;
   }
   if (status == BM_OK) {
-    status = BM_ALLOC(flow->parameter_count, &flow->parameters);
+    status = BM_ALLOC(flow->parameter_count, &flow->own);
+    flow->parameters = flow->own;
   }
   if (status != BM_OK) {
     bm_flow_destroy(&flow);
@@ -96,7 +98,7 @@ void bm_flow_destroy(bm_flow_t **flow)
 {
   if (*flow != NULL) {
     bm_free((*flow)->couplings);
-    bm_free((*flow)->parameters);
+    bm_free((*flow)->own);
   }
   bm_free(*flow);
   *flow = NULL;
@@ -138,6 +140,14 @@ bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k)
 bm_real_t *bm_flow_parameters(bm_flow_t *flow)
 {
   return flow->parameters;
+}
+
+void bm_flow_borrow(bm_flow_t *flow, bm_real_t *parameters)
+{
+  if (parameters == NULL && flow->parameters != flow->own) {
+    memcpy(flow->own, flow->parameters, flow->parameter_count * sizeof *flow->own);
+  }
+  flow->parameters = parameters == NULL ? flow->own : parameters;
 }
 
 /* One network's weights; `stream` tells networks apart. */
@@ -416,8 +426,9 @@ void bm_flow_inverse(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
 
 /* From the adjoints of s and t in the workspace to those of the kept columns and the parameters. */
 static void conditioner_backward(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *workspace,
-                                 const bm_shards_t *shards, bm_real_t *gradient)
+                                 const bm_shards_t *shards, const bm_gradient_sink_t *sink)
 {
+  bm_real_t *gradient = sink == NULL ? NULL : sink->gradient;
   const coupling_t *coupling = &flow->couplings[k];
   const size_t rows = shards->offset[shards->count];
   const bm_real_t inverse_cap = (bm_real_t)(1.0 / flow->shape.scale_cap);
@@ -445,11 +456,14 @@ static void conditioner_backward(const bm_flow_t *flow, size_t k, bm_flow_worksp
       kept[i] += workspace->da[i];
     }
   }
+  if (sink != NULL && sink->ready != NULL) {
+    sink->ready(sink->self, coupling->offset_s, 2 * bm_network_parameter_count(&coupling->network));
+  }
 }
 
 void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint,
-                              const bm_real_t *d_log_det, bm_real_t *gradient)
+                              const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
   const size_t rows = row_count(workspace, shards);
   bm_real_t *const *halves = workspace->half_adjoint;
@@ -467,14 +481,14 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
         dy[at] *= e[at];
       }
     }
-    conditioner_backward(flow, k, workspace, shards, gradient);
+    conditioner_backward(flow, k, workspace, shards, sink);
   }
   join(rows, flow->shape.d, halves[0], halves[1], adjoint);
 }
 
 void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint,
-                              const bm_real_t *d_log_det, bm_real_t *gradient)
+                              const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
   const size_t rows = row_count(workspace, shards);
   bm_real_t *const *halves = workspace->half_adjoint;
@@ -493,7 +507,7 @@ void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
         dx[at] = through;
       }
     }
-    conditioner_backward(flow, k, workspace, shards, gradient);
+    conditioner_backward(flow, k, workspace, shards, sink);
   }
   join(rows, flow->shape.d, halves[0], halves[1], adjoint);
 }
