@@ -12,6 +12,18 @@ size_t bm_tree_left(size_t count)
   return left;
 }
 
+size_t bm_tree_merges(size_t count, size_t item)
+{
+  /* Below the root's right edge all nodes are whole powers of two: those that end with this item are as
+   * many as it has ones at the end. The last item ends all nodes of that edge, as many as wait. */
+  size_t bits = item + 1 == count ? item : item & ~(item + 1);
+  size_t ones = 0;
+  for (; bits > 0; bits &= bits - 1) {
+    ones++;
+  }
+  return ones;
+}
+
 size_t bm_tree_depth(size_t count)
 {
   size_t depth = 0;

@@ -342,8 +342,7 @@ static void pack_transposed(size_t k, size_t n, const bm_real_t *b, bm_real_t *p
   }
 }
 
-/* --- outer products: the tree over shards is climbed tile by tile, so that partial sums stay in the
- * first cache */
+/* --- outer products: the tree over shards is climbed tile by tile ------------------------------- */
 
 /* Blocks of b in a tile: low tiles are wider, or there would be too few sums to hide the latency of a
  * multiply-add. */
@@ -351,16 +350,16 @@ static void pack_transposed(size_t k, size_t n, const bm_real_t *b, bm_real_t *p
 #define BM_OUTER_BLOCKS(height) ((height) > BM_LOW ? BM_WIDE : 2 * BM_WIDE)
 #define BM_OUTER_SUMS (BM_OUTER_HEIGHT > 1 ? BM_OUTER_HEIGHT * BM_SUMS : 2 * BM_SUMS)
 
-/* A tile of sums: `height` units of a from unit i on, `blocks` blocks of b from `block` on. */
-typedef struct outer_tile {
+/* A tile of sums: units of a from unit i on, blocks of b from `block` on, into `to`. */
+typedef struct {
   const bm_kernel_outer_t *outer;
-  size_t i, block, height, blocks;
-  void (*sum)(const struct outer_tile *tile, size_t shard, int add, bm_real_t *to, size_t stride);
+  size_t i, block;
+  bm_real_t *to;
+  size_t stride;
 } outer_tile_t;
 
-/* One shard's sum over its rows, put or added to the target. */
 BM_INLINE void shard_sum(size_t height, size_t blocks, const outer_tile_t *tile, size_t shard,
-                         int add, bm_real_t *to, size_t stride)
+                         vector_t sum[BM_OUTER_SUMS])
 {
   const size_t *offset = tile->outer->shards->offset;
   const size_t vectors = blocks * BM_VECTORS;
@@ -368,7 +367,6 @@ BM_INLINE void shard_sum(size_t height, size_t blocks, const outer_tile_t *tile,
   const bm_real_t *a = tile->outer->a + tile->i / BM_BLOCK * block_items +
                        offset[shard] * BM_BLOCK + tile->i % BM_BLOCK;
   const bm_real_t *b = tile->outer->b + tile->block * block_items + offset[shard] * BM_BLOCK;
-  vector_t sum[BM_OUTER_SUMS];
 #pragma GCC unroll 32
   for (size_t s = 0; s < height * vectors; s++) {
     sum[s] = (vector_t){0};
@@ -391,74 +389,72 @@ BM_INLINE void shard_sum(size_t height, size_t blocks, const outer_tile_t *tile,
     a += BM_BLOCK;
     b += BM_BLOCK;
   }
-#pragma GCC unroll 8
-  for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 16
-    for (size_t v = 0; v < vectors; v++) {
-      bm_real_t *c = to + r * stride + v * BM_LANES;
-      store(c, add ? sum[r * vectors + v] + load(c) : sum[r * vectors + v]);
+}
+
+/* The sums of all shards, added while they are in registers to those that wait for them in `pending`, one
+ * tile for each level of the tree. */
+BM_INLINE void tree_sum(size_t height, size_t blocks, const outer_tile_t *tile, bm_real_t *pending)
+{
+  const size_t vectors = blocks * BM_VECTORS;
+  const size_t count = tile->outer->shards->count;
+  for (size_t shard = 0; shard < count; shard++) {
+    vector_t sum[BM_OUTER_SUMS];
+    shard_sum(height, blocks, tile, shard, sum);
+    for (size_t left = bm_tree_merges(count, shard); left > 0; left--) {
+      pending -= height * vectors * BM_LANES;
+#pragma GCC unroll 32
+      for (size_t s = 0; s < height * vectors; s++) {
+        sum[s] += load(pending + s * BM_LANES);
+      }
     }
+    int last = shard + 1 == count;
+    bm_real_t *to = last ? tile->to : pending;
+    size_t stride = last ? tile->stride : vectors * BM_LANES;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < height; r++) {
+#pragma GCC unroll 16
+      for (size_t v = 0; v < vectors; v++) {
+        store(to + r * stride + v * BM_LANES, sum[r * vectors + v]);
+      }
+    }
+    pending += height * vectors * BM_LANES;
   }
 }
 
-#define BM_SHARD_SUMS(height)                                                                    \
-  static void wide_sum_##height(const outer_tile_t *tile, size_t shard, int add, bm_real_t *to,  \
-                                size_t stride)                                                   \
-  {                                                                                              \
-    shard_sum(height, BM_OUTER_BLOCKS(height), tile, shard, add, to, stride);                    \
-  }                                                                                              \
-  static void block_sum_##height(const outer_tile_t *tile, size_t shard, int add, bm_real_t *to, \
-                                 size_t stride)                                                  \
-  {                                                                                              \
-    shard_sum(height, 1, tile, shard, add, to, stride);                                          \
+typedef void (*tree_sum_t)(const outer_tile_t *tile, bm_real_t *pending);
+
+#define BM_TREE_SUMS(height)                                                   \
+  static void wide_sum_##height(const outer_tile_t *tile, bm_real_t *pending)  \
+  {                                                                            \
+    tree_sum(height, BM_OUTER_BLOCKS(height), tile, pending);                  \
+  }                                                                            \
+  static void block_sum_##height(const outer_tile_t *tile, bm_real_t *pending) \
+  {                                                                            \
+    tree_sum(height, 1, tile, pending);                                        \
   }
-BM_EACH_OUTER_HEIGHT(BM_SHARD_SUMS)
+BM_EACH_OUTER_HEIGHT(BM_TREE_SUMS)
 #define BM_WIDE_SUM(height) wide_sum_##height,
 #define BM_BLOCK_SUM(height) block_sum_##height,
-typedef void (*shard_sum_t)(const outer_tile_t *, size_t, int, bm_real_t *, size_t);
-static const shard_sum_t wide_sums[] = {BM_EACH_OUTER_HEIGHT(BM_WIDE_SUM)};
-static const shard_sum_t block_sums[] = {BM_EACH_OUTER_HEIGHT(BM_BLOCK_SUM)};
+static const tree_sum_t wide_sums[] = {BM_EACH_OUTER_HEIGHT(BM_WIDE_SUM)};
+static const tree_sum_t block_sums[] = {BM_EACH_OUTER_HEIGHT(BM_BLOCK_SUM)};
 
-/* The sum of a node of the tree; `scratch` has a tile for each level below. */
-static void node_sum(const outer_tile_t *tile, bm_node_t node, bm_real_t *to, size_t stride,
-                     bm_real_t *scratch)
-{
-  if (node.count == 1) {
-    tile->sum(tile, node.first, 0, to, stride);
-    return;
-  }
-  size_t left = bm_tree_left(node.count);
-  bm_node_t right = {node.first + left, node.count - left};
-  node_sum(tile, (bm_node_t){node.first, left}, to, stride, scratch);
-  if (right.count == 1) {
-    tile->sum(tile, right.first, 1, to, stride);
-    return;
-  }
-  size_t width = tile->blocks * BM_BLOCK;
-  node_sum(tile, right, scratch, width, scratch + BM_KERNEL_TILE);
-  for (size_t r = 0; r < tile->height; r++) {
-    for (size_t v = 0; v < width; v += BM_LANES) {
-      bm_real_t *c = to + r * stride + v;
-      store(c, load(c) + load(scratch + r * width + v));
-    }
-  }
-}
-
-/* A tile into the result, of whose last block only some columns may be there. */
-static void outer_tile(const outer_tile_t *tile, bm_real_t *scratch)
+/* A tile of `height` rows and `blocks` blocks, of whose last only some columns may be there. */
+static void outer_tile(const outer_tile_t *tile, size_t height, size_t blocks, bm_real_t *scratch)
 {
   const bm_kernel_outer_t *outer = tile->outer;
-  bm_node_t root = {0, outer->shards->count};
-  size_t column = tile->block * BM_BLOCK;
-  size_t width = tile->blocks * BM_BLOCK;
-  bm_real_t *c = outer->c + tile->i * outer->stride + column;
+  const size_t column = tile->block * BM_BLOCK;
+  const size_t width = blocks * BM_BLOCK;
+  const tree_sum_t sum = (blocks == 1 ? block_sums : wide_sums)[height - 1];
   if (column + width <= outer->n) {
-    node_sum(tile, root, c, outer->stride, scratch);
+    sum(tile, scratch);
     return;
   }
-  node_sum(tile, root, scratch, width, scratch + BM_KERNEL_TILE);
-  for (size_t r = 0; r < tile->height; r++) {
-    memcpy(c + r * outer->stride, scratch + r * width, (outer->n - column) * sizeof *c);
+  outer_tile_t whole = *tile;
+  whole.to = scratch;
+  whole.stride = width;
+  sum(&whole, scratch + BM_KERNEL_TILE);
+  for (size_t r = 0; r < height; r++) {
+    memcpy(tile->to + r * tile->stride, scratch + r * width, (outer->n - column) * sizeof *scratch);
   }
 }
 
@@ -474,10 +470,9 @@ static void sweep(const bm_kernel_outer_t *outer, int low, bm_real_t *scratch)
       size_t left = outer->m - i < of_block ? outer->m - i : of_block;
       height = next_height(left, BM_OUTER_HEIGHT);
       if (low == (height <= BM_LOW)) {
-        outer_tile_t tile = {outer, i,
-                             block, height,
-                             step,  step == 1 ? block_sums[height - 1] : wide_sums[height - 1]};
-        outer_tile(&tile, scratch);
+        outer_tile_t tile = {outer, i, block, outer->c + i * outer->stride + block * BM_BLOCK,
+                             outer->stride};
+        outer_tile(&tile, height, step, scratch);
       }
     }
   }

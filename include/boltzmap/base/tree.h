@@ -18,6 +18,10 @@ typedef struct {
 /* Items in the left child of a node over `count` ≥ 2 items. */
 size_t bm_tree_left(size_t count);
 
+/* The tree as a loop over its items: how many of the sums that wait, the latest first, are added to item
+ * `item` of `count` before the next one; what comes of it waits in turn, at the end it is the total. */
+size_t bm_tree_merges(size_t count, size_t item);
+
 /* Largest number of additions under way at once for a node over `count` items. */
 size_t bm_tree_depth(size_t count);
 

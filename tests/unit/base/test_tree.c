@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -63,9 +65,47 @@ static void sum_follows_the_tree(void **state)
   assert_memory_equal(&sum, &expected, sizeof sum);
 }
 
+/* The loop over items with sums that wait makes the additions of the tree, in its order: the nodes are told
+ * apart by the texts of their sums. */
+static void tree_of_text(size_t first, size_t count, char *text)
+{
+  if (count == 1) {
+    sprintf(text, "%zu", first);
+    return;
+  }
+  char left[400];
+  char right[400];
+  tree_of_text(first, bm_tree_left(count), left);
+  tree_of_text(first + bm_tree_left(count), count - bm_tree_left(count), right);
+  snprintf(text, 400, "(%.190s+%.190s)", left, right);
+}
+
+static void merges_make_the_tree(void **state)
+{
+  (void)state;
+  for (size_t count = 1; count < 24; count++) {
+    char waiting[BM_TREE_DEPTH_MAX][400];
+    char expected[400];
+    size_t depth = 0;
+    for (size_t item = 0; item < count; item++) {
+      snprintf(waiting[depth++], 400, "%zu", item);
+      for (size_t left = bm_tree_merges(count, item); left > 0; left--, depth--) {
+        char sum[400];
+        snprintf(sum, sizeof sum, "(%.190s+%.190s)", waiting[depth - 2], waiting[depth - 1]);
+        memcpy(waiting[depth - 2], sum, sizeof sum);
+      }
+      assert_true(depth <= bm_tree_depth(count) + 1);
+    }
+    assert_int_equal(depth, 1);
+    tree_of_text(0, count, expected);
+    assert_string_equal(waiting[0], expected);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(merges_make_the_tree),
       cmocka_unit_test(any_partition_builds_the_same_tree),
       cmocka_unit_test(left_child_is_the_largest_power_of_two_below),
       cmocka_unit_test(sum_follows_the_tree),
