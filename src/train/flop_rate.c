@@ -12,6 +12,18 @@
 #define BM_BLOCK_FLOP 2e7 /* operations between two looks at the clock: about a millisecond */
 #define BM_WARM_UP 512    /* rows and columns of a product that touches all of OpenBLAS's buffer */
 
+#if defined __AVX512F__
+#define BM_VECTOR_BYTES 64
+#elif defined __AVX__
+#define BM_VECTOR_BYTES 32
+#else
+#define BM_VECTOR_BYTES 16
+#endif
+#define BM_CHAINS 12 /* of dependent multiply-adds: two units of four or five cycles want 8 to 10 */
+#define BM_PEAK_ROUNDS 500000L /* about a millisecond */
+
+typedef bm_real_t vector_t __attribute__((vector_size(BM_VECTOR_BYTES)));
+
 /* c[m][n] = op(a)·op(b), as cblas takes it. */
 typedef struct {
   CBLAS_TRANSPOSE ta, tb;
@@ -157,6 +169,48 @@ static bm_status_t over_ranks(const bm_context_t *context, double rate, bm_flop_
   BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, context->comm));
   *rates = (bm_flop_rates_t){-extremes[0], sum / context->size, extremes[1]};
   return BM_OK;
+}
+
+/* `rounds` multiply-adds in each chain, whose values stay between their start and 1; a sum of them. The
+ * start is volatile lest the compiler make one call of many. */
+static double multiply_add(long rounds)
+{
+  static volatile bm_real_t start = 2;
+  const vector_t factor = (vector_t){0} + (bm_real_t)0.9375;
+  const vector_t addend = (vector_t){0} + (bm_real_t)0.0625;
+  vector_t chain[BM_CHAINS];
+  double sum = 0.0;
+  for (int c = 0; c < BM_CHAINS; c++) {
+    chain[c] = factor + (start + (bm_real_t)c);
+  }
+  for (long r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+    for (int c = 0; c < BM_CHAINS; c++) {
+      chain[c] = chain[c] * factor + addend;
+    }
+  }
+  for (int c = 0; c < BM_CHAINS; c++) {
+    sum += (double)chain[c][0];
+  }
+  return sum;
+}
+
+/* By the clock on the wall: some loops run undisturbed, and processor time, which a virtual machine puts
+ * right afterwards, has loops too short by some percent. */
+bm_status_t bm_flop_peak_rate(const bm_context_t *context, double seconds, bm_flop_rates_t *rates)
+{
+  const double flop =
+      2.0 * BM_PEAK_ROUNDS * BM_CHAINS * (double)(BM_VECTOR_BYTES / sizeof(bm_real_t));
+  double shortest = INFINITY;
+  volatile double kept = multiply_add(BM_PEAK_ROUNDS); /* wakes the wide units */
+  BM_TRY_MPI(MPI_Barrier(context->comm));
+  double end = bm_log_clock() + seconds;
+  do {
+    double before = bm_log_clock();
+    kept += multiply_add(BM_PEAK_ROUNDS);
+    shortest = fmin(shortest, bm_log_clock() - before);
+  } while (bm_log_clock() < end);
+  return over_ranks(context, flop / shortest, rates);
 }
 
 bm_status_t bm_flop_product_rate(const bm_context_t *context, bm_flop_product_t product, size_t in,
