@@ -10,6 +10,11 @@
 
 #include "boltzmap/train/flop_rate.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define LEAST 0.4 /* gcc fuses multiply and add from -O2 on only */
+#else
+#define LEAST 0.9
+#endif
 #define SECONDS 0.1
 #define LARGE 512 /* rows and columns of a product near OpenBLAS's best */
 
@@ -37,7 +42,7 @@ static void peak_is_above_products_and_within_reach(void **state)
   assert_int_equal(
       bm_flop_product_rate(context, BM_PRODUCT_FORWARD, LARGE, LARGE, LARGE, SECONDS, &product),
       BM_OK);
-  assert_true(peak.max > 0.9 * product.max);
+  assert_true(peak.max > LEAST * product.max);
   assert_true(peak.max < 8.0 * product.max);
 }
 
