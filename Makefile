@@ -195,7 +195,6 @@ check-asan:
 
 # One after the other, whatever -j says: each has the machine for itself.
 bench: $(call tests_of,f32,$(BENCHES)) $(BUILD)/boltzmap
-	@mkdir -p $(dir $(RESULTS))
 	@$(BENCH) bench-training bench-dynamics ARGS='--write $(RESULTS)'
 	@$(BENCH) bench-transport ARGS='--quick --write $(RESULTS)'
 	@$(BENCH) bench-scaling ARGS='--write $(RESULTS)'

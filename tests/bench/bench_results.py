@@ -58,4 +58,5 @@ def write_section(path, heading, text):
     if section.search(old):
         path.write_text(section.sub(lambda _: new + "\n", old).rstrip() + "\n")
     else:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{old.rstrip()}\n\n{new}")

@@ -168,6 +168,7 @@ def measured(program, pythons, arguments):
             if kept.get(key, {}).get("settings") != settings:
                 kept[key] = dict(measure(program, pythons, case, cores, arguments), settings=settings)
                 if store:
+                    store.parent.mkdir(parents=True, exist_ok=True)
                     store.write_text(json.dumps(kept))
             results[case, cores] = kept[key]
     return results
