@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from bench_results import environment_of, machine, table_of, write_section
@@ -40,6 +41,7 @@ class Peer:
     def __init__(self, platform, molecule, constrained):
         import openmm
         import openmm.app as app
+        warnings.filterwarnings("ignore", "Non-optimal GB parameters")  # those of amber99_obc, as meant
         stem = str(TOP / "input" / molecule)
         topology = app.AmberPrmtopFile(f"{stem}.prmtop")
         system = topology.createSystem(

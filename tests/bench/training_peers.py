@@ -258,14 +258,16 @@ def draw(folder, results):
     figure_style.apply_style()
     cores = sorted({cores for _, cores in results})
     figure, panels = plt.subplots(2, len(cores), figsize=(6.4 * len(cores), 8.4), squeeze=False, sharey="row")
-    colours = (figure_style.BLUE, figure_style.ORANGE, figure_style.GREEN)
+    looks = ((figure_style.BLUE, "o"), (figure_style.ORANGE, "s"), (figure_style.GREEN, "^"))
     for row, what in zip(panels, ("training", "generation")):
         for axes, count in zip(row, cores):
             some = {case: result for (case, n), result in results.items() if n == count}
-            for i, (name, colour) in enumerate(zip((OURS, *PEERS), colours)):
-                rates = [int(case.split(":")[1]) / (least(result["times"][what], name, "wall_s") or float("inf"))
-                         for case, result in some.items()]
-                axes.bar([k + 0.27 * (i - 1) for k in range(len(rates))], rates, 0.25, color=colour, label=name)
+            for i, (name, (colour, marker)) in enumerate(zip((OURS, *PEERS), looks)):
+                points = [(k + 0.2 * (i - 1), int(case.split(":")[1]) / seconds) for k, (case, seconds) in
+                          enumerate((case, least(result["times"][what], name, "wall_s"))
+                                    for case, result in some.items()) if seconds]
+                if points:
+                    axes.plot(*zip(*points), marker, color=colour, markersize=10, label=name)
             axes.set_yscale("log")
             axes.set_title(f"{what}, {count} core{'s' * (count > 1)}")
             figure_style.case_ticks(axes, [case.replace(":", "\n") for case in some])
