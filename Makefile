@@ -15,8 +15,9 @@ ARCH ?= native#      instruction set: native, x86-64-v3, x86-64-v4, …
 WERROR ?=#           WERROR=1 makes warnings errors
 V ?=#                V=1 shows the commands in full
 CORES := $(shell nproc)
-NP ?= $(CORES)#      ranks of `run`, `paper` and `bench`
+NP ?= $(CORES)#      ranks of `run` and `paper`
 OUT ?= out
+RESULTS ?= $(BUILD)/bench/RESULTS.md
 
 # As many compilations at a time as there are cores, unless -j says otherwise.
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
@@ -55,7 +56,8 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench bench-transport \
+.PHONY: all run paper report check check-unit check-mpi check-system check-asan bench bench-training \
+  bench-dynamics bench-transport bench-scaling \
   format check-format layers tidy install dist clean help setup FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -76,8 +78,10 @@ help:
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
-	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift;"
-	@echo "                bench-transport: exact W2 beside POT, SciPy and lapx, ARGS='--quick', '--write FILE', …"
+	@echo "make bench      speed beside peers, which it installs into $(BUILD)/bench-env; tables to RESULTS=FILE:"
+	@echo "                bench-training: training and generation beside JAX and PyTorch; bench-dynamics: OpenMM,"
+	@echo "                energy drift; bench-transport: exact W2 beside POT, SciPy, lapx; bench-scaling: its ranks;"
+	@echo "                each with ARGS='--help', '--quick', '--write FILE', …"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
 	@echo "make setup      install what is missing (Debian, Ubuntu); the first build does it too, unless SETUP=no"
@@ -195,15 +199,28 @@ check-asan:
 	  BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
 	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check-unit
 
-bench: $(call tests_of,f32,$(BENCHES))
-	@$(MPIRUN) -n $(NP) $(BUILD)/f32/tests/bench/bench_training
-	@$(PYTHON) $(TOP)/tests/bench/dynamics_openmm.py $(BUILD)/f32/tests/bench/bench_dynamics
-	@BM_TOP=$(TOP) $(BUILD)/f32/tests/bench/bench_dynamics --drift
-	@$(MAKE) --no-print-directory -f $(TOP)/Makefile bench-transport ARGS=--quick
-	@$(PYTHON) $(TOP)/tests/bench/transport_scaling.py $(BUILD)/boltzmap
+# One after the other, whatever -j says: each has the machine for itself.
+bench: $(call tests_of,f32,$(BENCHES)) $(BUILD)/boltzmap
+	@$(BENCH) bench-training bench-dynamics ARGS='--write $(RESULTS)'
+	@$(BENCH) bench-transport ARGS='--quick --write $(RESULTS)'
+	@$(BENCH) bench-scaling ARGS='--write $(RESULTS)'
+	@echo $(RESULTS)
+
+BENCH = $(MAKE) -j1 --no-print-directory -f $(TOP)/Makefile
+run_bench = MPIRUN=$(MPIRUN) $(PYTHON) $(TOP)/tests/bench/$(1).py $<
+ENVIRONMENTS = --venv $(BUILD)/bench-env
+
+bench-training: $(BUILD)/f32/tests/bench/bench_training
+	@$(call run_bench,training_peers) $(ENVIRONMENTS) $(ARGS)
+
+bench-dynamics: $(BUILD)/f32/tests/bench/bench_dynamics
+	@$(call run_bench,dynamics_openmm) $(ENVIRONMENTS) --drift $(ARGS)
 
 bench-transport: $(BUILD)/boltzmap
-	@$(PYTHON) $(TOP)/tests/bench/transport_peers.py $(BUILD)/boltzmap $(ARGS)
+	@$(call run_bench,transport_peers) $(ENVIRONMENTS) $(ARGS)
+
+bench-scaling: $(BUILD)/boltzmap
+	@$(call run_bench,transport_scaling) $(ARGS)
 
 # --- care ---------------------------------------------------------------------------------------
 

@@ -12,6 +12,26 @@
 #define BM_BLOCK_FLOP 2e7 /* operations between two looks at the clock: about a millisecond */
 #define BM_WARM_UP 512    /* rows and columns of a product that touches all of OpenBLAS's buffer */
 
+#if defined __AVX512F__
+#define BM_VECTOR_BYTES 64
+#elif defined __AVX__
+#define BM_VECTOR_BYTES 32
+#else
+#define BM_VECTOR_BYTES 16
+#endif
+#ifdef __clang__ /* which halves wide vectors where it thinks that they lower the clock */
+#define BM_KEEP_WIDTH __attribute__((__min_vector_width__(8 * BM_VECTOR_BYTES)))
+#else
+#define BM_KEEP_WIDTH
+#endif
+/* Chains of dependent multiply-adds: two units of four or five cycles want 8 to 10. They are variables,
+ * not an array, so that they stay in registers with any optimisation. */
+#define BM_CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define BM_CHAIN_COUNT 12
+#define BM_PEAK_ROUNDS 500000L /* about a millisecond */
+
+typedef bm_real_t vector_t __attribute__((vector_size(BM_VECTOR_BYTES)));
+
 /* c[m][n] = op(a)·op(b), as cblas takes it. */
 typedef struct {
   CBLAS_TRANSPOSE ta, tb;
@@ -157,6 +177,52 @@ static bm_status_t over_ranks(const bm_context_t *context, double rate, bm_flop_
   BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, context->comm));
   *rates = (bm_flop_rates_t){-extremes[0], sum / context->size, extremes[1]};
   return BM_OK;
+}
+
+/* `rounds` multiply-adds in each chain, whose values stay between their start and 1; a sum of them. The
+ * start is volatile lest the compiler make one call of many. */
+static BM_KEEP_WIDTH double multiply_add(long rounds)
+{
+  static volatile bm_real_t start = 2;
+  const vector_t factor = (vector_t){0} + (bm_real_t)0.9375;
+  const vector_t addend = (vector_t){0} + (bm_real_t)0.0625;
+  vector_t sum = {0};
+  double all = 0.0;
+#define BM_BEGIN(c) vector_t chain_##c = factor + (start + (bm_real_t)c);
+#define BM_STEP(c) chain_##c = chain_##c * factor + addend;
+#define BM_END(c) sum += chain_##c;
+  BM_CHAINS(BM_BEGIN)
+  for (long r = 0; r < rounds; r++) {
+    BM_CHAINS(BM_STEP)
+  }
+  BM_CHAINS(BM_END)
+#undef BM_BEGIN
+#undef BM_STEP
+#undef BM_END
+  for (size_t lane = 0; lane < BM_VECTOR_BYTES / sizeof(bm_real_t); lane++) {
+    all += (double)sum[lane]; /* none may be left out */
+  }
+  return all;
+}
+
+/* By the clock on the wall: some loops run undisturbed, and processor time, which a virtual machine puts
+ * right afterwards, has loops too short by some percent. */
+bm_status_t bm_flop_peak_rate(const bm_context_t *context, double seconds, bm_flop_rates_t *rates)
+{
+  const double flop =
+      2.0 * BM_PEAK_ROUNDS * BM_CHAIN_COUNT * (double)(BM_VECTOR_BYTES / sizeof(bm_real_t));
+  double shortest = INFINITY;
+  volatile double kept;                /* so that there is something to compute */
+  kept = multiply_add(BM_PEAK_ROUNDS); /* wakes the wide units */
+  BM_TRY_MPI(MPI_Barrier(context->comm));
+  double end = bm_log_clock() + seconds;
+  do {
+    double before = bm_log_clock();
+    kept = multiply_add(BM_PEAK_ROUNDS);
+    shortest = fmin(shortest, bm_log_clock() - before);
+  } while (bm_log_clock() < end);
+  (void)kept;
+  return over_ranks(context, flop / shortest, rates);
 }
 
 bm_status_t bm_flop_product_rate(const bm_context_t *context, bm_flop_product_t product, size_t in,

@@ -7,7 +7,7 @@
 The programs take turns, each with all cores. Least and median are seconds of wall time, CPU the
 least; the ratio is a peer's least over ours, that of the fastest exact peer in bold. A peer that
 needs longer than the limit is stopped and not asked again for that case. Peers need 1 to 5 GB at
-10,000 points. Two local virtual environments, beside the program unless --venv says otherwise, hold
+10,000 points. Two local virtual environments, in bench-env beside the program unless --venv says otherwise, hold
 two versions of POT, one before and one after its network simplex gave up OpenMP, and lapx; where
 they cannot be made, SciPy stands alone. Fails where an exact peer's W2 differs from ours by more
 than 1e-9.
@@ -29,9 +29,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench_results import CORES, environment_of, machine, table_of, write_section
+
 TOLERANCE = 1e-9  # relative, of W2
 HEADING = "## Exact W2 beside POT, SciPy and lapx"
-CORES = len(os.sched_getaffinity(0))
 
 # --- cases ----------------------------------------------------------------------------------------
 
@@ -82,7 +83,7 @@ WITHOUT_BACKENDS = {f"POT_BACKEND_DISABLE_{name}": "1"
 
 PEERS = (  # name, environment, code, whether it claims to be exact
     ("POT 0.9.5 emd", "POT 0.9.5", EMD.format(""), True),
-    (f"POT 0.9.5 emd, {CORES} threads", "POT 0.9.5", EMD.format(", numThreads='max'"), True),
+    (f"POT 0.9.5 emd, {len(CORES)} threads", "POT 0.9.5", EMD.format(", numThreads='max'"), True),
     ("POT 0.9.7 emd", "POT 0.9.7", EMD.format(""), True),
     ("POT 0.9.7 emd2", "POT 0.9.7", EMD2, True),
     ("SciPy linear_sum_assignment", None, SCIPY, True),
@@ -107,7 +108,7 @@ class Program:
     def run(self, files, limit):
         if self.stopped:
             return
-        environment = dict(os.environ, OMP_NUM_THREADS=str(CORES), **WITHOUT_BACKENDS)
+        environment = dict(os.environ, OMP_NUM_THREADS=str(len(CORES)), **WITHOUT_BACKENDS)
         start = time.perf_counter()
         with subprocess.Popen(self.command[:-1] + files + self.command[-1], env=environment,
                               stdout=subprocess.PIPE, text=True) as process:
@@ -127,26 +128,6 @@ class Program:
         self.w2 = json.loads(output)["w2"] if output.startswith("{") else float(output)
         self.wall.append(seconds)
         self.cpu.append(usage.ru_utime + usage.ru_stime)
-
-
-def environment_of(folder, name, packages):
-    """The Python of a virtual environment, made if need be; None where that is impossible."""
-    folder = folder / name.lower().replace(" ", "-")
-    python = folder / "bin" / "python"
-    check = "from importlib.metadata import version\n" + "".join(
-        "assert version('{}') == '{}'\n".format(*package.split("==")) for package in packages)
-    if python.exists() and subprocess.run([python, "-c", check], check=False,
-                                          stderr=subprocess.DEVNULL).returncode == 0:
-        return python
-    try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", "--system-site-packages", folder],
-                       check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                        "--only-binary", ":all:", *packages], check=True)
-    except (OSError, subprocess.CalledProcessError):
-        print(f"cannot install {' and '.join(packages)}: no comparison with it")
-        return None
-    return python
 
 
 # --- table ----------------------------------------------------------------------------------------
@@ -169,23 +150,8 @@ def rows_of(label, ours, peers):
         yield cells
 
 
-def table_of(rows):
-    head = ["n, d, case", "program", "runs", "least s", "median s", "CPU s", "peak MB",
-            "W2 off by", "peer / ours"]
-    width = [max(map(len, column)) for column in zip(head, *rows)]
-    def line(cells):
-        return "| " + " | ".join(cell.ljust(w) if i < 2 else cell.rjust(w)
-                                 for i, (cell, w) in enumerate(zip(cells, width))) + " |"
-    rule = "|" + "|".join("-" * (w + 2) if i < 2 else "-" * (w + 1) + ":"
-                          for i, w in enumerate(width)) + "|"
-    return "\n".join([line(head), rule, *map(line, rows)])
-
-
-def machine():
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (f"{model[1] if model else platform.machine()}, {CORES} cores, {memory:.0f} GiB; "
-            f"load {os.getloadavg()[0]:.1f} before")
+HEAD = ["n, d, case", "program", "runs", "least s", "median s", "CPU s", "peak MB", "W2 off by",
+        "peer / ours"]
 
 
 def versions(program):
@@ -197,16 +163,6 @@ def versions(program):
                        for package in some})
     return ", ".join([own.stdout.splitlines()[0], *packages, theirs.stdout.strip(),
                       f"Python {platform.python_version()}"])
-
-
-def write(path, text):
-    """Put the section into the file, in the place of an older one."""
-    old = path.read_text() if path.exists() else "# Results of the benches\n"
-    section = re.compile(re.escape(HEADING) + r"\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-    if section.search(old):
-        path.write_text(section.sub(lambda _: text + "\n", old).rstrip() + "\n")
-    else:
-        path.write_text(f"{old.rstrip()}\n\n{text}")
 
 
 def main():
@@ -224,7 +180,7 @@ def main():
     program = arguments.program.resolve()
     limit = arguments.limit or (60.0 if arguments.quick else 400.0)
 
-    pythons = {name: environment_of((arguments.venv or program.parent / "peers").resolve(), name,
+    pythons = {name: environment_of((arguments.venv or program.parent / "bench-env").resolve(), name,
                                     packages) for name, packages in ENVIRONMENTS.items()}
     pythons[None] = sys.executable
     peers = [peer for peer in PEERS if pythons[peer[1]] and
@@ -254,10 +210,10 @@ def main():
             wrong += [f"{label}: {peer.name} has {peer.w2!r}, we have {ours.w2!r}"
                       for peer in others if peer.exact and peer.w2 is not None and
                       abs(peer.w2 - ours.w2) > TOLERANCE * ours.w2]
-    text = f"{HEADING}\n\n{facts}\n{table_of(rows)}\n"
-    print(text)
+    text = f"{facts}\n{table_of(HEAD, rows)}\n"
+    print(f"{HEADING}\n\n{text}")
     if arguments.write:
-        write(arguments.write, text)
+        write_section(arguments.write, HEADING, text)
     if wrong:
         raise SystemExit("\n".join(wrong))
 

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench_results import write_section
+
 BYTES, PRICINGS = 120, 8
 HEADING = "## Exact W2 on many ranks"
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -29,7 +31,8 @@ RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 def measure(program, folder, ranks, repeats):
     """The run of least time."""
-    command = ["mpirun", "-n", str(ranks), program, "distance", folder / "a.npy", folder / "b.npy", "--json"]
+    command = [os.environ.get("MPIRUN", "mpirun"), "-n", str(ranks), program, "distance", folder / "a.npy",
+               folder / "b.npy", "--json"]
     settings = dict(os.environ, OMP_NUM_THREADS="1")
     lines = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=settings).stdout)
              for _ in range(repeats)]
@@ -71,9 +74,7 @@ def main():
     text = "\n".join(lines) + "\n"
     print(text)
     if options.write:
-        before, _, after = options.write.read_text().partition(HEADING)
-        rest_of = after[after.find("\n## ") + 1:] if "\n## " in after else ""
-        options.write.write_text(before.rstrip() + f"\n\n{HEADING}\n\n{text}" + (f"\n{rest_of}" if rest_of else ""))
+        write_section(options.write, HEADING, text)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,12 @@ double bm_flop_training_per_sample(const bm_flow_shape_t *shape);
 /* The same for one generated sample: 2·in·out a dense layer. */
 double bm_flop_generation_per_sample(const bm_flow_shape_t *shape);
 
+/* Peak rate of a core, in operations of bm_real_t: multiply-adds on registers of the widest vectors that
+ * the program is compiled for, enough of them in flight to fill the units; nothing is loaded or stored.
+ * All ranks measure at once, for about `seconds`, and the fastest of many repeats counts. BM_ERR_INTERNAL.
+ * Collective. */
+bm_status_t bm_flop_peak_rate(const bm_context_t *context, double seconds, bm_flop_rates_t *rates);
+
 /* Rate of OpenBLAS's own gemm, in the precision of bm_real_t and with one thread a rank, for one
  * product of a dense layer on `rows` rows; all ranks measure at once, for about `seconds`, and the
  * fastest of many repeats counts. Operands stay in the cache between calls, which training cannot have.
