@@ -40,8 +40,12 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   bm_origin_add_machine(&origin, context);
   bm_status_t status = bm_agree(context, bm_log_create(context, NULL, &log));
   if (status == BM_OK) {
-    status = bm_generate_file(context, map, (uint64_t)seed, (size_t)samples, NULL, out, origin.rows,
-                              origin.count, 0, log);
+    const bm_generate_order_t order = {.seed = (uint64_t)seed,
+                                       .n = (size_t)samples,
+                                       .path = out,
+                                       .provenance = origin.rows,
+                                       .provenance_count = origin.count};
+    status = bm_generate_file(context, map, &order, log);
   }
   if (status == BM_OK) {
     bm_log_info(log, "%s: %lld samples", out, (long long)samples);
