@@ -61,7 +61,12 @@ const bm_command_t bm_command_generate = {
     .summary = "draw any number of samples from a trained model",
     .details =
         "Sample i depends on the model, the seed and i alone, not on how many are drawn or on the\n"
-        "number of ranks. The file has the log-density of each sample beside it.",
+        "number of ranks. The file has the log-density of each sample beside it. Its space is "
+        "reserved\n"
+        "before the first sample is made; a rank holds a few MB of samples, however many are "
+        "drawn, and\n"
+        "writes them while it makes the next ones. A generation that is stopped (code 75) leaves "
+        "no file.",
     .options = options,
     .run = run,
     .stops = 1,
