@@ -153,11 +153,12 @@ static bm_status_t check_space(int file, const char *path, uint64_t bytes)
   }
   const double needed = (double)bytes - 512.0 * (double)info.st_blocks;
   const double free = (double)disk.f_frsize * (double)disk.f_bfree;
-  return needed <= free ? BM_OK
-                        : BM_FAIL(BM_ERR_IO,
-                                  "%s: cannot reserve disk space: %.1f GB more are needed, %.1f GB "
-                                  "are free",
-                                  path, 1e-9 * needed, 1e-9 * free);
+  return needed <= free
+             ? BM_OK
+             : BM_FAIL(
+                   BM_ERR_IO,
+                   "%s: cannot reserve disk space: %s: %.1f MB more are needed, %.1f MB are free",
+                   path, strerror(ENOSPC), 1e-6 * needed, 1e-6 * free);
 }
 
 bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
