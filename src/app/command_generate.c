@@ -40,8 +40,12 @@ static bm_status_t run(const bm_context_t *context, const bm_arguments_t *argume
   bm_origin_add_machine(&origin, context);
   bm_status_t status = bm_agree(context, bm_log_create(context, NULL, &log));
   if (status == BM_OK) {
-    status = bm_generate_file(context, map, (uint64_t)seed, (size_t)samples, NULL, out, origin.rows,
-                              origin.count, 0, log);
+    const bm_generate_order_t order = {.seed = (uint64_t)seed,
+                                       .n = (size_t)samples,
+                                       .path = out,
+                                       .provenance = origin.rows,
+                                       .provenance_count = origin.count};
+    status = bm_generate_file(context, map, &order, log);
   }
   if (status == BM_OK) {
     bm_log_info(log, "%s: %lld samples", out, (long long)samples);
@@ -57,7 +61,12 @@ const bm_command_t bm_command_generate = {
     .summary = "draw any number of samples from a trained model",
     .details =
         "Sample i depends on the model, the seed and i alone, not on how many are drawn or on the\n"
-        "number of ranks. The file has the log-density of each sample beside it.",
+        "number of ranks. The file has the log-density of each sample beside it. Its space is "
+        "reserved\n"
+        "before the first sample is made; a rank holds a few MB of samples, however many are "
+        "drawn, and\n"
+        "writes them while it makes the next ones. A generation that is stopped (code 75) leaves "
+        "no file.",
     .options = options,
     .run = run,
     .stops = 1,

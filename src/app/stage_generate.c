@@ -53,11 +53,16 @@ static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case
     names[count - 2] =
         (bm_observable_t){"energy", bm_potential_layout(observed->own)->energy_unit, NULL};
     names[count - 1] = (bm_observable_t){"log_weight", "1", NULL};
-    bm_generate_observer_t observer = {names, count, observe, observed};
-    status = bm_generate_file(
-        context, map, experiment->seed, (size_t)bm_deck_int(deck_case, "generate.samples"),
-        &observer, path, experiment->provenance, experiment->provenance_count,
-        bm_stage_fingerprint(experiment, &bm_stage_generate, deck_case), experiment->log);
+    const bm_generate_observer_t observer = {names, count, observe, observed};
+    const bm_generate_order_t order = {
+        .seed = experiment->seed,
+        .n = (size_t)bm_deck_int(deck_case, "generate.samples"),
+        .observer = &observer,
+        .path = path,
+        .provenance = experiment->provenance,
+        .provenance_count = experiment->provenance_count,
+        .fingerprint = bm_stage_fingerprint(experiment, &bm_stage_generate, deck_case)};
+    status = bm_generate_file(context, map, &order, experiment->log);
   }
   bm_free(path);
   bm_free(names);

@@ -7,7 +7,9 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/stop.h"
 
-#define BM_PIECE (64 * BM_MAP_CHUNK) /* rows a rank makes between writes */
+/* What a rank makes between writes: the coordinates take so many bytes. Large enough for the ranks to
+ * meet seldom, small enough to be nothing beside a flow's own memory. */
+#define BM_PIECE_BYTES ((size_t)1 << 20)
 
 bm_status_t bm_generate_load(const bm_context_t *context, const char *path, bm_map_t **map)
 {
@@ -51,92 +53,129 @@ bm_status_t bm_generate_rows(bm_map_t *map, uint64_t seed, size_t first, size_t 
   return BM_OK;
 }
 
-/* What one round of the stream works with. */
 typedef struct {
-  double *x;       /* [BM_PIECE][d] */
-  double *columns; /* [1 + observer count][BM_PIECE]: log_density first */
-} piece_t;
+  const bm_context_t *context;
+  bm_map_t *map;
+  const bm_generate_order_t *order;
+  bm_samples_writer_t *writer;
+  size_t room;     /* rows of a piece at most: whole chunks */
+  double *x;       /* [room][d] */
+  double *columns; /* [1 + observer count][rows of the piece]: log_density first */
+} stream_t;
 
-static bm_status_t make_piece(bm_map_t *map, uint64_t seed, bm_range_t rows,
-                              const bm_generate_observer_t *observer, piece_t *piece)
+/* The same on all ranks: they write in the same rounds. */
+static size_t piece_room(const stream_t *stream)
 {
-  BM_TRY(bm_generate_rows(map, seed, rows.first, rows.count, piece->x, piece->columns));
-  if (observer != NULL && rows.count > 0) {
-    observer->observe(observer->self, rows.count, piece->x, piece->columns,
-                      piece->columns + rows.count);
+  const size_t chunk_bytes = BM_MAP_CHUNK * bm_map_dimension(stream->map) * sizeof(double);
+  const size_t chunks = BM_PIECE_BYTES / chunk_bytes;
+  const size_t room = (chunks > 0 ? chunks : 1) * BM_MAP_CHUNK;
+  const size_t most = bm_map_partition(stream->order->n, stream->context->size, 0).count;
+  return most < room ? most : room;
+}
+
+static bm_status_t create_piece(stream_t *stream)
+{
+  const bm_generate_observer_t *observer = stream->order->observer;
+  const size_t columns = 1 + (observer == NULL ? 0 : observer->count);
+  stream->room = piece_room(stream);
+  BM_TRY(BM_ALLOC(stream->room * bm_map_dimension(stream->map), &stream->x));
+  return BM_ALLOC(stream->room * columns, &stream->columns);
+}
+
+/* Rows of a piece, while the piece before is on its way. A rank that has to stop breaks off; the ranks
+ * agree on that before they write. */
+static void make_piece(const stream_t *stream, bm_range_t rows)
+{
+  const size_t d = bm_map_dimension(stream->map);
+  const bm_generate_observer_t *observer = stream->order->observer;
+  for (size_t done = 0; done < rows.count; done += BM_MAP_CHUNK) {
+    const size_t left = rows.count - done, count = left < BM_MAP_CHUNK ? left : BM_MAP_CHUNK;
+    double *x = stream->x + done * d;
+    if (bm_stop_pending()) {
+      return;
+    }
+    bm_generate_base(stream->order->seed, rows.first + done, count, d, x);
+    bm_map_push(stream->map, count, x, x, stream->columns + done);
+    bm_samples_writer_progress(stream->writer);
   }
-  return BM_OK;
+  if (observer != NULL && rows.count > 0) {
+    observer->observe(observer->self, rows.count, stream->x, stream->columns,
+                      stream->columns + rows.count);
+  }
 }
 
 /* Every rank works through its own stretch of rows, piece by piece, in as many rounds as the longest
  * stretch needs. */
-static bm_status_t stream(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
-                          const bm_generate_observer_t *observer, bm_samples_writer_t *writer,
-                          piece_t *piece, bm_log_t *log)
+static bm_status_t run_stream(stream_t *stream, bm_log_t *log)
 {
-  bm_range_t own = bm_map_partition(n, context->size, context->rank);
-  size_t most = bm_map_partition(n, context->size, 0).count;
+  const bm_context_t *context = stream->context;
+  const size_t n = stream->order->n, room = stream->room;
+  const bm_range_t own = bm_map_partition(n, context->size, context->rank);
+  const size_t most = bm_map_partition(n, context->size, 0).count;
   bm_log_progress_start(log, "generating", (double)n, "samples");
-  for (size_t done = 0; done < most; done += BM_PIECE) {
-    size_t skip = done < own.count ? done : own.count;
-    size_t left = own.count - skip;
-    bm_range_t rows = {own.first + skip, left < BM_PIECE ? left : BM_PIECE};
-    BM_TRY_AGREE(context, make_piece(map, seed, rows, observer, piece));
-    BM_TRY(bm_samples_writer_write(writer, rows, piece->x, piece->columns));
+  for (size_t done = 0; done < most; done += room) {
+    const size_t skip = done < own.count ? done : own.count;
+    const size_t left = own.count - skip;
+    const bm_range_t rows = {own.first + skip, left < room ? left : room};
+    make_piece(stream, rows);
+    BM_TRY_AGREE(context, bm_samples_writer_wait(stream->writer));
     BM_TRY(bm_stop_check(context));
-    bm_log_progress(log, (double)(done + BM_PIECE) * context->size, NULL);
+    BM_TRY_AGREE(context,
+                 bm_samples_writer_begin(stream->writer, rows, stream->x, stream->columns));
+    bm_log_progress(log, (double)(done + room) * context->size, NULL);
   }
+  BM_TRY_AGREE(context, bm_samples_writer_wait(stream->writer));
   bm_log_progress_end(log);
   return BM_OK;
 }
 
-bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
-                             const bm_generate_observer_t *observer, const char *path,
-                             const bm_provenance_t *provenance, size_t provenance_count,
-                             uint64_t fingerprint, bm_log_t *log)
+/* The file with everything but its rows. */
+static bm_status_t create_writer(stream_t *stream)
 {
-  size_t extra = observer == NULL ? 0 : observer->count;
-  size_t d = bm_map_dimension(map);
-  const bm_layout_t *layout = bm_map_layout(map);
+  const bm_generate_order_t *order = stream->order;
+  const size_t extra = order->observer == NULL ? 0 : order->observer->count;
+  const size_t d = bm_map_dimension(stream->map);
+  const bm_layout_t *layout = bm_map_layout(stream->map);
   bm_observable_t *names = NULL;
-  piece_t piece = {NULL, NULL};
-  bm_samples_writer_t *writer = NULL;
-  bm_status_t status = BM_ALLOC(1 + extra, &names);
-  if (status == BM_OK) {
-    status = BM_ALLOC(BM_PIECE * d, &piece.x);
+  BM_TRY_AGREE(stream->context, BM_ALLOC(1 + extra, &names));
+  names[0] = (bm_observable_t){"log_density", "1", NULL};
+  for (size_t k = 0; k < extra; k++) {
+    names[1 + k] = order->observer->names[k];
   }
-  if (status == BM_OK) {
-    status = BM_ALLOC(BM_PIECE * (1 + extra), &piece.columns);
-  }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    names[0] = (bm_observable_t){"log_density", "1", NULL};
-    for (size_t k = 0; k < extra; k++) {
-      names[1 + k] = observer->names[k];
-    }
-    bm_samples_content_t content = {.particles = layout->particles,
-                                    .dimensions = layout->dimensions,
-                                    .length_unit = "nm",
-                                    .step_stride = 1,
-                                    .time_stride_ps = 1.0,
-                                    .single_precision = sizeof(bm_real_t) == sizeof(float) && d > 8,
-                                    .observables = names,
-                                    .observable_count = 1 + extra,
-                                    .provenance = provenance,
-                                    .provenance_count = provenance_count,
-                                    .fingerprint = fingerprint};
-    status = bm_samples_writer_create(context, path, n, d, 1, &content, &writer);
-  }
-  if (status == BM_OK) {
-    status = stream(context, map, seed, n, observer, writer, &piece, log);
-  }
-  if (status == BM_OK) {
-    status = bm_samples_writer_finish(&writer);
-  } else {
-    bm_samples_writer_abandon(&writer);
-  }
-  bm_free(piece.columns);
-  bm_free(piece.x);
+  const bm_samples_content_t content = {.particles = layout->particles,
+                                        .dimensions = layout->dimensions,
+                                        .length_unit = "nm",
+                                        .step_stride = 1,
+                                        .time_stride_ps = 1.0,
+                                        .single_precision =
+                                            sizeof(bm_real_t) == sizeof(float) && d > 8,
+                                        .observables = names,
+                                        .observable_count = 1 + extra,
+                                        .provenance = order->provenance,
+                                        .provenance_count = order->provenance_count,
+                                        .fingerprint = order->fingerprint};
+  bm_status_t status = bm_samples_writer_create(stream->context, order->path, order->n, d, 1,
+                                                &content, &stream->writer);
   bm_free(names);
+  return status;
+}
+
+bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
+                             const bm_generate_order_t *order, bm_log_t *log)
+{
+  stream_t stream = {.context = context, .map = map, .order = order};
+  bm_status_t status = bm_agree(context, create_piece(&stream));
+  if (status == BM_OK) {
+    status = create_writer(&stream);
+  }
+  if (status == BM_OK) {
+    status = run_stream(&stream, log);
+  }
+  bm_free(stream.x);
+  bm_free(stream.columns);
+  if (status == BM_OK) {
+    return bm_samples_writer_finish(&stream.writer);
+  }
+  bm_samples_writer_abandon(&stream.writer);
   return status;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -141,19 +142,39 @@ int bm_file_is_same(const char *a, const char *b)
          one.st_ino == two.st_ino;
 }
 
+/* What cannot fit is refused before any of it is taken: others would find the disk full meanwhile. Some
+ * file systems do not know how much is free. */
+static bm_status_t check_space(int file, const char *path, uint64_t bytes)
+{
+  struct stat info;
+  struct statvfs disk;
+  if (fstat(file, &info) != 0 || fstatvfs(file, &disk) != 0 || disk.f_blocks == 0) {
+    return BM_OK;
+  }
+  const double needed = (double)bytes - 512.0 * (double)info.st_blocks;
+  const double free = (double)disk.f_frsize * (double)disk.f_bfree;
+  return needed <= free
+             ? BM_OK
+             : BM_FAIL(
+                   BM_ERR_IO,
+                   "%s: cannot reserve disk space: %s: %.1f MB more are needed, %.1f MB are free",
+                   path, strerror(ENOSPC), 1e-6 * needed, 1e-6 * free);
+}
+
 bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
 {
   int file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
-  int code = bytes == 0 ? 0 : posix_fallocate(file, 0, (off_t)bytes);
+  bm_status_t status = check_space(file, path, bytes);
+  int code = status != BM_OK || bytes == 0 ? 0 : posix_fallocate(file, 0, (off_t)bytes);
   close(file);
   if (code != 0) {
     errno = code;
     return io_error(path, "cannot reserve disk space");
   }
-  return BM_OK;
+  return status;
 }
 
 /* Checksum and length of everything from `first` on. */

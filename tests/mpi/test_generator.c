@@ -45,6 +45,13 @@ static void observe_sum(const void *self, size_t n, const double *x, const doubl
 static const bm_observable_t observed[] = {{"sum", "1", NULL}};
 static const bm_generate_observer_t observer = {observed, 1, observe_sum, NULL};
 
+static bm_status_t generate(const bm_context_t *context, bm_map_t *map, size_t n, const char *path)
+{
+  const bm_generate_order_t order = {
+      .seed = SEED, .n = n, .observer = &observer, .path = path, .fingerprint = 1};
+  return bm_generate_file(context, map, &order, NULL);
+}
+
 static void the_file_does_not_depend_on_the_ranks(const bm_context_t *all,
                                                   const bm_context_t *alone, bm_map_t *map,
                                                   const char *folder, size_t n)
@@ -53,11 +60,11 @@ static void the_file_does_not_depend_on_the_ranks(const bm_context_t *all,
   char single[300];
   snprintf(together, sizeof together, "%s/together.h5md", folder);
   snprintf(single, sizeof single, "%s/single.h5md", folder);
-  REQUIRE(bm_generate_file(all, map, SEED, n, &observer, together, NULL, 0, 1, NULL) == BM_OK);
+  REQUIRE(generate(all, map, n, together) == BM_OK);
   if (bm_context_is_root(all)) {
     char *bytes[2];
     size_t counts[2];
-    REQUIRE(bm_generate_file(alone, map, SEED, n, &observer, single, NULL, 0, 1, NULL) == BM_OK);
+    REQUIRE(generate(alone, map, n, single) == BM_OK);
     REQUIRE(bm_file_read(together, &bytes[0], &counts[0]) == BM_OK);
     REQUIRE(bm_file_read(single, &bytes[1], &counts[1]) == BM_OK);
     CHECK(counts[0] == counts[1] && memcmp(bytes[0], bytes[1], counts[0]) == 0);
@@ -67,16 +74,18 @@ static void the_file_does_not_depend_on_the_ranks(const bm_context_t *all,
   }
   bm_samples_t *back;
   double *expected;
-  REQUIRE(BM_ALLOC(n * (TINY_D + 1), &expected) == BM_OK);
   REQUIRE(bm_samples_read(all, together, NULL, &back) == BM_OK);
-  REQUIRE(bm_generate_rows(map, SEED, 0, n, expected, expected + n * TINY_D) == BM_OK);
   CHECK(back->n == n && back->d == TINY_D);
-  CHECK_BITS(back->x, expected + back->rows.first * TINY_D, back->rows.count * TINY_D);
+  const bm_range_t rows = back->rows;
+  REQUIRE(BM_ALLOC(rows.count * (TINY_D + 1), &expected) == BM_OK);
+  REQUIRE(bm_generate_rows(map, SEED, rows.first, rows.count, expected,
+                           expected + rows.count * TINY_D) == BM_OK);
+  CHECK_BITS(back->x, expected, rows.count * TINY_D);
   bm_samples_destroy(&back);
   REQUIRE(bm_samples_read(all, together,
                           &(bm_samples_selection_t){.dataset = "observables/log_density"},
                           &back) == BM_OK);
-  CHECK_BITS(back->x, expected + n * TINY_D + back->rows.first, back->rows.count);
+  CHECK_BITS(back->x, expected + rows.count * TINY_D, rows.count);
   bm_samples_destroy(&back);
   bm_free(expected);
   MPI_Barrier(all->comm);
@@ -111,7 +120,9 @@ int main(int argc, char **argv)
   bm_map_t *map = tiny_map(200, x);
   tiny_map_shake(map);
   a_row_does_not_depend_on_its_neighbours(map);
-  const size_t sizes[] = {1, 129, 1000, 20000};
+  /* in the last one every rank makes two pieces, of 1 MiB of coordinates at most */
+  const size_t pieces = (size_t)all->size * ((1 << 20) / (TINY_D * sizeof(double)) + 3000);
+  const size_t sizes[] = {1, 129, 1000, 20000, pieces};
   for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
     the_file_does_not_depend_on_the_ranks(all, alone, map, folder, sizes[s]);
   }

@@ -47,6 +47,14 @@ def boltzmap(*arguments, ranks=None, cwd=None):
                           env=ENVIRONMENT, timeout=TIME_LIMIT_S, check=False)
 
 
+def peak_memory(*arguments, ranks=None):
+    """Run to the end; gives the exit code and the bytes that the largest process of all held at once."""
+    process = start(*arguments, ranks=ranks)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, 1024 * usage.ru_maxrss
+
+
 def start(*arguments, ranks=None):
     """Start in a process group of its own, to be interrupted."""
     return subprocess.Popen(command(*arguments, ranks=ranks), stdout=subprocess.DEVNULL,

@@ -235,6 +235,8 @@ COMMANDS = (
     (IO, ["info", "F/two\nlines"], "two?lines"),
     (DATA, ["info", "F/notes.txt"], "notes.txt"),
     (DATA, ["info", "F/cut.h5"], "cut.h5"),
+    (USAGE, ["generate", "F/model.h5", "--samples", "1000000000001", "--out", "F/x.h5md"],
+     "--samples", "from 1 to 1000000000000"),
 )
 ON_RANKS = (0, 1, 12, 16, 20, 21, 35, 37, 45, 54, 55)  # rows of COMMANDS also run on three ranks
 

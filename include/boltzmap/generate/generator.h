@@ -25,8 +25,7 @@ void bm_generate_base(uint64_t seed, size_t first, size_t count, size_t d,
 bm_status_t bm_generate_rows(bm_map_t *map, uint64_t seed, size_t first, size_t count,
                              double *x /* [count][d] */, double *log_density /* [count] */);
 
-/* Generate n samples to an H5MD file in bounded memory, with the observable "log_density" and whatever
- * else `observe` gives: columns `names` filled from x and log_density. Collective. */
+/* Columns written beside each sample. */
 typedef struct {
   const bm_observable_t *names; /* [count], values unused */
   size_t count;
@@ -35,9 +34,22 @@ typedef struct {
   const void *self;
 } bm_generate_observer_t;
 
-bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
-                             const bm_generate_observer_t *observer, const char *path,
-                             const bm_provenance_t *provenance, size_t provenance_count,
-                             uint64_t fingerprint, bm_log_t *log);
+/* What is generated, and the file that gets it; nothing is owned. */
+typedef struct {
+  uint64_t seed;
+  size_t n;
+  const bm_generate_observer_t *observer; /* NULL: the log density alone */
+  const char *path;
+  const bm_provenance_t *provenance;
+  size_t provenance_count;
+  uint64_t fingerprint; /* of what made the map; 0: none */
+} bm_generate_order_t;
+
+/* Generate samples to an H5MD file with the observable "log_density" and those of the observer. Every
+ * rank makes its own stretch of rows, piece by piece in bounded memory; each piece is written while the
+ * next one is made. BM_ERR_IO, BM_ERR_MEMORY; BM_STOPPED on request. A failure leaves no file.
+ * Collective. */
+bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
+                             const bm_generate_order_t *order, bm_log_t *log);
 
 #endif

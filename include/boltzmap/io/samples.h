@@ -1,8 +1,8 @@
 #ifndef BOLTZMAP_IO_SAMPLES_H
 #define BOLTZMAP_IO_SAMPLES_H
 
-/* Sample sets: n rows of d coordinates, distributed by rows, kept on disk as H5MD 1.1 written with
- * collective parallel HDF5. A configuration of P particles in D ≤ 3 dimensions (d = P·D) is a frame
+/* Sample sets: n rows of d coordinates, distributed by rows, kept on disk as H5MD 1.1: laid out by
+ * parallel HDF5, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions (d = P·D) is a frame
  * of P positions whose missing components are 0.
  *
  * A file is written under a temporary name, its space reserved before the data, checksummed (see
@@ -66,12 +66,27 @@ typedef struct {
 bm_status_t bm_samples_write(const bm_context_t *context, const char *path,
                              const bm_samples_t *samples, const bm_samples_content_t *content);
 
-/* Streaming: open for n rows (observables given by name and unit, values NULL), write pieces, close.
- * Each call is collective; ranks may bring different pieces, or none. */
+/* Streaming: make the file of n rows (observables given by name and unit, values NULL), write pieces, close.
+ * Ranks may bring different pieces, or none. BM_ERR_IO, BM_ERR_MEMORY. Collective. */
 typedef struct bm_samples_writer bm_samples_writer_t;
 bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *path, size_t n,
                                      size_t d, size_t walkers, const bm_samples_content_t *content,
                                      bm_samples_writer_t **out);
+
+/* Begin to write this rank's piece, whose coordinates take at most BM_SAMPLES_PIECE_BYTES, while the
+ * caller goes on: values are copied, and observables are needed where the file has any. The write before must
+ * have been waited for. BM_ERR_IO, BM_ERR_MEMORY. Not collective: the caller sees to it that all ranks
+ * agree. */
+#define BM_SAMPLES_PIECE_BYTES ((size_t)1 << 25)
+bm_status_t bm_samples_writer_begin(bm_samples_writer_t *writer, bm_range_t rows,
+                                    const double *x /* [rows.count][d] */,
+                                    const double *observables /* [observable_count][rows.count] */);
+/* Give MPI a moment to go on with the write: now and then, from a computation beside it. */
+void bm_samples_writer_progress(const bm_samples_writer_t *writer);
+/* Wait for what was begun, if anything. BM_ERR_IO. Not collective. */
+bm_status_t bm_samples_writer_wait(bm_samples_writer_t *writer);
+
+/* Write a piece of any size, waited for and agreed on. Collective. */
 bm_status_t bm_samples_writer_write(bm_samples_writer_t *writer, bm_range_t rows,
                                     const double *x /* [rows.count][d] */,
                                     const double *observables /* [observable_count][rows.count] */);

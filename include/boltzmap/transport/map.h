@@ -36,7 +36,7 @@ size_t bm_map_dimension(const bm_map_t *map);
 bm_range_t bm_map_partition(size_t n, int parts, int part);
 
 /* x = T(base) and log density of the push-forward at x (physical units), for n rows that start at a
- * chunk boundary. log_density may be NULL. */
+ * chunk boundary. log_density may be NULL; base and x may be one array. */
 void bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */, double *x /* [n][d] */,
                  double *log_density /* [n] */);
 

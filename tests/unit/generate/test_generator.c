@@ -138,7 +138,14 @@ static void check_file(bm_map_t *map, const char *path, size_t n)
   const bm_observable_t names[] = {{"sum", "1", NULL}};
   const bm_generate_observer_t observer = {names, 1, observe_sum, &factor};
   const bm_provenance_t provenance = {"seed", "23"};
-  if (bm_generate_file(context, map, SEED, n, &observer, path, &provenance, 1, 99, NULL) != BM_OK) {
+  const bm_generate_order_t order = {.seed = SEED,
+                                     .n = n,
+                                     .observer = &observer,
+                                     .path = path,
+                                     .provenance = &provenance,
+                                     .provenance_count = 1,
+                                     .fingerprint = 99};
+  if (bm_generate_file(context, map, &order, NULL) != BM_OK) {
     fail_msg("%s", bm_status_message());
   }
   double *x = zero_doubles(n * D);
@@ -182,12 +189,12 @@ static int remove_folder(void **state)
   return rmdir(folder);
 }
 
-/* The last size takes two rounds. */
+/* The last size takes two pieces: one of 1 MiB of coordinates, and seven rows. */
 static void a_file_holds_the_samples_of_its_rows(void **state)
 {
   (void)state;
   bm_map_t *map = made_map(0.3);
-  const size_t sizes[] = {1, 300, 64 * BM_MAP_CHUNK + 7};
+  const size_t sizes[] = {1, 300, (1 << 20) / (D * sizeof(double)) + 7};
   for (size_t i = 0; i < 3; i++) {
     check_file(map, path_of_file, sizes[i]);
   }

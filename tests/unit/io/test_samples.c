@@ -258,6 +258,84 @@ static void a_stream_gives_the_file_of_one_write(void **state)
   unlink(scratch("whole.h5md"));
 }
 
+/* What is begun is the writer's own: the caller's arrays are used again at once. */
+static void a_write_goes_on_beside_its_caller(void **state)
+{
+  (void)state;
+  const char *path = scratch("beside.h5md");
+  bm_samples_content_t content = content_of_test();
+  content.observable_count = 1;
+  bm_samples_t *samples = made_samples(1);
+  bm_samples_writer_t *writer;
+  assert_int_equal(bm_samples_writer_create(context, path, ROWS, COLUMNS, 1, &content, &writer),
+                   BM_OK);
+  for (size_t row = 0; row < ROWS; row++) {
+    double x[COLUMNS];
+    double energy = energies[row];
+    memcpy(x, samples->x + row * COLUMNS, sizeof x);
+    assert_int_equal(bm_samples_writer_begin(writer, (bm_range_t){row, 1}, x, &energy), BM_OK);
+    memset(x, 0xff, sizeof x);
+    energy = NAN;
+    bm_samples_writer_progress(writer);
+    assert_int_equal(bm_samples_writer_wait(writer), BM_OK);
+    assert_int_equal(bm_samples_writer_wait(writer), BM_OK);
+  }
+  assert_int_equal(bm_samples_writer_finish(&writer), BM_OK);
+  bm_samples_t *back = read_samples(path, NULL);
+  assert_memory_equal(back->x, samples->x, ROWS * COLUMNS * sizeof *back->x);
+  bm_samples_destroy(&back);
+  back = read_samples(path, &(bm_samples_selection_t){.dataset = "/observables/energy/value"});
+  assert_memory_equal(back->x, energies, ROWS * sizeof *back->x);
+  bm_samples_destroy(&back);
+  bm_samples_destroy(&samples);
+  unlink(path);
+}
+
+static void a_set_larger_than_a_piece_is_whole(void **state)
+{
+  (void)state;
+  const char *path = scratch("large.h5md");
+  const size_t n = 2 * BM_SAMPLES_PIECE_BYTES / sizeof(double) / 30 + 5;
+  bm_samples_t *samples;
+  assert_int_equal(bm_samples_create(context, n, 30, 1, &samples), BM_OK);
+  for (size_t i = 0; i < n * 30; i++) {
+    samples->x[i] = (double)i;
+  }
+  const bm_samples_content_t content = {.particles = 10, .dimensions = 3, .length_unit = "nm"};
+  assert_int_equal(bm_samples_write(context, path, samples, &content), BM_OK);
+  bm_samples_t *back = read_samples(path, NULL);
+  assert_int_equal(back->n, n);
+  assert_memory_equal(back->x, samples->x, n * 30 * sizeof *back->x);
+  bm_samples_destroy(&back);
+  bm_samples_destroy(&samples);
+  unlink(path);
+}
+
+/* A disk that takes no more in spite of the space reserved; a limit on the size of files stands in. */
+static void a_disk_that_fails_half_way_is_an_error(void **state)
+{
+  (void)state;
+  size_t entries = scratch_entries(0);
+  bm_samples_t *samples;
+  assert_int_equal(bm_samples_create(context, 100000, COLUMNS, 1, &samples), BM_OK);
+  const bm_samples_content_t content = {.particles = 2, .dimensions = 2, .length_unit = "nm"};
+  const rlim_t limits[] = {0, 1000000};
+  for (size_t i = 0; i < 2; i++) {
+    bm_samples_writer_t *writer;
+    assert_int_equal(bm_samples_writer_create(context, scratch("fails.h5md"), samples->n, COLUMNS,
+                                              1, &content, &writer),
+                     BM_OK);
+    limit_file_size(limits[i]);
+    bm_status_t status = bm_samples_writer_write(writer, samples->rows, samples->x, NULL);
+    limit_file_size(RLIM_INFINITY);
+    assert_int_equal(status, BM_ERR_IO);
+    assert_message_has("fails.h5md");
+    bm_samples_writer_abandon(&writer);
+    assert_int_equal(scratch_entries(0), entries);
+  }
+  bm_samples_destroy(&samples);
+}
+
 static void an_abandoned_stream_leaves_nothing(void **state)
 {
   (void)state;
@@ -447,6 +525,9 @@ int main(int argc, char **argv)
       cmocka_unit_test(every_layout_comes_back),
       cmocka_unit_test(columns_are_those_asked_for),
       cmocka_unit_test(a_stream_gives_the_file_of_one_write),
+      cmocka_unit_test(a_write_goes_on_beside_its_caller),
+      cmocka_unit_test(a_set_larger_than_a_piece_is_whole),
+      cmocka_unit_test(a_disk_that_fails_half_way_is_an_error),
       cmocka_unit_test(an_abandoned_stream_leaves_nothing),
       cmocka_unit_test(a_full_disk_is_an_error_and_leaves_the_old_set),
       cmocka_unit_test(files_of_other_programs_are_read),
