@@ -86,13 +86,17 @@ static bm_status_t go_on(training_t *training)
   return status;
 }
 
-/* After every step: is there a reason to write a checkpoint, on any rank? */
+/* After every step: is there a reason to write a checkpoint, on any rank? One that comes up now is acted
+ * on after the next step. */
 static bm_status_t after_step(bm_trainer_t *trainer, void *data)
 {
   training_t *training = data;
   const bm_context_t *context = training->experiment->context;
   int due = bm_context_is_root(context) && bm_log_clock() >= training->checkpoint_due;
-  if (!bm_agree_any(context, due || bm_stop_pending())) {
+  if (due || bm_stop_pending()) {
+    bm_trainer_raise(trainer);
+  }
+  if (!bm_trainer_raised(trainer)) {
     return BM_OK;
   }
   bm_status_t stop = bm_stop_check(context);
@@ -229,6 +233,12 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   double fraction;
   BM_TRY(go_on(training));
   bm_log_record(experiment->log, "networks computed by %s", training->kernels);
+  if (settings->fast && context->size > 1) {
+    bm_log_info(experiment->log,
+                "  training.reduction = \"fast\": this model is that of %d ranks, others give "
+                "other roundings",
+                context->size);
+  }
   training->started = bm_log_clock();
   training->checkpoint_due = training->started + experiment->checkpoint_every_s;
   BM_TRY(bm_trainer_run(training->trainer, experiment->log, after_step, training));

@@ -42,7 +42,8 @@ typedef struct {
 
 struct bm_reduction {
   const bm_context_t *context;
-  int alone; /* each rank is taken for a host of its own */
+  int alone;  /* each rank is taken for a host of its own */
+  int raised; /* this rank's flag */
   size_t shards, length, blocks;
   size_t own_first, own_count; /* this rank's nodes in held */
   held_t *held;                /* nodes of all ranks, in the order of shards */
@@ -55,7 +56,7 @@ struct bm_reduction {
   bm_real_t *total;    /* [slice], of a rank without vectors */
   bm_real_t *received; /* [nodes of other hosts][slice] */
   bm_real_t *work;     /* [depth of the tree][BM_BLOCK] */
-  double *numbers; /* of each rank in turn, sums of squares of its blocks and its shards' values */
+  double *numbers; /* of each rank in turn: squares of its blocks, its shards' values, its flag */
   double *own_numbers;                 /* where they do not come by shared memory alone */
   int *number_counts, *number_offsets; /* [ranks] */
   int *counts, *offsets;               /* [ranks], items of each slice */
@@ -131,7 +132,7 @@ static size_t whole_lines(size_t bytes)
 
 static size_t number_count(const bm_reduction_t *reduction)
 {
-  return reduction->blocks + reduction->shards;
+  return reduction->blocks + reduction->shards + (size_t)reduction->context->size;
 }
 
 /* Bytes before the vectors of the first rank of a host: the common vector, and the numbers. */
@@ -221,7 +222,7 @@ static void fill_tables(bm_reduction_t *reduction)
     reduction->offsets[rank] = (int)slice.first;
     reduction->number_offsets[rank] = numbers;
     reduction->number_counts[rank] =
-        (int)(blocks_of(reduction, rank).count + shards_of(reduction, rank).count);
+        (int)(blocks_of(reduction, rank).count + shards_of(reduction, rank).count + 1);
     numbers += reduction->number_counts[rank];
   }
 }
@@ -506,6 +507,11 @@ static bm_status_t wait_for(requests_t *requests)
   return BM_OK;
 }
 
+void bm_reduction_raise(bm_reduction_t *reduction)
+{
+  reduction->raised = 1;
+}
+
 void bm_reduction_arrive(bm_reduction_t *reduction)
 {
   bm_shared_arrive(reduction->shared);
@@ -578,9 +584,10 @@ static bm_status_t exchange_numbers(bm_reduction_t *reduction)
   return BM_OK;
 }
 
-static double take_numbers(bm_reduction_t *reduction)
+static void take_numbers(bm_reduction_t *reduction, bm_total_t *total)
 {
   double squares = 0.0;
+  total->raised = 0;
   const double *next = reduction->numbers;
   for (int rank = 0; rank < reduction->context->size; rank++) {
     bm_range_t shards = shards_of(reduction, rank);
@@ -589,8 +596,10 @@ static double take_numbers(bm_reduction_t *reduction)
     }
     memcpy(reduction->shard_values + shards.first, next, shards.count * sizeof *next);
     next += shards.count;
+    total->raised |= *next++ > 0.0;
   }
-  return squares;
+  total->squares = squares;
+  total->shard_values = reduction->shard_values;
 }
 
 bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_total_t *total)
@@ -604,9 +613,10 @@ bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_
   bm_shared_wait(reduction->shared);
   total->slice = is_total(reduction) ? bm_reduction_vector(reduction, 0) : sum_slice(reduction);
   memcpy(values, local, shards_of(reduction, rank).count * sizeof *values);
+  values[shards_of(reduction, rank).count] = reduction->raised;
+  reduction->raised = 0;
   BM_TRY(exchange_numbers(reduction));
-  total->squares = take_numbers(reduction);
-  total->shard_values = reduction->shard_values;
+  take_numbers(reduction, total);
   return BM_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #define BM_LINE 64                  /* bytes of a cache line */
 #define BM_SPINS 1000               /* looks at the barrier before a rank gives its core away */
+#define BM_SLACK ((size_t)1 << 16)  /* bytes a rank that MPI may add for itself */
 #define BM_SHARED_FOLDER "/dev/shm" /* where Linux has such memory, and how much of it there is */
 
 /* In the part of the host's first rank. */
@@ -27,12 +28,12 @@ struct bm_shared {
   char **parts; /* [host_size] */
 };
 
-/* Pages are only made when they are touched, and a host without room then kills the process: ask
+/* Open MPI 4 waits for ever where there is no room, and pages that cannot be made kill the process: ask
  * before. */
 static int has_room(const bm_context_t *context, size_t bytes, int *room)
 {
   struct statvfs folder;
-  double needed = (double)bytes;
+  double needed = (double)(bytes + BM_SLACK);
   int code = MPI_Allreduce(MPI_IN_PLACE, &needed, 1, MPI_DOUBLE, MPI_SUM, context->host);
   *room = context->host_size == 1 || statvfs(BM_SHARED_FOLDER, &folder) != 0 ||
           (double)folder.f_bavail * (double)folder.f_frsize > needed;

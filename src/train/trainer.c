@@ -77,6 +77,8 @@ struct bm_trainer {
   double *shard_sums;   /* [shards], own */
   double *chunk_sums;   /* [validation chunks] */
 
+  int raised; /* some rank's flag, in the step just finished */
+
   /* state */
   int64_t epoch, step; /* finished epochs, finished steps */
   int64_t updates;     /* optimiser steps, skipped ones left out */
@@ -411,6 +413,7 @@ static bm_status_t step(bm_trainer_t *trainer)
   bm_total_t total;
   BM_TRY(compute(trainer));
   BM_TRY(bm_reduction_sum(trainer->reduction, trainer->shard_sums, &total));
+  trainer->raised = total.raised;
   double loss = bm_tree_sum(trainer->shards, total.shard_values);
   double norm = sqrt(total.squares);
   if (!isfinite(loss) || !isfinite(total.squares)) {
@@ -549,6 +552,16 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
   }
   bm_flow_borrow(trainer->flow, NULL);
   return status;
+}
+
+void bm_trainer_raise(bm_trainer_t *trainer)
+{
+  bm_reduction_raise(trainer->reduction);
+}
+
+int bm_trainer_raised(const bm_trainer_t *trainer)
+{
+  return trainer->raised;
 }
 
 int64_t bm_trainer_step(const bm_trainer_t *trainer)

@@ -61,6 +61,7 @@ typedef struct {
   bm_real_t *gathered; /* [length], on rank 0 */
   double squares;
   double *shard_values; /* [shards] */
+  int raised;
 } round_t;
 
 static round_t room_for_round(size_t shards, size_t length)
@@ -97,6 +98,7 @@ static void reduce(bm_reduction_t *reduction, size_t shards, size_t length, roun
   bm_reduction_arrive(reduction);
   REQUIRE(bm_reduction_sum(reduction, local, &total) == BM_OK);
   out->squares = total.squares;
+  out->raised = total.raised;
   memcpy(out->shard_values, total.shard_values, shards * sizeof *out->shard_values);
   memcpy(common + range.first, total.slice, range.count * sizeof *common);
   memset(out->gathered, 0xff, length * sizeof *out->gathered);
@@ -131,6 +133,25 @@ static void sums_are_those_of_the_plain_tree(const bm_context_t *all, size_t sha
   CHECK(reduction == NULL);
   free_round(&got);
   bm_free(expected);
+}
+
+/* Each rank in turn; the flag is down again in the round after. */
+static void a_flag_of_any_rank_reaches_all_in_its_round(const bm_context_t *all)
+{
+  bm_reduction_t *reduction;
+  round_t got = room_for_round(3, 10);
+  REQUIRE(bm_reduction_create(all, 3, 10, &reduction) == BM_OK);
+  for (int rank = 0; rank < all->size; rank++) {
+    if (all->rank == rank) {
+      bm_reduction_raise(reduction);
+    }
+    reduce(reduction, 3, 10, &got);
+    CHECK(got.raised);
+    reduce(reduction, 3, 10, &got);
+    CHECK(!got.raised);
+  }
+  bm_reduction_destroy(&reduction);
+  free_round(&got);
 }
 
 static double squares_on(const bm_context_t *context, size_t shards, size_t length)
@@ -207,6 +228,7 @@ static void check_sums(const bm_context_t *all, const bm_context_t *alone)
     slices_cover_the_vector(all, lengths[l]);
   }
   ranks_of_a_host_have_one_common_vector(all);
+  a_flag_of_any_rank_reaches_all_in_its_round(all);
   vectors_too_long_for_mpi_are_refused(all);
 }
 

@@ -149,6 +149,78 @@ static void training_does_not_depend_on_the_ranks(const bm_context_t *all,
   }
 }
 
+/* On make-believe hosts of one, two and three ranks, between which gradients and parameters are sent. */
+static void training_does_not_depend_on_the_hosts(const bm_context_t *all,
+                                                  const bm_context_t *alone)
+{
+  bm_trainer_settings_t settings = settings_of_test(8);
+  result_t single = train(alone, &settings);
+  for (int host_ranks = 1; host_ranks <= 3 && host_ranks < all->size; host_ranks++) {
+    bm_context_t *hosts;
+    REQUIRE(bm_context_create_hosts(MPI_COMM_WORLD, host_ranks, &hosts) == BM_OK);
+    result_t together = train(hosts, &settings);
+    check_equal(&single, &together);
+    bm_free(together.parameters);
+    bm_context_destroy(&hosts);
+  }
+  bm_free(single.parameters);
+}
+
+/* A shard a rank: the bits of the fixed order with as many shards, and within rounding the losses of
+ * the fixed order with eight. */
+static void the_fast_order_is_the_fixed_one_of_as_many_shards_as_ranks(const bm_context_t *all)
+{
+  bm_trainer_settings_t fixed = settings_of_test(all->size);
+  bm_trainer_settings_t fast = settings_of_test(8);
+  bm_trainer_settings_t eight = settings_of_test(8);
+  fast.fast = 1;
+  result_t a = train(all, &fixed);
+  result_t b = train(all, &fast);
+  result_t c = train(all, &eight);
+  check_equal(&a, &b);
+  /* roundings of 1e-7 a step, which 27 steps make larger by far less than this */
+  CHECK(fabs(b.history[0].nll_train - c.history[0].nll_train) < 1e-4);
+  CHECK(fabs(b.history[EPOCHS - 1].nll_train - c.history[EPOCHS - 1].nll_train) < 1e-3);
+  bm_free(a.parameters);
+  bm_free(b.parameters);
+  bm_free(c.parameters);
+}
+
+/* To a result that is near. */
+static void a_fast_run_goes_on_with_other_ranks(const bm_context_t *all, const bm_context_t *alone,
+                                                const char *path)
+{
+  bm_trainer_settings_t fast = settings_of_test(8);
+  fast.fast = 1;
+  result_t whole = train(all, &fast);
+  result_t resumed = train_in_two(all, all, alone, &fast, (stopping_t){13, NULL}, path);
+  CHECK(fabs(whole.history[EPOCHS - 1].nll_train - resumed.history[EPOCHS - 1].nll_train) < 1e-3);
+  bm_free(whole.parameters);
+  bm_free(resumed.parameters);
+}
+
+/* The last rank alone raises its flag. */
+static bm_status_t raise_once(bm_trainer_t *trainer, void *data)
+{
+  const int *last = data;
+  CHECK(bm_trainer_raised(trainer) == (bm_trainer_step(trainer) == 11));
+  if (bm_trainer_step(trainer) == 10 && *last) {
+    bm_trainer_raise(trainer);
+  }
+  return BM_OK;
+}
+
+static void a_raised_flag_is_seen_on_all_ranks_after_the_next_step(const bm_context_t *all)
+{
+  bm_trainer_settings_t settings = settings_of_test(8);
+  int last = all->rank == all->size - 1;
+  bm_map_t *map = tiny_map(ROWS, rows);
+  bm_trainer_t *trainer = made_trainer(all, map, &settings);
+  REQUIRE(bm_trainer_run(trainer, NULL, raise_once, &last) == BM_OK);
+  bm_trainer_destroy(&trainer);
+  bm_map_destroy(&map);
+}
+
 /* After the first step, in an epoch, at an epoch's end, after the last step; going on with as many ranks,
  * and with one. */
 static void going_on_gives_the_bits_of_never_stopping(const bm_context_t *all,
@@ -228,6 +300,10 @@ int main(int argc, char **argv)
   double *x = tiny_data(ROWS);
   rows = x;
   training_does_not_depend_on_the_ranks(all, alone);
+  training_does_not_depend_on_the_hosts(all, alone);
+  the_fast_order_is_the_fixed_one_of_as_many_shards_as_ranks(all);
+  a_fast_run_goes_on_with_other_ranks(all, alone, path);
+  a_raised_flag_is_seen_on_all_ranks_after_the_next_step(all);
   going_on_gives_the_bits_of_never_stopping(all, alone, path);
   a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(all);
   a_checkpoint_of_another_flow_is_refused(all);

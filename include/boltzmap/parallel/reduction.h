@@ -30,6 +30,7 @@ typedef struct {
   const bm_real_t *slice;     /* total of this rank's slice */
   double squares;             /* sum of the squares of the whole total, the same on all ranks */
   const double *shard_values; /* [shards], of all ranks, in order */
+  int raised;                 /* did any rank raise its flag, before it came to this sum? */
 } bm_total_t;
 
 /* Sums of vectors of `length` items over `shards` shards on this context. BM_ERR_DATA above INT_MAX
@@ -64,6 +65,10 @@ void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, s
 /* All vectors of this rank are filled. What is done between this and bm_reduction_sum is done while
  * other ranks are waited for. Not collective. */
 void bm_reduction_arrive(bm_reduction_t *reduction);
+
+/* Raise this rank's flag, which goes with the next sum to all ranks: an agreement that costs no message
+ * of its own. Not collective. */
+void bm_reduction_raise(bm_reduction_t *reduction);
 
 /* Add up all nodes. `local` are this rank's values of its own shards (of its nodes, in order). The squares
  * are float64 sums over fixed blocks, added in order. Collective. */

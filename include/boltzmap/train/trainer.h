@@ -85,6 +85,11 @@ typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
 bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
                            void *hook_data);
 
+/* For hooks: this rank raises its flag, and after the next step it is raised on all ranks, for this one
+ * step. So ranks agree on stops and checkpoints without a message of their own. Not collective. */
+void bm_trainer_raise(bm_trainer_t *trainer);
+int bm_trainer_raised(const bm_trainer_t *trainer);
+
 int64_t bm_trainer_step(const bm_trainer_t *trainer);
 
 void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report);
