@@ -377,8 +377,9 @@ static void conditioner(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *wo
   backend->forward(&pass, workspace->t);
   backend->bound(rows * moved, flow->shape.scale_cap, s);
   backend->exponential(rows * moved, minus, s, workspace->e);
-  for (size_t i = 0; i < rows; i++) {
-    for (size_t j = 0; j < moved; j++) {
+  for (size_t j = 0; j < moved; j++) {
+#pragma omp simd
+    for (size_t i = 0; i < rows; i++) {
       log_det[i] += (double)s[i * moved + j];
     }
   }
@@ -422,6 +423,24 @@ void bm_flow_inverse(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
     }
   }
   join(rows, flow->shape.d, workspace->halves[0], workspace->halves[1], x);
+}
+
+/* matrix[i][j] += values[i] */
+static void add_to_rows(size_t rows, size_t columns, const bm_real_t *restrict values,
+                        bm_real_t *restrict matrix)
+{
+  if (columns == 1) {
+#pragma omp simd
+    for (size_t i = 0; i < rows; i++) {
+      matrix[i] += values[i];
+    }
+    return;
+  }
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t j = 0; j < columns; j++) {
+      matrix[i * columns + j] += values[i];
+    }
+  }
 }
 
 /* From the adjoints of s and t in the workspace to those of the kept columns and the parameters. */
@@ -472,15 +491,17 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
     const size_t moved = flow->couplings[k].moved_count;
     const bm_real_t *restrict base = workspace->halves[k];
     const bm_real_t *restrict e = workspace->e;
+    bm_real_t *restrict ds = workspace->ds;
+    bm_real_t *restrict dt = workspace->dt;
     bm_real_t *restrict dy = halves[k % 2];
     flow->shape.backend->exponential(rows * moved, 0, workspace->s[k], workspace->e);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t at = i * moved; at < (i + 1) * moved; at++) {
-        workspace->ds[at] = dy[at] * base[at] * e[at] + d_log_det[i];
-        workspace->dt[at] = dy[at];
-        dy[at] *= e[at];
-      }
+#pragma omp simd
+    for (size_t at = 0; at < rows * moved; at++) {
+      ds[at] = dy[at] * base[at] * e[at];
+      dt[at] = dy[at];
+      dy[at] *= e[at];
     }
+    add_to_rows(rows, moved, d_log_det, ds);
     conditioner_backward(flow, k, workspace, shards, sink);
   }
   join(rows, flow->shape.d, halves[0], halves[1], adjoint);
@@ -497,16 +518,18 @@ void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
     const size_t moved = flow->couplings[k].moved_count;
     const bm_real_t *restrict base = workspace->halves[k];
     const bm_real_t *restrict e = workspace->e;
+    bm_real_t *restrict ds = workspace->ds;
+    bm_real_t *restrict dt = workspace->dt;
     bm_real_t *restrict dx = halves[k % 2];
     flow->shape.backend->exponential(rows * moved, 1, workspace->s[k], workspace->e);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t at = i * moved; at < (i + 1) * moved; at++) {
-        bm_real_t through = dx[at] * e[at];
-        workspace->ds[at] = d_log_det[i] - dx[at] * base[at];
-        workspace->dt[at] = -through;
-        dx[at] = through;
-      }
+#pragma omp simd
+    for (size_t at = 0; at < rows * moved; at++) {
+      bm_real_t through = dx[at] * e[at];
+      ds[at] = -dx[at] * base[at];
+      dt[at] = -through;
+      dx[at] = through;
     }
+    add_to_rows(rows, moved, d_log_det, ds);
     conditioner_backward(flow, k, workspace, shards, sink);
   }
   join(rows, flow->shape.d, halves[0], halves[1], adjoint);

@@ -677,68 +677,103 @@ BM_INLINE void store_some(bm_real_t *p, size_t step, size_t count, vector_t v)
   }
 }
 
-/* With m the derivative of ReLU, S_o = Σ m·dy_o and T_oi = Σ m·dy_o·x_i over rows give all gradients:
- * of b1 Σ_o w2_o·S_o, of w1_i Σ_o w2_o·T_oi, and of w2_o Σ_i w1_i·T_oi + b1·S_o. */
-BM_INLINE void tiny_units_backward(size_t in, size_t out, const bm_kernel_tiny_t *t, size_t unit,
-                                   const bm_kernel_rows_t *at, size_t first, size_t end,
-                                   bm_real_t *gradient)
+/* A vector of hidden units: weights, and sums over rows, with m the derivative of ReLU: Σ m·dy_o and
+ * Σ m·dy_o·x_i. */
+typedef struct {
+  vector_t w1[BM_TINY], b1, w2[BM_TINY];
+  vector_t sum_dy[BM_TINY], sum_dyx[BM_TINY][BM_TINY];
+} tiny_units_t;
+
+BM_INLINE size_t units_left(const bm_kernel_tiny_t *t, size_t unit)
 {
-  const size_t hidden = t->hidden;
-  const size_t count = hidden - unit < BM_LANES ? hidden - unit : BM_LANES;
-  vector_t w1[BM_TINY];
-  vector_t w2[BM_TINY];
-  vector_t s[BM_TINY];
-  vector_t st[BM_TINY][BM_TINY];
-  vector_t b1 = load_some(t->b1 + unit, 1, count);
+  return t->hidden - unit < BM_LANES ? t->hidden - unit : BM_LANES;
+}
+
+BM_INLINE void load_units(size_t in, size_t out, const bm_kernel_tiny_t *t, size_t unit,
+                          tiny_units_t *u)
+{
+  const size_t count = units_left(t, unit);
+  u->b1 = load_some(t->b1 + unit, 1, count);
   for (size_t i = 0; i < in; i++) {
-    w1[i] = load_some(t->w1 + i * hidden + unit, 1, count);
+    u->w1[i] = load_some(t->w1 + i * t->hidden + unit, 1, count);
   }
   for (size_t o = 0; o < out; o++) {
-    w2[o] = load_some(t->w2 + unit * out + o, out, count);
-    s[o] = all(0);
+    u->w2[o] = load_some(t->w2 + unit * out + o, out, count);
+    u->sum_dy[o] = all(0);
     for (size_t i = 0; i < in; i++) {
-      st[o][i] = all(0);
+      u->sum_dyx[o][i] = all(0);
     }
   }
-  for (size_t row = first; row < end; row++) {
-    vector_t h = b1;
-    for (size_t i = 0; i < in; i++) {
-      h += w1[i] * at->x[i * at->stride + row];
+}
+
+/* All gradients follow from the sums: of b1 Σ_o w2_o·Σ m·dy_o, of w1_i Σ_o w2_o·Σ m·dy_o·x_i, and of w2_o
+ * Σ_i w1_i·Σ m·dy_o·x_i + b1·Σ m·dy_o. */
+BM_INLINE void store_units(size_t in, size_t out, const bm_kernel_tiny_t *t, size_t unit,
+                           const tiny_units_t *u, bm_real_t *gradient)
+{
+  const size_t count = units_left(t, unit);
+  vector_t db1 = u->w2[0] * u->sum_dy[0];
+  if (out > 1) {
+    db1 += u->w2[1] * u->sum_dy[1];
+  }
+  store_some(gradient + in * t->hidden + unit, 1, count, db1);
+  for (size_t i = 0; i < in; i++) {
+    vector_t dw1 = u->w2[0] * u->sum_dyx[0][i];
+    if (out > 1) {
+      dw1 += u->w2[1] * u->sum_dyx[1][i];
     }
-    for (size_t o = 0; o < out; o++) {
-      vector_t d = where_positive(h, all(at->dy[o * at->stride + row]));
-      s[o] += d;
+    store_some(gradient + i * t->hidden + unit, 1, count, dw1);
+  }
+  for (size_t o = 0; o < out; o++) {
+    vector_t dw2 = u->b1 * u->sum_dy[o];
+    for (size_t i = 0; i < in; i++) {
+      dw2 += u->w1[i] * u->sum_dyx[o][i];
+    }
+    store_some(gradient + (in + 1) * t->hidden + unit * out + o, out, count, dw2);
+  }
+}
+
+/* `group` vectors of units from `unit` on: several, or additions would wait for each other. */
+BM_INLINE void tiny_units_backward(size_t in, size_t out, size_t group, const bm_kernel_tiny_t *t,
+                                   size_t unit, const bm_kernel_rows_t *rows, size_t first,
+                                   size_t end, bm_real_t *gradient)
+{
+  tiny_units_t units[BM_GROUP];
+  for (size_t g = 0; g < group; g++) {
+    load_units(in, out, t, unit + g * BM_LANES, &units[g]);
+  }
+  for (size_t row = first; row < end; row++) {
+#pragma GCC unroll 4
+    for (size_t g = 0; g < group; g++) {
+      tiny_units_t *u = &units[g];
+      vector_t h = u->b1;
       for (size_t i = 0; i < in; i++) {
-        st[o][i] += d * at->x[i * at->stride + row];
+        h += u->w1[i] * rows->x[i * rows->stride + row];
+      }
+      for (size_t o = 0; o < out; o++) {
+        vector_t dy = where_positive(h, all(rows->dy[o * rows->stride + row]));
+        u->sum_dy[o] += dy;
+        for (size_t i = 0; i < in; i++) {
+          u->sum_dyx[o][i] += dy * rows->x[i * rows->stride + row];
+        }
       }
     }
   }
-  vector_t db1 = w2[0] * s[0];
-  for (size_t o = 1; o < out; o++) {
-    db1 += w2[o] * s[o];
-  }
-  store_some(gradient + in * hidden + unit, 1, count, db1);
-  for (size_t i = 0; i < in; i++) {
-    vector_t dw1 = w2[0] * st[0][i];
-    for (size_t o = 1; o < out; o++) {
-      dw1 += w2[o] * st[o][i];
-    }
-    store_some(gradient + i * hidden + unit, 1, count, dw1);
-  }
-  for (size_t o = 0; o < out; o++) {
-    vector_t dw2 = b1 * s[o];
-    for (size_t i = 0; i < in; i++) {
-      dw2 += w1[i] * st[o][i];
-    }
-    store_some(gradient + (in + 1) * hidden + unit * out + o, out, count, dw2);
+  for (size_t g = 0; g < group; g++) {
+    store_units(in, out, t, unit + g * BM_LANES, &units[g], gradient);
   }
 }
 
 static void tiny_backward_parameters(const bm_kernel_tiny_t *t, const bm_kernel_rows_t *rows,
                                      size_t first, size_t end, bm_real_t *gradient)
 {
-  for (size_t unit = 0; unit < t->hidden; unit += BM_LANES) {
-    BM_OF_SIZES(t, tiny_units_backward, t, unit, rows, first, end, gradient);
+  const size_t group = BM_VECTORS == 1 ? BM_GROUP : 2; /* as many as the registers hold */
+  size_t unit = 0;
+  for (; unit + group * BM_LANES <= t->hidden; unit += group * BM_LANES) {
+    BM_OF_SIZES(t, tiny_units_backward, group, t, unit, rows, first, end, gradient);
+  }
+  for (; unit < t->hidden; unit += BM_LANES) {
+    BM_OF_SIZES(t, tiny_units_backward, 1, t, unit, rows, first, end, gradient);
   }
 }
 

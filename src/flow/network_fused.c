@@ -325,8 +325,11 @@ static bm_kernel_tiny_t tiny_of(const bm_network_pass_t *pass)
 static void to_lanes(size_t rows, size_t columns, const bm_real_t *x, bm_real_t *lanes)
 {
   for (size_t k = 0; k < columns; k++, lanes += padded(rows)) {
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; columns > 1 && i < rows; i++) {
       lanes[i] = x[i * columns + k];
+    }
+    if (columns == 1) {
+      memcpy(lanes, x, rows * sizeof *x);
     }
     memset(lanes + rows, 0, (padded(rows) - rows) * sizeof *lanes);
   }
@@ -334,6 +337,10 @@ static void to_lanes(size_t rows, size_t columns, const bm_real_t *x, bm_real_t 
 
 static void from_lanes(size_t rows, size_t columns, const bm_real_t *lanes, bm_real_t *x)
 {
+  if (columns == 1) {
+    memcpy(x, lanes, rows * sizeof *x);
+    return;
+  }
   for (size_t k = 0; k < columns; k++, lanes += padded(rows)) {
     for (size_t i = 0; i < rows; i++) {
       x[i * columns + k] = lanes[i];
