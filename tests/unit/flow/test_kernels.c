@@ -244,6 +244,97 @@ static void narrow_products_are_plain_sums(void **state)
   }
 }
 
+/* --- tiny networks ------------------------------------------------------------------------------ */
+
+#define UNITS 69 /* whole groups of vectors, whole vectors and a rest */
+#define STRIDE 48
+#define TINY_ITEMS (STRIDE * BM_TINY)
+
+/* What a tiny network gives: outputs, gradient of the inputs and of the parameters. */
+typedef struct {
+  bm_real_t y[TINY_ITEMS], dx[TINY_ITEMS], gradient[UNITS * (2 * BM_TINY + 1)];
+} tiny_result_t;
+
+typedef struct {
+  bm_kernel_tiny_t network;
+  bm_kernel_rows_t rows;
+} tiny_t;
+
+static void run_tiny(const bm_kernels_t *kernels, const tiny_t *tiny, tiny_result_t *result)
+{
+  memset(result, 0, sizeof *result);
+  kernels->tiny_forward(&tiny->network, &tiny->rows, result->y);
+  kernels->tiny_backward_input(&tiny->network, &tiny->rows, result->dx);
+  kernels->tiny_backward_parameters(&tiny->network, &tiny->rows, 5, 37, result->gradient);
+}
+
+/* The same in float64, and how large the terms are that were added. */
+static void check_tiny(const tiny_t *tiny, const tiny_result_t *result)
+{
+  const bm_kernel_tiny_t *n = &tiny->network;
+  double gradient[UNITS * (2 * BM_TINY + 1)] = {0};
+  for (size_t row = 0; row < STRIDE; row++) {
+    double y[BM_TINY] = {0};
+    double dx[BM_TINY] = {0};
+    for (size_t u = 0; u < UNITS; u++) {
+      double h = (double)n->b1[u];
+      for (size_t i = 0; i < n->in; i++) {
+        h += (double)n->w1[i * UNITS + u] * (double)tiny->rows.x[i * STRIDE + row];
+      }
+      double dh = 0.0;
+      for (size_t o = 0; o < n->out; o++) {
+        double dy = (double)tiny->rows.dy[o * STRIDE + row];
+        y[o] += fmax(h, 0.0) * (double)n->w2[u * n->out + o];
+        dh += h > 0.0 ? dy * (double)n->w2[u * n->out + o] : 0.0;
+        if (row >= 5 && row < 37) {
+          gradient[(n->in + 1) * UNITS + u * n->out + o] += fmax(h, 0.0) * dy;
+        }
+      }
+      for (size_t i = 0; i < n->in; i++) {
+        double x = (double)tiny->rows.x[i * STRIDE + row];
+        dx[i] += dh * (double)n->w1[i * UNITS + u];
+        gradient[i * UNITS + u] += row >= 5 && row < 37 ? dh * x : 0.0;
+      }
+      gradient[n->in * UNITS + u] += row >= 5 && row < 37 ? dh : 0.0;
+    }
+    for (size_t o = 0; o < n->out; o++) {
+      assert_near((double)result->y[o * STRIDE + row], y[o] + (double)n->b2[o], 10 * UNITS, 1.0);
+    }
+    for (size_t i = 0; i < n->in; i++) {
+      assert_near((double)result->dx[i * STRIDE + row], dx[i], 10 * UNITS, 1.0);
+    }
+  }
+  for (size_t e = 0; e < (n->in + 1 + n->out) * UNITS; e++) {
+    assert_near((double)result->gradient[e], gradient[e], 200, 1.0);
+  }
+}
+
+static void tiny_networks_are_plain_sums(void **state)
+{
+  (void)state;
+  const bm_kernels_t *kernels[KERNELS_MAX];
+  size_t count = running(kernels);
+  for (size_t sizes = 0; sizes < 4; sizes++) {
+    bm_real_t *w = drawn_reals(14, 0.3, UNITS * (2 * BM_TINY + 1) + BM_TINY);
+    bm_real_t *x = drawn_reals(15, 1.0, TINY_ITEMS);
+    bm_real_t *dy = drawn_reals(16, 1.0, TINY_ITEMS);
+    tiny_t tiny = {{1 + sizes / 2, UNITS, 1 + sizes % 2, w, w + BM_TINY * UNITS,
+                    w + (BM_TINY + 1) * UNITS, w + (2 * BM_TINY + 1) * UNITS},
+                   {STRIDE, x, dy}};
+    tiny_result_t results[2];
+    for (size_t k = 0; k < count; k++) {
+      run_tiny(kernels[k], &tiny, &results[k > 0]);
+      check_tiny(&tiny, &results[k > 0]);
+      if (k > 0 && kernels[k]->fast && kernels[0]->fast) {
+        assert_memory_equal(&results[0], &results[1], sizeof results[0]);
+      }
+    }
+    bm_free(w);
+    bm_free(x);
+    bm_free(dy);
+  }
+}
+
 /* --- the scale of a coupling -------------------------------------------------------------------- */
 
 static void scales_are_those_of_the_c_library(void **state)
@@ -306,6 +397,7 @@ int main(void)
       cmocka_unit_test(packing_of_a_transpose_is_that_of_its_transpose),
       cmocka_unit_test(outer_products_are_plain_sums),
       cmocka_unit_test(narrow_products_are_plain_sums),
+      cmocka_unit_test(tiny_networks_are_plain_sums),
       cmocka_unit_test(scales_are_those_of_the_c_library),
       cmocka_unit_test(the_best_kernels_run_here),
   };
