@@ -1,8 +1,7 @@
 /* The kernels of kernels.h for one instruction set. Included by kernels_v4.c, kernels_v3.c and
  * kernels_generic.c, which are compiled for theirs, and by nothing else.
  *
- * Loops over the rows and vectors of a tile are unrolled by pragma (which takes a literal only), or the
- * sums would live in memory. */
+ * Loops over the rows and vectors of a tile are unrolled by pragma, or the sums would live in memory. */
 
 #ifndef BOLTZMAP_FLOW_KERNELS_BODY_H
 #define BOLTZMAP_FLOW_KERNELS_BODY_H
@@ -71,6 +70,16 @@ typedef bm_real_t vector_t __attribute__((vector_size(BM_VECTOR_BYTES)));
 typedef item_bits_t mask_t __attribute__((vector_size(BM_VECTOR_BYTES)));
 typedef bm_real_t anywhere_t
     __attribute__((vector_size(BM_VECTOR_BYTES), aligned(BM_ITEM_BYTES), may_alias));
+
+/* Unroll a loop of at most `times` rounds wholly; by so many rounds. A literal. */
+#define BM_PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define BM_UNROLL(times) BM_PRAGMA(clang loop unroll(full))
+#define BM_UNROLL_BY(times) BM_PRAGMA(clang loop unroll_count(times))
+#else
+#define BM_UNROLL(times) BM_PRAGMA(GCC unroll times)
+#define BM_UNROLL_BY(times) BM_PRAGMA(GCC unroll times)
+#endif
 
 #define BM_INLINE static inline __attribute__((always_inline))
 
@@ -169,7 +178,7 @@ BM_INLINE void multiply(size_t height, size_t vectors, const bm_kernel_product_t
                         const bm_real_t *panel, vector_t sum[BM_HEIGHT * BM_SUMS])
 {
   const bm_real_t *a = p->a + i * BM_BLOCK;
-#pragma GCC unroll 28
+  BM_UNROLL(28)
   for (size_t s = 0; s < height * vectors; s++) {
     sum[s] = (vector_t){0};
   }
@@ -178,14 +187,14 @@ BM_INLINE void multiply(size_t height, size_t vectors, const bm_kernel_product_t
     left -= run;
     for (size_t k = 0; k < run; k++, panel += BM_PANEL) {
       vector_t b[BM_SUMS];
-#pragma GCC unroll 8
+      BM_UNROLL(8)
       for (size_t v = 0; v < vectors; v++) {
         b[v] = load(panel + v * BM_LANES);
       }
-#pragma GCC unroll 14
+      BM_UNROLL(14)
       for (size_t r = 0; r < height; r++) {
         bm_real_t item = a[r * BM_BLOCK + k];
-#pragma GCC unroll 8
+        BM_UNROLL(8)
         for (size_t v = 0; v < vectors; v++) {
           sum[r * vectors + v] += item * b[v];
         }
@@ -199,11 +208,11 @@ BM_INLINE void tile_of(size_t height, size_t vectors, const bm_kernel_product_t 
 {
   vector_t sum[BM_HEIGHT * BM_SUMS];
   multiply(height, vectors, p, i, panel, sum);
-#pragma GCC unroll 8
+  BM_UNROLL(8)
   for (size_t v = 0; v < vectors; v++) {
     size_t unit = block * BM_BLOCK + v * BM_LANES;
     size_t at = (unit / BM_BLOCK * p->rows + i) * BM_BLOCK + unit % BM_BLOCK;
-#pragma GCC unroll 14
+    BM_UNROLL(14)
     for (size_t r = 0; r < height; r++, at += BM_BLOCK) {
       store(p->c + at, finished(p, unit, at, sum[r * vectors + v]));
     }
@@ -278,13 +287,13 @@ BM_INLINE void transpose_square(const bm_real_t *from, size_t from_stride, bm_re
                                 size_t to_stride)
 {
   vector_t row[2][BM_LANES];
-#pragma GCC unroll 16
+  BM_UNROLL(16)
   for (size_t i = 0; i < BM_LANES; i++) {
     row[0][i] = load(from + i * from_stride);
   }
-#pragma GCC unroll 4
+  BM_UNROLL(4)
   for (size_t stage = 0; stage < BM_STAGES; stage++) {
-#pragma GCC unroll 8
+    BM_UNROLL(8)
     for (size_t i = 0; i < BM_LANES / 2; i++) {
       vector_t a = row[stage % 2][i];
       vector_t b = row[stage % 2][i + BM_LANES / 2];
@@ -292,7 +301,7 @@ BM_INLINE void transpose_square(const bm_real_t *from, size_t from_stride, bm_re
       row[1 - stage % 2][2 * i + 1] = BM_UPPER(a, b);
     }
   }
-#pragma GCC unroll 16
+  BM_UNROLL(16)
   for (size_t i = 0; i < BM_LANES; i++) {
     store(to + i * to_stride, row[BM_STAGES % 2][i]);
   }
@@ -367,21 +376,21 @@ BM_INLINE void shard_sum(size_t height, size_t blocks, const outer_tile_t *tile,
   const bm_real_t *a = tile->outer->a + tile->i / BM_BLOCK * block_items +
                        offset[shard] * BM_BLOCK + tile->i % BM_BLOCK;
   const bm_real_t *b = tile->outer->b + tile->block * block_items + offset[shard] * BM_BLOCK;
-#pragma GCC unroll 32
+  BM_UNROLL(32)
   for (size_t s = 0; s < height * vectors; s++) {
     sum[s] = (vector_t){0};
   }
-#pragma GCC unroll 4
+  BM_UNROLL_BY(4)
   for (size_t left = offset[shard + 1] - offset[shard]; left > 0; left--) {
     vector_t column[2 * BM_SUMS];
-#pragma GCC unroll 16
+    BM_UNROLL(16)
     for (size_t v = 0; v < vectors; v++) {
       column[v] = load(b + v / BM_VECTORS * block_items + v % BM_VECTORS * BM_LANES);
     }
-#pragma GCC unroll 8
+    BM_UNROLL(8)
     for (size_t r = 0; r < height; r++) {
       bm_real_t item = a[r];
-#pragma GCC unroll 16
+      BM_UNROLL(16)
       for (size_t v = 0; v < vectors; v++) {
         sum[r * vectors + v] += item * column[v];
       }
@@ -402,7 +411,7 @@ BM_INLINE void tree_sum(size_t height, size_t blocks, const outer_tile_t *tile, 
     shard_sum(height, blocks, tile, shard, sum);
     for (size_t left = bm_tree_merges(count, shard); left > 0; left--) {
       pending -= height * vectors * BM_LANES;
-#pragma GCC unroll 32
+      BM_UNROLL(32)
       for (size_t s = 0; s < height * vectors; s++) {
         sum[s] += load(pending + s * BM_LANES);
       }
@@ -410,9 +419,9 @@ BM_INLINE void tree_sum(size_t height, size_t blocks, const outer_tile_t *tile, 
     int last = shard + 1 == count;
     bm_real_t *to = last ? tile->to : pending;
     size_t stride = last ? tile->stride : vectors * BM_LANES;
-#pragma GCC unroll 8
+    BM_UNROLL(8)
     for (size_t r = 0; r < height; r++) {
-#pragma GCC unroll 16
+      BM_UNROLL(16)
       for (size_t v = 0; v < vectors; v++) {
         store(to + r * stride + v * BM_LANES, sum[r * vectors + v]);
       }
@@ -493,12 +502,12 @@ BM_INLINE void narrow_rows(size_t rows, const bm_kernel_narrow_t *n, size_t i, s
   vector_t sum[BM_NARROW_ROWS * BM_VECTORS];
   const bm_real_t *w = n->w + o * n->blocks * BM_BLOCK;
   const bm_real_t *a = n->a + i * BM_BLOCK;
-#pragma GCC unroll 8
+  BM_UNROLL(8)
   for (size_t s = 0; s < rows * BM_VECTORS; s++) {
     sum[s] = (vector_t){0};
   }
   for (size_t b = 0; b < n->blocks; b++, a += n->rows * BM_BLOCK, w += BM_BLOCK) {
-#pragma GCC unroll 8
+    BM_UNROLL(8)
     for (size_t s = 0; s < rows * BM_VECTORS; s++) {
       sum[s] += load(a + s * BM_LANES) * load(w + s % BM_VECTORS * BM_LANES);
     }
@@ -567,7 +576,7 @@ BM_INLINE void tiny_rows_forward(size_t in, size_t out, size_t group, const bm_k
   }
   for (size_t unit = 0; unit < t->hidden; unit++) {
     tiny_unit_t weights = tiny_unit(in, out, t, unit);
-#pragma GCC unroll 4
+    BM_UNROLL(4)
     for (size_t g = 0; g < group; g++) {
       vector_t h = rectified(before_relu(in, &weights, input[g]));
       for (size_t o = 0; o < out; o++) {
@@ -599,7 +608,7 @@ BM_INLINE void tiny_rows_backward(size_t in, size_t out, size_t group, const bm_
   }
   for (size_t unit = 0; unit < t->hidden; unit++) {
     tiny_unit_t weights = tiny_unit(in, out, t, unit);
-#pragma GCC unroll 4
+    BM_UNROLL(4)
     for (size_t g = 0; g < group; g++) {
       vector_t d = weights.w2[0] * adjoint[g][0];
       if (out > 1) {
@@ -743,7 +752,7 @@ BM_INLINE void tiny_units_backward(size_t in, size_t out, size_t group, const bm
     load_units(in, out, t, unit + g * BM_LANES, &units[g]);
   }
   for (size_t row = first; row < end; row++) {
-#pragma GCC unroll 4
+    BM_UNROLL(4)
     for (size_t g = 0; g < group; g++) {
       tiny_units_t *u = &units[g];
       vector_t h = u->b1;
