@@ -518,6 +518,28 @@ static void too_few_rows_are_refused(void **state)
   free_problem(&problem);
 }
 
+/* Parts of a minibatch on three ranks with this in the deck's `training` group. */
+static size_t parts_on_three_ranks(const char *keys)
+{
+  static const bm_deck_key_t *const tables[] = {run_keys, bm_trainer_keys, NULL};
+  char text[200];
+  bm_deck_t *deck = NULL;
+  bm_trainer_settings_t settings;
+  snprintf(text, sizeof text, "training: { %s };", keys);
+  assert_int_equal(deck_of_text(context, text, tables, &deck), BM_OK);
+  assert_int_equal(bm_trainer_settings(bm_deck_case(deck, 0), &settings), BM_OK);
+  bm_deck_destroy(&deck);
+  return bm_trainer_shards(&settings, 3);
+}
+
+static void parts_depend_on_the_ranks_in_the_fast_order_alone(void **state)
+{
+  (void)state;
+  assert_int_equal(parts_on_three_ranks(""), 8);
+  assert_int_equal(parts_on_three_ranks("reduction = \"fixed\"; shards = 5;"), 5);
+  assert_int_equal(parts_on_three_ranks("reduction = \"fast\"; shards = 5;"), 3);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
@@ -536,6 +558,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(a_checkpoint_of_another_run_is_refused),
       cmocka_unit_test(short_batches_and_empty_shards_train),
       cmocka_unit_test(too_few_rows_are_refused),
+      cmocka_unit_test(parts_depend_on_the_ranks_in_the_fast_order_alone),
   };
   MPI_Init(&argc, &argv);
   int failed = 1;
