@@ -365,6 +365,7 @@ typedef struct {
   size_t i, block;
   bm_real_t *to;
   size_t stride;
+  const unsigned char *merges; /* [shards], bm_tree_merges */
 } outer_tile_t;
 
 BM_INLINE void shard_sum(size_t height, size_t blocks, const outer_tile_t *tile, size_t shard,
@@ -409,7 +410,7 @@ BM_INLINE void tree_sum(size_t height, size_t blocks, const outer_tile_t *tile, 
   for (size_t shard = 0; shard < count; shard++) {
     vector_t sum[BM_OUTER_SUMS];
     shard_sum(height, blocks, tile, shard, sum);
-    for (size_t left = bm_tree_merges(count, shard); left > 0; left--) {
+    for (size_t left = tile->merges[shard]; left > 0; left--) {
       pending -= height * vectors * BM_LANES;
       BM_UNROLL(32)
       for (size_t s = 0; s < height * vectors; s++) {
@@ -468,7 +469,8 @@ static void outer_tile(const outer_tile_t *tile, size_t height, size_t blocks, b
 }
 
 /* All tiles that are low, or all that are not. */
-static void sweep(const bm_kernel_outer_t *outer, int low, bm_real_t *scratch)
+static void sweep(const bm_kernel_outer_t *outer, int low, const unsigned char *merges,
+                  bm_real_t *scratch)
 {
   const size_t blocks = (outer->n + BM_BLOCK - 1) / BM_BLOCK;
   const size_t wide = low ? 2 * BM_WIDE : BM_WIDE;
@@ -479,8 +481,12 @@ static void sweep(const bm_kernel_outer_t *outer, int low, bm_real_t *scratch)
       size_t left = outer->m - i < of_block ? outer->m - i : of_block;
       height = next_height(left, BM_OUTER_HEIGHT);
       if (low == (height <= BM_LOW)) {
-        outer_tile_t tile = {outer, i, block, outer->c + i * outer->stride + block * BM_BLOCK,
-                             outer->stride};
+        outer_tile_t tile = {.outer = outer,
+                             .i = i,
+                             .block = block,
+                             .to = outer->c + i * outer->stride + block * BM_BLOCK,
+                             .stride = outer->stride,
+                             .merges = merges};
         outer_tile(&tile, height, step, scratch);
       }
     }
@@ -489,8 +495,13 @@ static void sweep(const bm_kernel_outer_t *outer, int low, bm_real_t *scratch)
 
 static void outer(const bm_kernel_outer_t *outer, bm_real_t *scratch)
 {
-  sweep(outer, 0, scratch);
-  sweep(outer, 1, scratch);
+  const size_t count = outer->shards->count;
+  unsigned char merges[BM_SHARDS_MAX];
+  for (size_t shard = 0; shard < count; shard++) {
+    merges[shard] = (unsigned char)bm_tree_merges(count, shard);
+  }
+  sweep(outer, 0, merges, scratch);
+  sweep(outer, 1, merges, scratch);
 }
 
 /* --- few outputs -------------------------------------------------------------------------------- */

@@ -13,8 +13,7 @@
 #include "boltzmap/train/adam.h"
 
 #define BM_VALIDATION_CHUNK 128 /* rows a shard of the validation set */
-#define BM_SHARDS_MAX 4096
-#define BM_VALIDATIONS 100 /* evaluations a run, where the deck leaves it open */
+#define BM_VALIDATIONS 100      /* evaluations a run, where the deck leaves it open */
 
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#define BM_SHARDS_MAX 4096 /* of a batch */
+
 /* Consecutive shards: shard s holds rows [offset[s], offset[s + 1]). A shard may be empty. */
 typedef struct {
   size_t count;
