@@ -64,7 +64,8 @@ typedef int32_t item_bits_t;
 #endif
 #define BM_PANEL (BM_WIDE * BM_BLOCK)
 #define BM_SUMS (BM_WIDE * BM_VECTORS) /* vectors a row of a tile */
-#define BM_ROWS_AT_ONCE 256            /* of a product, so that they stay in the second cache */
+#define BM_ROWS_AT_ONCE 98    /* of a product, so that they and a panel stay in the second cache */
+#define BM_STRIP_ITEMS 131072 /* of b in an outer product, so that they stay in the second cache */
 
 typedef bm_real_t vector_t __attribute__((vector_size(BM_VECTOR_BYTES)));
 typedef item_bits_t mask_t __attribute__((vector_size(BM_VECTOR_BYTES)));
@@ -314,6 +315,9 @@ static void transpose(size_t rows, size_t columns, const bm_real_t *from, size_t
   size_t whole_columns = columns - columns % BM_LANES;
   for (size_t i = 0; i < whole_rows; i += BM_LANES) {
     for (size_t j = 0; j < whole_columns; j += BM_LANES) {
+      for (size_t r = BM_LANES; r < 2 * BM_LANES && i + r < rows; r++) {
+        __builtin_prefetch(from + (i + r) * from_stride + j);
+      }
       transpose_square(from + i * from_stride + j, from_stride, to + j * to_stride + i, to_stride);
     }
   }
@@ -324,18 +328,18 @@ static void transpose(size_t rows, size_t columns, const bm_real_t *from, size_t
   }
 }
 
+/* Row by row, as the matrix lies in memory. */
 static void pack(size_t k, size_t n, const bm_real_t *b, bm_real_t *panels)
 {
-  for (size_t j = 0; j < n; j += BM_PANEL, panels += k * BM_PANEL) {
-    size_t width = n - j < BM_PANEL ? n - j : BM_PANEL;
-    for (size_t i = 0; i < k; i++) {
-      bm_real_t *to = panels + i * BM_PANEL;
-      if (width == BM_PANEL) {
-        memcpy(to, b + i * n + j, BM_PANEL * sizeof *to);
-      } else {
-        memcpy(to, b + i * n + j, width * sizeof *to);
-        memset(to + width, 0, (BM_PANEL - width) * sizeof *to);
-      }
+  const size_t whole = n - n % BM_PANEL;
+  for (size_t i = 0; i < k; i++, b += n) {
+    bm_real_t *to = panels + i * BM_PANEL;
+    for (size_t j = 0; j < whole; j += BM_PANEL, to += k * BM_PANEL) {
+      memcpy(to, b + j, BM_PANEL * sizeof *to);
+    }
+    if (whole < n) {
+      memcpy(to, b + whole, (n - whole) * sizeof *to);
+      memset(to + n - whole, 0, (BM_PANEL - (n - whole)) * sizeof *to);
     }
   }
 }
@@ -468,27 +472,32 @@ static void outer_tile(const outer_tile_t *tile, size_t height, size_t blocks, b
   }
 }
 
-/* All tiles that are low, or all that are not. */
-static void sweep(const bm_kernel_outer_t *outer, int low, const unsigned char *merges,
-                  bm_real_t *scratch)
+/* Columns of the result, whole tiles but for the last. */
+typedef struct {
+  size_t block, end; /* blocks of b */
+  int low;           /* rows of tiles that are low, or of those that are not */
+} strip_t;
+
+static void sum_strip(const bm_kernel_outer_t *outer, strip_t strip, const unsigned char *merges,
+                      bm_real_t *scratch)
 {
-  const size_t blocks = (outer->n + BM_BLOCK - 1) / BM_BLOCK;
-  const size_t wide = low ? 2 * BM_WIDE : BM_WIDE;
-  for (size_t block = 0, step; block < blocks; block += step) {
-    step = blocks - block < wide ? 1 : wide;
-    for (size_t i = 0, height; i < outer->m; i += height) {
-      size_t of_block = BM_BLOCK - i % BM_BLOCK;
-      size_t left = outer->m - i < of_block ? outer->m - i : of_block;
-      height = next_height(left, BM_OUTER_HEIGHT);
-      if (low == (height <= BM_LOW)) {
-        outer_tile_t tile = {.outer = outer,
-                             .i = i,
-                             .block = block,
-                             .to = outer->c + i * outer->stride + block * BM_BLOCK,
-                             .stride = outer->stride,
-                             .merges = merges};
-        outer_tile(&tile, height, step, scratch);
-      }
+  const size_t wide = strip.low ? 2 * BM_WIDE : BM_WIDE;
+  for (size_t i = 0, height; i < outer->m; i += height) {
+    size_t of_block = BM_BLOCK - i % BM_BLOCK;
+    size_t left = outer->m - i < of_block ? outer->m - i : of_block;
+    height = next_height(left, BM_OUTER_HEIGHT);
+    if (strip.low != (height <= BM_LOW)) {
+      continue;
+    }
+    for (size_t block = strip.block, step; block < strip.end; block += step) {
+      step = strip.end - block < wide ? 1 : wide;
+      outer_tile_t tile = {.outer = outer,
+                           .i = i,
+                           .block = block,
+                           .to = outer->c + i * outer->stride + block * BM_BLOCK,
+                           .stride = outer->stride,
+                           .merges = merges};
+      outer_tile(&tile, height, step, scratch);
     }
   }
 }
@@ -500,8 +509,14 @@ static void outer(const bm_kernel_outer_t *outer, bm_real_t *scratch)
   for (size_t shard = 0; shard < count; shard++) {
     merges[shard] = (unsigned char)bm_tree_merges(count, shard);
   }
-  sweep(outer, 0, merges, scratch);
-  sweep(outer, 1, merges, scratch);
+  const size_t blocks = (outer->n + BM_BLOCK - 1) / BM_BLOCK;
+  const size_t panel_items = outer->shards->offset[count] * 2 * BM_PANEL;
+  const size_t step = (1 + BM_STRIP_ITEMS / (panel_items + 1)) * 2 * BM_WIDE;
+  for (size_t block = 0; block < blocks; block += step) {
+    const size_t end = block + step < blocks ? block + step : blocks;
+    sum_strip(outer, (strip_t){block, end, 0}, merges, scratch);
+    sum_strip(outer, (strip_t){block, end, 1}, merges, scratch);
+  }
 }
 
 /* --- few outputs -------------------------------------------------------------------------------- */
