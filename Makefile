@@ -70,7 +70,7 @@ help:
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
-	@echo "make bench      training speed beside OpenBLAS's sgemm, dynamics beside OpenMM, energy drift;"
+	@echo "make bench      training speed beside OpenBLAS's sgemm and beside check --ranks, dynamics beside OpenMM;"
 	@echo "                bench-transport: exact W2 beside POT, SciPy and lapx, ARGS='--quick', '--write FILE', …"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
@@ -189,12 +189,13 @@ check-asan:
 	  BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
 	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check-unit
 
-bench: $(call tests_of,f32,$(BENCHES))
+bench: $(call tests_of,f32,$(BENCHES)) $(BUILD)/boltzmap
 	@$(MPIRUN) -n $(NP) $(BUILD)/f32/tests/bench/bench_training
 	@$(PYTHON) $(TOP)/tests/bench/dynamics_openmm.py $(BUILD)/f32/tests/bench/bench_dynamics
 	@BM_TOP=$(TOP) $(BUILD)/f32/tests/bench/bench_dynamics --drift
 	@$(MAKE) --no-print-directory -f $(TOP)/Makefile bench-transport ARGS=--quick
 	@$(PYTHON) $(TOP)/tests/bench/transport_scaling.py $(BUILD)/boltzmap
+	@$(PYTHON) $(TOP)/tests/bench/training_scaling.py $(BUILD)/boltzmap
 
 bench-transport: $(BUILD)/boltzmap
 	@$(PYTHON) $(TOP)/tests/bench/transport_peers.py $(BUILD)/boltzmap $(ARGS)

@@ -93,18 +93,18 @@ static double evaluation_bytes(const case_t *found)
           (jacobians ? 3.0 * BM_MAP_CHUNK * d * d : 0.0) + 8.0 * (double)evaluate->average_samples);
 }
 
-static double disk_bytes(const case_t *found)
-{
-  const double frame = found->particles * 24.0 + 16.0;
-  return (found->reference + found->generated) * (frame + 24.0) +
-         (double)found->evaluate.trajectory_frames * frame +
-         9.0 * sizeof(bm_real_t) * found->parameters; /* model and two checkpoints */
-}
-
-/* Bytes that a generated sample takes on disk. */
+/* Bytes that a sample takes on disk: positions, step and time, and numbers beside them. */
 static double sample_bytes(const case_t *found)
 {
   return found->particles * 24.0 + 40.0;
+}
+
+static double disk_bytes(const case_t *found)
+{
+  const double frame = found->particles * 24.0 + 16.0;
+  return (found->reference + found->generated) * sample_bytes(found) +
+         (double)found->evaluate.trajectory_frames * frame +
+         9.0 * sizeof(bm_real_t) * found->parameters; /* model and two checkpoints */
 }
 
 static bm_load_t load_of(const bm_deck_case_t *deck_case, const case_t *found)

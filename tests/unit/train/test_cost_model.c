@@ -64,7 +64,7 @@ static void without_any_communication_shards_divide_the_time(void **state)
 {
   (void)state;
   const bm_cluster_t cluster = {&free_network, 4};
-  const double one = bm_cost_of_training(&only_arithmetic, &cluster, &load, 1).step_s;
+  const double one = bm_cost_of_training(&only_arithmetic, &cluster, &load, 1).compute_s;
   for (int ranks = 1; ranks <= 8; ranks *= 2) {
     const bm_cost_t cost = bm_cost_of_training(&only_arithmetic, &cluster, &load, ranks);
     const double shards = 8.0 / ranks;
