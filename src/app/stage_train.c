@@ -188,7 +188,7 @@ static bm_status_t fraction_of_sgemm(const training_t *training, const bm_flow_s
   const bm_context_t *context = training->experiment->context;
   bm_training_report_t report;
   double rate;
-  size_t rows = (size_t)(settings->batch / settings->shards);
+  size_t rows = (size_t)settings->batch / bm_trainer_shards(settings, context->size);
   bm_trainer_report(training->trainer, &report);
   BM_TRY(bm_flop_sgemm_rate(context, shape, rows > 0 ? rows : 1, &rate));
   *fraction = report.samples_per_s * bm_flop_training_per_sample(shape) / rate;

@@ -19,7 +19,8 @@ struct bm_flow {
   bm_flow_shape_t shape;
   coupling_t *couplings; /* [layers] */
   size_t parameter_count;
-  bm_real_t *parameters; /* [parameter_count] */
+  bm_real_t *parameters; /* [parameter_count], in use */
+  bm_real_t *own;        /* [parameter_count] */
 };
 
 /* What one coupling layer keeps for its backward pass. */
@@ -86,7 +87,8 @@ bm_status_t bm_flow_create(const bm_flow_shape_t *shape, bm_flow_t **out)
     flow->couplings[k] = coupling;
   }
   if (status == BM_OK) {
-    status = BM_ALLOC(flow->parameter_count, &flow->parameters);
+    status = BM_ALLOC(flow->parameter_count, &flow->own);
+    flow->parameters = flow->own;
   }
   if (status != BM_OK) {
     bm_flow_destroy(&flow);
@@ -100,7 +102,7 @@ void bm_flow_destroy(bm_flow_t **flow)
 {
   if (*flow != NULL) {
     bm_free((*flow)->couplings);
-    bm_free((*flow)->parameters);
+    bm_free((*flow)->own);
   }
   bm_free(*flow);
   *flow = NULL;
@@ -142,6 +144,14 @@ bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k)
 bm_real_t *bm_flow_parameters(bm_flow_t *flow)
 {
   return flow->parameters;
+}
+
+void bm_flow_borrow(bm_flow_t *flow, bm_real_t *parameters)
+{
+  if (parameters == NULL && flow->parameters != flow->own) {
+    memcpy(flow->own, flow->parameters, flow->parameter_count * sizeof *flow->own);
+  }
+  flow->parameters = parameters == NULL ? flow->own : parameters;
 }
 
 /* One network's weights; `stream` tells networks apart. */
@@ -361,8 +371,9 @@ void bm_flow_inverse(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
 /* From the adjoints of s and t in the workspace to those of the kept columns and the parameters. */
 static void conditioner_backward(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *workspace,
                                  const bm_shards_t *shards, bm_real_t *adjoint /* [rows][d] */,
-                                 bm_real_t *gradient)
+                                 const bm_gradient_sink_t *sink)
 {
+  bm_real_t *gradient = sink == NULL ? NULL : sink->gradient;
   const coupling_t *coupling = &flow->couplings[k];
   const layer_cache_t *cache = &workspace->layers[k];
   size_t rows = shards->offset[shards->count];
@@ -389,11 +400,14 @@ static void conditioner_backward(const bm_flow_t *flow, size_t k, bm_flow_worksp
       }
     }
   }
+  if (sink != NULL && sink->ready != NULL) {
+    sink->ready(sink->self, coupling->offset_s, 2 * bm_network_parameter_count(&coupling->network));
+  }
 }
 
 void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint,
-                              const bm_real_t *d_log_det, bm_real_t *gradient)
+                              const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
   size_t rows = row_count(workspace, shards);
   size_t d = flow->shape.d;
@@ -410,13 +424,13 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
         *dy *= scale;
       }
     }
-    conditioner_backward(flow, k, workspace, shards, adjoint, gradient);
+    conditioner_backward(flow, k, workspace, shards, adjoint, sink);
   }
 }
 
 void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint,
-                              const bm_real_t *d_log_det, bm_real_t *gradient)
+                              const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
   size_t rows = row_count(workspace, shards);
   size_t d = flow->shape.d;
@@ -433,7 +447,7 @@ void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
         *dx = through;
       }
     }
-    conditioner_backward(flow, k, workspace, shards, adjoint, gradient);
+    conditioner_backward(flow, k, workspace, shards, adjoint, sink);
   }
 }
 

@@ -1,15 +1,13 @@
 #include "boltzmap/parallel/context.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
 
-bm_status_t bm_context_create(MPI_Comm comm, bm_context_t **out)
+static int set_up_ranks(MPI_Comm comm, bm_context_t *context)
 {
-  bm_context_t *context;
-  BM_TRY(BM_ALLOC(1, &context));
-  context->comm = MPI_COMM_NULL;
   int code = MPI_Comm_dup(comm, &context->comm);
   if (code == MPI_SUCCESS) {
     code = MPI_Comm_set_errhandler(context->comm, MPI_ERRORS_RETURN);
@@ -20,18 +18,87 @@ bm_status_t bm_context_create(MPI_Comm comm, bm_context_t **out)
   if (code == MPI_SUCCESS) {
     code = MPI_Comm_size(context->comm, &context->size);
   }
-  if (code != MPI_SUCCESS) {
+  return code;
+}
+
+/* Ranks that share memory, at most `host_ranks` together. */
+static int set_up_host(int host_ranks, bm_context_t *context)
+{
+  MPI_Comm machine = MPI_COMM_NULL;
+  int rank = 0;
+  int code = MPI_Comm_split_type(context->comm, MPI_COMM_TYPE_SHARED, context->rank, MPI_INFO_NULL,
+                                 &machine);
+  if (code == MPI_SUCCESS) {
+    code = MPI_Comm_rank(machine, &rank);
+  }
+  if (code == MPI_SUCCESS) {
+    code = MPI_Comm_split(machine, rank / host_ranks, rank, &context->host);
+  }
+  if (code == MPI_SUCCESS) {
+    code = MPI_Comm_set_errhandler(context->host, MPI_ERRORS_RETURN);
+  }
+  if (code == MPI_SUCCESS) {
+    code = MPI_Comm_rank(context->host, &context->host_rank);
+  }
+  if (code == MPI_SUCCESS) {
+    code = MPI_Comm_size(context->host, &context->host_size);
+  }
+  if (machine != MPI_COMM_NULL) {
+    MPI_Comm_free(&machine);
+  }
+  return code;
+}
+
+static int list_hosts(bm_context_t *context)
+{
+  int lowest = context->rank;
+  int code = MPI_Bcast(&lowest, 1, MPI_INT, 0, context->host);
+  if (code == MPI_SUCCESS) {
+    code = MPI_Allgather(&lowest, 1, MPI_INT, context->host_of, 1, MPI_INT, context->comm);
+  }
+  return code;
+}
+
+bm_status_t bm_context_create_hosts(MPI_Comm comm, int host_ranks, bm_context_t **out)
+{
+  bm_context_t *context;
+  BM_TRY(BM_ALLOC(1, &context));
+  context->comm = MPI_COMM_NULL;
+  context->host = MPI_COMM_NULL;
+  int code = set_up_ranks(comm, context);
+  if (code == MPI_SUCCESS) {
+    code = set_up_host(host_ranks, context);
+  }
+  bm_status_t status = bm_context_mpi_status(code, "creating a communicator");
+  if (status == BM_OK) {
+    status = BM_ALLOC((size_t)context->size, &context->host_of);
+  }
+  if (status == BM_OK) {
+    status = bm_context_mpi_status(list_hosts(context), "finding who shares memory");
+  }
+  if (status != BM_OK) {
     bm_context_destroy(&context);
-    return bm_context_mpi_status(code, "creating a communicator");
+    return status;
   }
   *out = context;
   return BM_OK;
 }
 
+bm_status_t bm_context_create(MPI_Comm comm, bm_context_t **out)
+{
+  return bm_context_create_hosts(comm, INT_MAX, out);
+}
+
 void bm_context_destroy(bm_context_t **context)
 {
-  if (*context != NULL && (*context)->comm != MPI_COMM_NULL) {
-    MPI_Comm_free(&(*context)->comm);
+  if (*context != NULL) {
+    if ((*context)->host != MPI_COMM_NULL) {
+      MPI_Comm_free(&(*context)->host);
+    }
+    if ((*context)->comm != MPI_COMM_NULL) {
+      MPI_Comm_free(&(*context)->comm);
+    }
+    bm_free((*context)->host_of);
   }
   bm_free(*context);
   *context = NULL;

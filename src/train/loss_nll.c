@@ -17,7 +17,8 @@ double bm_loss_nll_sum(size_t rows, size_t d, const bm_real_t *base, const doubl
 }
 
 static void evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace, const bm_batch_t *batch,
-                     bm_real_t *rows_work, double *log_det, double *shard_sums, bm_real_t *gradient)
+                     bm_real_t *rows_work, double *log_det, double *shard_sums,
+                     const bm_gradient_sink_t *sink)
 {
   const bm_shards_t *shards = &batch->shards;
   size_t d = bm_flow_shape(flow)->d;
@@ -38,7 +39,7 @@ static void evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace, cons
   for (size_t i = 0; i < rows; i++) {
     d_log_det[i] = weight;
   }
-  bm_flow_inverse_backward(flow, workspace, shards, base, d_log_det, gradient);
+  bm_flow_inverse_backward(flow, workspace, shards, base, d_log_det, sink);
 }
 
 const bm_loss_ops_t bm_loss_nll = {

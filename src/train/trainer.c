@@ -19,6 +19,7 @@
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
 static const char *const nonfinite_names[] = {"stop", "skip", NULL};
+static const char *const reduction_names[] = {"fixed", "fast", NULL};
 static const char *const augment_names[] = {"none", "symmetries", NULL};
 
 const bm_deck_key_t bm_trainer_keys[] = {
@@ -27,6 +28,9 @@ const bm_deck_key_t bm_trainer_keys[] = {
     {"training.batch", BM_DECK_INT, "256", 1, 1e9, NULL, NULL, "rows a minibatch"},
     {"training.shards", BM_DECK_INT, "8", 1, BM_SHARDS_MAX, NULL, NULL,
      "parts of a minibatch, summed in a fixed order; ranks beyond them idle"},
+    {"training.reduction", BM_DECK_STRING, "\"fixed\"", 0, 0, reduction_names, NULL,
+     "fixed: the same bits on any number of ranks; fast: a part a rank, so that bits depend on "
+     "ranks"},
     {"training.learning_rate", BM_DECK_REAL, "1e-3", 1e-12, 10, NULL, NULL,
      "Adam's step size at the top of the schedule"},
     {"training.final_learning_rate", BM_DECK_REAL, "0.01", 0, 1, NULL, "training.schedule=cosine",
@@ -57,6 +61,7 @@ struct bm_trainer {
   bm_trainer_settings_t settings;
   uint64_t seed;
   size_t d, train_rows, validation_rows, steps_per_epoch;
+  size_t shards;         /* parts of a minibatch */
   bm_real_t *train;      /* [train_rows][d], standardised */
   double *image;         /* [d], of one row */
   bm_real_t *validation; /* [validation_rows][d] */
@@ -65,11 +70,11 @@ struct bm_trainer {
 
   bm_reduction_t *reduction;
   bm_flow_workspace_t *workspace;
-  bm_real_t *rows;      /* [batch][d] gathered */
+  bm_real_t *rows;      /* [batch][d], of this rank's shards of a minibatch */
+  int64_t rows_step;    /* finished steps before the one they are for; -1: none */
   bm_real_t *rows_work; /* [batch][d + 1] */
   double *log_det;      /* [batch] */
   double *shard_sums;   /* [shards], own */
-  double *shard_losses; /* [shards], all */
   double *chunk_sums;   /* [validation chunks] */
 
   /* state */
@@ -80,7 +85,7 @@ struct bm_trainer {
   double epoch_loss, epoch_norm; /* sums over the rows of the epoch under way */
   double epoch_rows;             /* rows in these sums: those of skipped steps are left out */
   bm_real_t *moments[2];         /* [own slice] */
-  bm_real_t *best;               /* [parameters] */
+  bm_real_t *best;               /* [own slice] */
   bm_history_row_t *history;     /* [epochs] */
   size_t history_count;
 
@@ -105,6 +110,7 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
       .validation_fraction = bm_deck_real(deck_case, "training.validation_fraction"),
       .validate_every = bm_deck_int(deck_case, "training.validate_every"),
       .keep_best = strcmp(bm_deck_string(deck_case, "training.keep"), "best") == 0,
+      .fast = strcmp(bm_deck_string(deck_case, "training.reduction"), "fast") == 0,
       .augment = strcmp(bm_deck_string(deck_case, "training.augment"), "symmetries") == 0,
       .skip_nonfinite = strcmp(bm_deck_string(deck_case, "training.nonfinite"), "skip") == 0,
   };
@@ -135,6 +141,19 @@ static void standardise(const bm_standardisation_t *units, size_t n, const doubl
   }
 }
 
+size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks)
+{
+  return settings->fast ? (size_t)ranks : (size_t)settings->shards;
+}
+
+/* The present parameters are the best so far: each rank keeps its own slice of them. */
+static void keep_parameters(bm_trainer_t *trainer)
+{
+  bm_range_t slice = bm_reduction_slice(trainer->reduction);
+  memcpy(trainer->best, bm_flow_parameters(trainer->flow) + slice.first,
+         slice.count * sizeof *trainer->best);
+}
+
 static size_t validation_chunks(const bm_trainer_t *trainer)
 {
   return (trainer->validation_rows + BM_VALIDATION_CHUNK - 1) / BM_VALIDATION_CHUNK;
@@ -143,8 +162,7 @@ static size_t validation_chunks(const bm_trainer_t *trainer)
 static bm_status_t allocate(bm_trainer_t *trainer)
 {
   size_t batch = (size_t)trainer->settings.batch;
-  size_t shards = (size_t)trainer->settings.shards;
-  size_t parameters = bm_flow_parameter_count(trainer->flow);
+  size_t shards = trainer->shards;
   size_t slice = bm_reduction_slice(trainer->reduction).count;
   size_t rows = batch > BM_VALIDATION_CHUNK ? batch : BM_VALIDATION_CHUNK;
   BM_TRY(bm_flow_workspace_create(trainer->flow, rows, shards, &trainer->workspace));
@@ -156,11 +174,10 @@ static bm_status_t allocate(bm_trainer_t *trainer)
   BM_TRY(BM_ALLOC(rows * (trainer->d + 1), &trainer->rows_work));
   BM_TRY(BM_ALLOC(rows, &trainer->log_det));
   BM_TRY(BM_ALLOC(shards, &trainer->shard_sums));
-  BM_TRY(BM_ALLOC(shards, &trainer->shard_losses));
   BM_TRY(BM_ALLOC(validation_chunks(trainer), &trainer->chunk_sums));
   BM_TRY(BM_ALLOC(slice, &trainer->moments[0]));
   BM_TRY(BM_ALLOC(slice, &trainer->moments[1]));
-  BM_TRY(BM_ALLOC(parameters, &trainer->best));
+  BM_TRY(BM_ALLOC(slice, &trainer->best));
   BM_TRY(BM_ALLOC((size_t)trainer->settings.epochs, &trainer->history));
   return BM_ALLOC((size_t)trainer->settings.epochs, &trainer->epoch_rates);
 }
@@ -187,12 +204,13 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->validation_rows = held_out;
   trainer->steps_per_epoch =
       (trainer->train_rows + (size_t)settings->batch - 1) / (size_t)settings->batch;
+  trainer->shards = bm_trainer_shards(settings, context->size);
   trainer->order_epoch = -1;
+  trainer->rows_step = -1;
   trainer->best_validation = INFINITY;
   trainer->last_validation = NAN;
-  bm_status_t status =
-      bm_reduction_create(context, (size_t)settings->shards, bm_flow_parameter_count(trainer->flow),
-                          &trainer->reduction);
+  bm_status_t status = bm_reduction_create(
+      context, trainer->shards, bm_flow_parameter_count(trainer->flow), &trainer->reduction);
   if (status == BM_OK) {
     status = bm_agree(context, allocate(trainer));
   }
@@ -204,8 +222,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   standardise(bm_map_standardisation(map), held_out, data->x + trainer->train_rows * data->d,
               trainer->validation);
   bm_flow_initialise(trainer->flow, seed);
-  memcpy(trainer->best, bm_flow_parameters(trainer->flow),
-         bm_flow_parameter_count(trainer->flow) * sizeof *trainer->best);
+  keep_parameters(trainer);
   *out = trainer;
   return BM_OK;
 }
@@ -216,10 +233,10 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
   if (self != NULL) {
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
-    void *blocks[] = {self->image,        self->train,      self->validation, self->order,
-                      self->rows,         self->rows_work,  self->log_det,    self->shard_sums,
-                      self->shard_losses, self->chunk_sums, self->moments[0], self->moments[1],
-                      self->best,         self->history,    self->epoch_rates};
+    void *blocks[] = {self->image,      self->train,      self->validation, self->order,
+                      self->rows,       self->rows_work,  self->log_det,    self->shard_sums,
+                      self->chunk_sums, self->moments[0], self->moments[1], self->best,
+                      self->history,    self->epoch_rates};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
       bm_free(blocks[i]);
     }
@@ -228,30 +245,12 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
   *trainer = NULL;
 }
 
-/* The training rows, each as one of its images under the potential's symmetries, drawn anew for each
- * epoch. */
-static void draw_images(bm_trainer_t *trainer)
-{
-  const size_t d = trainer->d;
-  const bm_random_t random = bm_random(trainer->seed, BM_PURPOSE_SYMMETRY);
-  for (size_t row = 0; row < trainer->train_rows; row++) {
-    uint32_t words[4];
-    bm_random_words(random, (uint32_t)row, (uint64_t)trainer->epoch, 0, words);
-    memcpy(trainer->image, trainer->data.x + row * d, d * sizeof *trainer->image);
-    bm_potential_symmetry(trainer->data.potential, words[0], trainer->image);
-    standardise(bm_map_standardisation(trainer->map), 1, trainer->image, trainer->train + row * d);
-  }
-}
-
-/* The order of the rows in an epoch, and their images, are a function of seed and epoch. */
+/* The order of the rows in an epoch is a function of seed and epoch. */
 static void prepare_epoch(bm_trainer_t *trainer)
 {
   if (trainer->order_epoch != trainer->epoch) {
     bm_random_permutation(bm_random(trainer->seed, BM_PURPOSE_SHUFFLE), (uint32_t)trainer->epoch,
                           trainer->train_rows, trainer->order);
-    if (trainer->settings.augment && trainer->data.potential != NULL) {
-      draw_images(trainer);
-    }
     trainer->order_epoch = trainer->epoch;
   }
 }
@@ -273,44 +272,99 @@ static double learning_rate(const bm_trainer_t *trainer, int64_t finished)
   return rate;
 }
 
+/* Rows of the minibatch after so many finished steps, as places in the epoch's order. */
+static bm_range_t minibatch(const bm_trainer_t *trainer, int64_t finished)
+{
+  size_t first = (size_t)finished % trainer->steps_per_epoch * (size_t)trainer->settings.batch;
+  size_t rows = trainer->train_rows - first;
+  size_t most = (size_t)trainer->settings.batch;
+  return (bm_range_t){first, rows < most ? rows : most};
+}
+
+/* A training row as one of its images under the potential's symmetries, drawn anew for each epoch. */
+static void draw_image(bm_trainer_t *trainer, size_t row, bm_real_t *y /* [d] */)
+{
+  const size_t d = trainer->d;
+  uint32_t words[4];
+  bm_random_words(bm_random(trainer->seed, BM_PURPOSE_SYMMETRY), (uint32_t)row,
+                  (uint64_t)trainer->epoch, 0, words);
+  memcpy(trainer->image, trainer->data.x + row * d, d * sizeof *trainer->image);
+  bm_potential_symmetry(trainer->data.potential, words[0], trainer->image);
+  standardise(bm_map_standardisation(trainer->map), 1, trainer->image, y);
+}
+
+/* The first row of a shard, counted in its minibatch. */
+static size_t shard_start(const bm_trainer_t *trainer, size_t batch_rows, size_t shard)
+{
+  return shard == trainer->shards
+             ? batch_rows
+             : bm_partition(batch_rows, (int)trainer->shards, (int)shard).first;
+}
+
+/* This rank's rows of the minibatch after so many finished steps of the epoch under way. */
+static void gather_rows(bm_trainer_t *trainer, int64_t finished)
+{
+  bm_range_t batch = minibatch(trainer, finished);
+  bm_range_t shards = bm_partition(trainer->shards, trainer->context->size, trainer->context->rank);
+  size_t first = shard_start(trainer, batch.count, shards.first);
+  size_t end = shard_start(trainer, batch.count, shards.first + shards.count);
+  int images = trainer->settings.augment && trainer->data.potential != NULL;
+  bm_real_t *y = trainer->rows;
+  for (size_t i = first; i < end; i++, y += trainer->d) {
+    size_t row = trainer->order[batch.first + i];
+    if (images) {
+      draw_image(trainer, row, y);
+    } else {
+      memcpy(y, trainer->train + row * trainer->d, trainer->d * sizeof *y);
+    }
+  }
+  trainer->rows_step = finished;
+}
+
+/* A vector that is being filled. */
+typedef struct {
+  bm_reduction_t *reduction;
+  size_t index;
+} filling_t;
+
+static void on_ready(void *self, size_t first, size_t count)
+{
+  const filling_t *filling = self;
+  bm_reduction_ready(filling->reduction, filling->index, first, count);
+}
+
 /* Loss sums and gradient of one node's shards, into the reduction's vector. */
-static void compute_node(bm_trainer_t *trainer, size_t index, size_t batch_first, size_t batch_rows,
-                         double *shard_sums)
+static void compute_node(bm_trainer_t *trainer, size_t index, size_t batch_rows)
 {
   bm_node_t node = bm_reduction_node(trainer->reduction, index);
-  int shards = (int)trainer->settings.shards;
+  size_t own = bm_reduction_node(trainer->reduction, 0).first;
   size_t offset[BM_SHARDS_MAX + 1];
-  size_t first = bm_partition(batch_rows, shards, (int)node.first).first;
-  for (size_t s = 0; s < node.count; s++) {
-    bm_range_t range = bm_partition(batch_rows, shards, (int)(node.first + s));
-    offset[s] = range.first - first;
-    offset[s + 1] = range.first + range.count - first;
+  size_t first = shard_start(trainer, batch_rows, node.first);
+  for (size_t s = 0; s <= node.count; s++) {
+    offset[s] = shard_start(trainer, batch_rows, node.first + s) - first;
   }
-  size_t rows = offset[node.count];
-  for (size_t i = 0; i < rows; i++) {
-    size_t row = trainer->order[batch_first + first + i];
-    memcpy(trainer->rows + i * trainer->d, trainer->train + row * trainer->d,
-           trainer->d * sizeof *trainer->rows);
-  }
-  bm_batch_t batch = {{node.count, offset}, trainer->rows, batch_rows};
+  const bm_real_t *y = trainer->rows + (first - shard_start(trainer, batch_rows, own)) * trainer->d;
+  bm_batch_t batch = {{node.count, offset}, y, batch_rows};
+  filling_t filling = {trainer->reduction, index};
+  bm_gradient_sink_t sink = {bm_reduction_vector(trainer->reduction, index), on_ready, &filling};
   trainer->settings.loss->evaluate(trainer->flow, trainer->workspace, &batch, trainer->rows_work,
-                                   trainer->log_det, shard_sums,
-                                   bm_reduction_vector(trainer->reduction, index));
+                                   trainer->log_det, trainer->shard_sums + (node.first - own),
+                                   &sink);
 }
 
 /* A loss or gradient that is not finite: name it, or skip the step. */
-static bm_status_t handle_nonfinite(bm_trainer_t *trainer)
+static bm_status_t handle_nonfinite(bm_trainer_t *trainer, const double *shard_losses)
 {
   if (trainer->settings.skip_nonfinite) {
     trainer->skipped++;
     return BM_OK;
   }
-  for (int64_t s = 0; s < trainer->settings.shards; s++) {
-    if (!isfinite(trainer->shard_losses[s])) {
+  for (size_t s = 0; s < trainer->shards; s++) {
+    if (!isfinite(shard_losses[s])) {
       return BM_FAIL(BM_ERR_DATA,
-                     "training: the loss is not finite at step %lld, shard %lld; lower "
+                     "training: the loss is not finite at step %lld, shard %zu; lower "
                      "training.learning_rate or set training.nonfinite = \"skip\"",
-                     (long long)trainer->step + 1, (long long)s);
+                     (long long)trainer->step + 1, s);
     }
   }
   return BM_FAIL(BM_ERR_DATA,
@@ -326,41 +380,49 @@ static bm_status_t update(bm_trainer_t *trainer, const bm_real_t *gradient, doub
   double clip = trainer->settings.clip_norm;
   double factor = clip > 0.0 && norm > clip ? clip / norm : 1.0;
   bm_adam_t adam = {learning_rate(trainer, trainer->step), 0.9, 0.999, 1e-8};
-  bm_real_t *parameters = bm_flow_parameters(trainer->flow);
   trainer->updates++;
   bm_adam_step(&adam, trainer->updates, factor, slice.count, gradient, trainer->moments[0],
-               trainer->moments[1], parameters + slice.first);
-  return bm_reduction_gather(trainer->reduction, parameters);
+               trainer->moments[1], bm_reduction_common(trainer->reduction) + slice.first);
+  return bm_reduction_share(trainer->reduction);
+}
+
+/* Gradients of this rank's shards; the next rows are gathered while others are waited for. */
+static bm_status_t compute(bm_trainer_t *trainer)
+{
+  bm_range_t batch = minibatch(trainer, trainer->step);
+  int64_t next = trainer->step + 1;
+  BM_TRY(bm_reduction_start(trainer->reduction));
+  if (trainer->rows_step != trainer->step) {
+    gather_rows(trainer, trainer->step);
+  }
+  for (size_t i = 0; i < bm_reduction_node_count(trainer->reduction); i++) {
+    compute_node(trainer, i, batch.count);
+  }
+  bm_reduction_arrive(trainer->reduction);
+  if (next % (int64_t)trainer->steps_per_epoch != 0) {
+    gather_rows(trainer, next);
+  }
+  return BM_OK;
 }
 
 static bm_status_t step(bm_trainer_t *trainer)
 {
-  size_t in_epoch = (size_t)trainer->step % trainer->steps_per_epoch;
-  size_t first = in_epoch * (size_t)trainer->settings.batch;
-  size_t rows = trainer->train_rows - first;
-  rows = rows < (size_t)trainer->settings.batch ? rows : (size_t)trainer->settings.batch;
-  double *sums = trainer->shard_sums;
-  for (size_t i = 0; i < bm_reduction_node_count(trainer->reduction); i++) {
-    compute_node(trainer, i, first, rows, sums);
-    sums += bm_reduction_node(trainer->reduction, i).count;
-  }
-  bm_real_t *gradient;
-  double squares;
-  BM_TRY(bm_reduction_sum(trainer->reduction, &gradient));
-  BM_TRY(bm_reduction_square_sum(trainer->reduction, gradient, &squares));
-  BM_TRY(
-      bm_reduction_gather_shards(trainer->reduction, trainer->shard_sums, trainer->shard_losses));
-  double loss = bm_tree_sum((size_t)trainer->settings.shards, trainer->shard_losses);
-  if (!isfinite(loss) || !isfinite(squares)) {
-    BM_TRY(handle_nonfinite(trainer));
+  double rows = (double)minibatch(trainer, trainer->step).count;
+  bm_total_t total;
+  BM_TRY(compute(trainer));
+  BM_TRY(bm_reduction_sum(trainer->reduction, trainer->shard_sums, &total));
+  double loss = bm_tree_sum(trainer->shards, total.shard_values);
+  double norm = sqrt(total.squares);
+  if (!isfinite(loss) || !isfinite(total.squares)) {
+    BM_TRY(handle_nonfinite(trainer, total.shard_values));
   } else {
-    trainer->epoch_loss += loss * (double)rows;
-    trainer->epoch_norm += sqrt(squares) * (double)rows;
-    trainer->epoch_rows += (double)rows;
-    BM_TRY(update(trainer, gradient, sqrt(squares)));
+    trainer->epoch_loss += loss * rows;
+    trainer->epoch_norm += norm * rows;
+    trainer->epoch_rows += rows;
+    BM_TRY(update(trainer, total.slice, norm));
   }
   trainer->step++;
-  trainer->stepping_rows += (double)rows;
+  trainer->stepping_rows += rows;
   return BM_OK;
 }
 
@@ -406,8 +468,7 @@ static bm_status_t end_epoch(bm_trainer_t *trainer)
     if (row.nll_validation < trainer->best_validation || (last && !trainer->settings.keep_best)) {
       trainer->best_validation = row.nll_validation;
       trainer->best_epoch = trainer->epoch;
-      memcpy(trainer->best, bm_flow_parameters(trainer->flow),
-             bm_flow_parameter_count(trainer->flow) * sizeof *trainer->best);
+      keep_parameters(trainer);
     }
   }
   trainer->history[trainer->history_count++] = row;
@@ -436,8 +497,18 @@ static void show_progress(const bm_trainer_t *trainer, bm_log_t *log)
   }
 }
 
-bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
-                           void *hook_data)
+/* While it trains, the flow has the parameters that its host's ranks share. */
+static bm_status_t share_parameters(bm_trainer_t *trainer, const bm_real_t *slice)
+{
+  bm_range_t own = bm_reduction_slice(trainer->reduction);
+  bm_real_t *common = bm_reduction_common(trainer->reduction);
+  memcpy(common + own.first, slice, own.count * sizeof *slice);
+  bm_flow_borrow(trainer->flow, common);
+  return bm_reduction_share(trainer->reduction);
+}
+
+static bm_status_t run_steps(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
+                             void *hook_data)
 {
   int64_t total = trainer->settings.epochs * (int64_t)trainer->steps_per_epoch;
   bm_status_t status = BM_OK;
@@ -457,15 +528,27 @@ bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook
     }
   }
   bm_log_progress_end(log);
-  BM_TRY(status);
-  if (trainer->best_epoch == 0) {
-    return BM_FAIL(BM_ERR_DATA,
-                   "training: the held-out loss was never finite, so that there is no model to "
-                   "keep; lower training.learning_rate or look at the held-out samples");
+  return status;
+}
+
+bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
+                           void *hook_data)
+{
+  bm_range_t own = bm_reduction_slice(trainer->reduction);
+  bm_status_t status = share_parameters(trainer, bm_flow_parameters(trainer->flow) + own.first);
+  if (status == BM_OK) {
+    status = run_steps(trainer, log, hook, hook_data);
   }
-  memcpy(bm_flow_parameters(trainer->flow), trainer->best,
-         bm_flow_parameter_count(trainer->flow) * sizeof *trainer->best);
-  return BM_OK;
+  if (status == BM_OK && trainer->best_epoch == 0) {
+    status = BM_FAIL(BM_ERR_DATA,
+                     "training: the held-out loss was never finite, so that there is no model to "
+                     "keep; lower training.learning_rate or look at the held-out samples");
+  }
+  if (status == BM_OK) {
+    status = share_parameters(trainer, trainer->best);
+  }
+  bm_flow_borrow(trainer->flow, NULL);
+  return status;
 }
 
 int64_t bm_trainer_step(const bm_trainer_t *trainer)
@@ -514,18 +597,33 @@ static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
                               (const double *)trainer->history);
 }
 
+/* What each rank has a slice of, by name. */
+#define BM_SLICED 3
+typedef struct {
+  const char *name;
+  bm_real_t *slice;
+} sliced_t;
+
+static void list_sliced(const bm_trainer_t *trainer, sliced_t sliced[BM_SLICED])
+{
+  sliced[0] = (sliced_t){"trainer/moment_1", trainer->moments[0]};
+  sliced[1] = (sliced_t){"trainer/moment_2", trainer->moments[1]};
+  sliced[2] = (sliced_t){"trainer/best", trainer->best};
+}
+
 bm_status_t bm_trainer_save(bm_trainer_t *trainer, bm_state_t *state)
 {
-  static const char *const names[2] = {"trainer/moment_1", "trainer/moment_2"};
   size_t count = bm_flow_parameter_count(trainer->flow);
   int root = bm_context_is_root(trainer->context);
+  sliced_t sliced[BM_SLICED];
   bm_real_t *whole = NULL;
+  list_sliced(trainer, sliced);
   BM_TRY_AGREE(trainer->context, BM_ALLOC(root ? count : 0, &whole));
   bm_status_t status = BM_OK;
-  for (int i = 0; i < 2; i++) {
-    bm_status_t gathered = bm_reduction_gather_root(trainer->reduction, trainer->moments[i], whole);
+  for (int i = 0; i < BM_SLICED; i++) {
+    bm_status_t gathered = bm_reduction_gather_root(trainer->reduction, sliced[i].slice, whole);
     if (status == BM_OK && gathered == BM_OK && root) {
-      gathered = bm_state_put_reals(state, names[i], count, whole);
+      gathered = bm_state_put_reals(state, sliced[i].name, count, whole);
     }
     status = status == BM_OK ? gathered : status;
   }
@@ -535,9 +633,6 @@ bm_status_t bm_trainer_save(bm_trainer_t *trainer, bm_state_t *state)
     if (status == BM_OK) {
       status =
           bm_state_put_reals(state, "trainer/parameters", count, bm_flow_parameters(trainer->flow));
-    }
-    if (status == BM_OK) {
-      status = bm_state_put_reals(state, "trainer/best", count, trainer->best);
     }
   }
   return bm_agree(trainer->context, status);
@@ -552,6 +647,7 @@ static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *sta
   if (counters[0] < 0 || counters[0] > trainer->settings.epochs || counters[5] != counters[0]) {
     return BM_FAIL(BM_ERR_DATA, "the checkpoint is of a run with other epochs");
   }
+  trainer->rows_step = -1;
   trainer->epoch = counters[0];
   trainer->step = counters[1];
   trainer->updates = counters[2];
@@ -573,20 +669,18 @@ bm_status_t bm_trainer_restore(bm_trainer_t *trainer, const bm_state_t *state)
   bm_range_t slice = bm_reduction_slice(trainer->reduction);
   bm_real_t *whole = NULL;
   bm_status_t status = BM_ALLOC(count, &whole);
-  const char *const names[2] = {"trainer/moment_1", "trainer/moment_2"};
-  for (int i = 0; i < 2 && status == BM_OK; i++) {
-    status = bm_state_get_reals(state, names[i], count, whole);
+  sliced_t sliced[BM_SLICED];
+  list_sliced(trainer, sliced);
+  for (int i = 0; i < BM_SLICED && status == BM_OK; i++) {
+    status = bm_state_get_reals(state, sliced[i].name, count, whole);
     if (status == BM_OK) {
-      memcpy(trainer->moments[i], whole + slice.first, slice.count * sizeof *whole);
+      memcpy(sliced[i].slice, whole + slice.first, slice.count * sizeof *whole);
     }
   }
   bm_free(whole);
   if (status == BM_OK) {
     status =
         bm_state_get_reals(state, "trainer/parameters", count, bm_flow_parameters(trainer->flow));
-  }
-  if (status == BM_OK) {
-    status = bm_state_get_reals(state, "trainer/best", count, trainer->best);
   }
   if (status == BM_OK) {
     status = restore_counters(trainer, state);

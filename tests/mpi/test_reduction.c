@@ -38,77 +38,125 @@ static bm_range_t shards_of(const bm_reduction_t *reduction)
   return own;
 }
 
-/* Fill this rank's nodes, add up, and put the slices together in `whole` [length]. */
-static void reduce(bm_reduction_t *reduction, size_t length, bm_real_t *whole, double *squares)
+/* Fill a vector and tell of it in stretches that no piece begins or ends at, last ones first. */
+static void fill(bm_reduction_t *reduction, size_t index, size_t length)
 {
-  bm_range_t own = shards_of(reduction);
-  size_t shards = 0;
-  for (size_t k = 0; k < bm_reduction_node_count(reduction); k++) {
-    bm_node_t node = bm_reduction_node(reduction, k);
-    CHECK(node.first == own.first + shards);
-    shards += node.count;
-    for (size_t i = 0; i < length; i++) {
-      bm_reduction_vector(reduction, k)[i] = plain_sum(node.first, node.count, i);
+  bm_node_t node = bm_reduction_node(reduction, index);
+  const size_t stretch = length / 7 + 1;
+  for (size_t s = 7; s-- > 0;) {
+    size_t first = s * stretch;
+    size_t end = first + stretch < length ? first + stretch : length;
+    for (size_t i = first; i < end; i++) {
+      bm_reduction_vector(reduction, index)[i] = plain_sum(node.first, node.count, i);
+    }
+    if (first < end) {
+      bm_reduction_ready(reduction, index, first, end - first);
     }
   }
-  CHECK(shards == own.count);
-  bm_real_t *slice;
-  bm_range_t range = bm_reduction_slice(reduction);
-  REQUIRE(bm_reduction_sum(reduction, &slice) == BM_OK);
-  REQUIRE(bm_reduction_square_sum(reduction, slice, squares) == BM_OK);
-  memset(whole, 0xff, length * sizeof *whole);
-  REQUIRE(bm_reduction_gather_root(reduction, slice, whole) == BM_OK);
-  memcpy(whole + range.first, slice, range.count * sizeof *slice);
 }
 
-/* Twice on the same reduction: what one sum uses up does not reach the next. */
-static void sums_are_those_of_the_plain_tree(const bm_context_t *all, const bm_context_t *alone,
-                                             size_t shards, size_t length)
+/* What a round gave. */
+typedef struct {
+  bm_real_t *whole;    /* [length], put together by all */
+  bm_real_t *gathered; /* [length], on rank 0 */
+  double squares;
+  double *shard_values; /* [shards] */
+} round_t;
+
+static round_t room_for_round(size_t shards, size_t length)
+{
+  round_t room;
+  REQUIRE(BM_ALLOC(length, &room.whole) == BM_OK);
+  REQUIRE(BM_ALLOC(length, &room.gathered) == BM_OK);
+  REQUIRE(BM_ALLOC(shards, &room.shard_values) == BM_OK);
+  return room;
+}
+
+static void free_round(round_t *room)
+{
+  bm_free(room->whole);
+  bm_free(room->gathered);
+  bm_free(room->shard_values);
+}
+
+/* Fill this rank's nodes, add up, and put the slices together. */
+static void reduce(bm_reduction_t *reduction, size_t shards, size_t length, round_t *out)
+{
+  bm_range_t own = shards_of(reduction);
+  double local[40];
+  bm_total_t total;
+  bm_range_t range = bm_reduction_slice(reduction);
+  bm_real_t *common = bm_reduction_common(reduction);
+  REQUIRE(bm_reduction_start(reduction) == BM_OK);
+  for (size_t k = 0; k < bm_reduction_node_count(reduction); k++) {
+    fill(reduction, k, length);
+  }
+  for (size_t s = 0; s < own.count; s++) {
+    local[s] = sqrt((double)(own.first + s));
+  }
+  bm_reduction_arrive(reduction);
+  REQUIRE(bm_reduction_sum(reduction, local, &total) == BM_OK);
+  out->squares = total.squares;
+  memcpy(out->shard_values, total.shard_values, shards * sizeof *out->shard_values);
+  memcpy(common + range.first, total.slice, range.count * sizeof *common);
+  memset(out->gathered, 0xff, length * sizeof *out->gathered);
+  REQUIRE(bm_reduction_gather_root(reduction, total.slice, out->gathered) == BM_OK);
+  REQUIRE(bm_reduction_share(reduction) == BM_OK);
+  memcpy(out->whole, common, length * sizeof *common);
+}
+
+/* Three rounds on the same reduction: what one sum uses up does not reach the next. */
+static void sums_are_those_of_the_plain_tree(const bm_context_t *all, size_t shards, size_t length)
 {
   bm_reduction_t *reduction;
-  bm_reduction_t *single;
-  bm_real_t *whole;
+  round_t got = room_for_round(shards, length);
   bm_real_t *expected;
-  double squares;
-  double expected_squares;
-  REQUIRE(BM_ALLOC(length, &whole) == BM_OK);
   REQUIRE(BM_ALLOC(length, &expected) == BM_OK);
-  REQUIRE(bm_reduction_create(all, shards, length, &reduction) == BM_OK);
-  REQUIRE(bm_reduction_create(alone, shards, length, &single) == BM_OK);
-  reduce(single, length, expected, &expected_squares);
   for (size_t i = 0; i < length; i++) {
-    const bm_real_t plain = plain_sum(0, shards, i);
-    CHECK_BITS(&expected[i], &plain, 1);
+    expected[i] = plain_sum(0, shards, i);
   }
-  for (int round = 0; round < 2; round++) {
-    reduce(reduction, length, whole, &squares);
+  REQUIRE(bm_reduction_create(all, shards, length, &reduction) == BM_OK);
+  for (int round = 0; round < 3; round++) {
+    reduce(reduction, shards, length, &got);
+    CHECK_BITS(got.whole, expected, length);
     if (bm_context_is_root(all)) {
-      CHECK_BITS(whole, expected, length);
+      CHECK_BITS(got.gathered, expected, length);
     }
-    REQUIRE(bm_reduction_gather(reduction, whole) == BM_OK);
-    CHECK_BITS(whole, expected, length);
-    CHECK_BITS(&squares, &expected_squares, 1);
+    for (size_t s = 0; s < shards; s++) {
+      const double value = sqrt((double)s);
+      CHECK_BITS(&got.shard_values[s], &value, 1);
+    }
   }
-  bm_reduction_destroy(&single);
   bm_reduction_destroy(&reduction);
   CHECK(reduction == NULL);
-  bm_free(whole);
+  free_round(&got);
   bm_free(expected);
 }
 
-static void the_sum_of_squares_is_right(const bm_context_t *alone)
+static double squares_on(const bm_context_t *context, size_t shards, size_t length)
 {
   bm_reduction_t *reduction;
-  bm_real_t whole[3];
-  double squares;
-  REQUIRE(bm_reduction_create(alone, 1, 3, &reduction) == BM_OK);
-  reduce(reduction, 3, whole, &squares);
-  double expected = 0.0;
-  for (int i = 0; i < 3; i++) {
-    expected += (double)whole[i] * (double)whole[i];
-  }
-  CHECK(fabs(squares - expected) <= 1e-15 * expected);
+  round_t got = room_for_round(shards, length);
+  REQUIRE(bm_reduction_create(context, shards, length, &reduction) == BM_OK);
+  reduce(reduction, shards, length, &got);
+  double squares = got.squares;
   bm_reduction_destroy(&reduction);
+  free_round(&got);
+  return squares;
+}
+
+/* Right, and the same bits on all ranks together as on one. */
+static void squares_do_not_depend_on_the_ranks(const bm_context_t *all, const bm_context_t *alone,
+                                               size_t length)
+{
+  double expected = 0.0;
+  for (size_t i = 0; i < length; i++) {
+    expected += (double)plain_sum(0, 5, i) * (double)plain_sum(0, 5, i);
+  }
+  double single = squares_on(alone, 5, length);
+  double together = squares_on(all, 5, length);
+  CHECK(fabs(single - expected) <= 1e-12 * expected);
+  CHECK_BITS(&single, &together, 1);
 }
 
 static void slices_cover_the_vector(const bm_context_t *all, size_t length)
@@ -125,6 +173,19 @@ static void slices_cover_the_vector(const bm_context_t *all, size_t length)
   bm_reduction_destroy(&reduction);
 }
 
+/* What only one rank changed is seen by all of its host without a message, as it is one memory. */
+static void ranks_of_a_host_have_one_common_vector(const bm_context_t *all)
+{
+  bm_reduction_t *reduction;
+  REQUIRE(bm_reduction_create(all, 8, 100, &reduction) == BM_OK);
+  if (all->host_rank == all->host_size - 1) {
+    bm_reduction_common(reduction)[50] = (bm_real_t)(1 + all->host_of[all->rank]);
+  }
+  MPI_Barrier(all->comm);
+  CHECK(bm_reduction_common(reduction)[50] == (bm_real_t)(1 + all->host_of[all->rank]));
+  bm_reduction_destroy(&reduction);
+}
+
 static void vectors_too_long_for_mpi_are_refused(const bm_context_t *all)
 {
   bm_reduction_t *reduction;
@@ -132,22 +193,27 @@ static void vectors_too_long_for_mpi_are_refused(const bm_context_t *all)
   CHECK(reduction == NULL);
 }
 
-static void shard_values_arrive_in_order(const bm_context_t *all, size_t shards)
+static void check_sums(const bm_context_t *all, const bm_context_t *alone)
 {
-  bm_reduction_t *reduction;
-  double local[40];
-  double gathered[40];
-  REQUIRE(bm_reduction_create(all, shards, 1, &reduction) == BM_OK);
-  bm_range_t own = shards_of(reduction);
-  for (size_t s = 0; s < own.count; s++) {
-    local[s] = sqrt((double)(own.first + s));
+  const size_t shards[] = {1, 2, 3, 5, 8, 13};
+  const size_t lengths[] = {1, 100, 4096, 4097, 20001};
+  for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
+    for (size_t s = 0; s < sizeof shards / sizeof shards[0]; s++) {
+      if (lengths[l] < 20000 || shards[s] == 8) {
+        sums_are_those_of_the_plain_tree(all, shards[s], lengths[l]);
+      }
+    }
+    squares_do_not_depend_on_the_ranks(all, alone, lengths[l]);
+    slices_cover_the_vector(all, lengths[l]);
   }
-  CHECK(bm_reduction_gather_shards(reduction, local, gathered) == BM_OK);
-  for (size_t s = 0; s < shards; s++) {
-    const double expected = sqrt((double)s);
-    CHECK_BITS(&gathered[s], &expected, 1);
-  }
-  bm_reduction_destroy(&reduction);
+  ranks_of_a_host_have_one_common_vector(all);
+  vectors_too_long_for_mpi_are_refused(all);
+}
+
+/* Rounds of many slices and pieces a rank. */
+static void check_long_sums(const bm_context_t *all)
+{
+  sums_are_those_of_the_plain_tree(all, 5, 300001);
 }
 
 int main(int argc, char **argv)
@@ -155,20 +221,15 @@ int main(int argc, char **argv)
   bm_context_t *all;
   bm_context_t *alone;
   check_start(&argc, &argv, &all, &alone);
-  const size_t shards[] = {1, 2, 3, 5, 8, 13};
-  const size_t lengths[] = {1, 100, 4096, 4097, 20001};
-  for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
-    for (size_t s = 0; s < sizeof shards / sizeof shards[0]; s++) {
-      if (lengths[l] < 20000 || shards[s] == 8) {
-        sums_are_those_of_the_plain_tree(all, alone, shards[s], lengths[l]);
-      }
-    }
-    slices_cover_the_vector(all, lengths[l]);
+  check_sums(all, alone);
+  check_long_sums(all);
+  for (int host_ranks = 1; host_ranks <= 3 && host_ranks < all->size; host_ranks++) {
+    bm_context_t *hosts;
+    REQUIRE(bm_context_create_hosts(MPI_COMM_WORLD, host_ranks, &hosts) == BM_OK);
+    CHECK(hosts->host_size <= host_ranks);
+    check_sums(hosts, alone);
+    check_long_sums(hosts);
+    bm_context_destroy(&hosts);
   }
-  for (size_t s = 1; s <= 40; s++) {
-    shard_values_arrive_in_order(all, s);
-  }
-  vectors_too_long_for_mpi_are_refused(all);
-  the_sum_of_squares_is_right(alone);
   return check_end(&all, &alone);
 }

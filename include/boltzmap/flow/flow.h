@@ -49,8 +49,22 @@ size_t bm_flow_masked_equivalent(const bm_flow_shape_t *shape);
 /* Shape of the two networks of coupling layer k. */
 bm_network_shape_t bm_flow_conditioner(const bm_flow_shape_t *shape, size_t k);
 
-/* The flat buffer, owned by the flow. */
+/* The flat buffer, owned by the flow unless it has borrowed another. */
 bm_real_t *bm_flow_parameters(bm_flow_t *flow);
+
+/* Have the flow read its parameters from `parameters` [parameter count], which the caller owns and fills,
+ * and which must live until the flow gives them back: with NULL it returns to memory of its own, into
+ * which the present values are copied. */
+void bm_flow_borrow(bm_flow_t *flow, bm_real_t *parameters);
+
+/* Where a backward pass leaves dL/dθ, and who is told as it goes on. */
+typedef struct {
+  bm_real_t *gradient; /* [parameter count], written over */
+  /* The gradient of `count` parameters from `first` on, those of a coupling layer, is final. Called
+   * once for each layer, in the order of the pass. NULL: nobody is told. */
+  void (*ready)(void *self, size_t first, size_t count);
+  void *self;
+} bm_gradient_sink_t;
 
 /* Normal weights of variance 2/in (He) before ReLU, 1/in otherwise; those of output layers have a
  * hundredth of that standard deviation, so that the first map is near the identity; biases 0. A
@@ -75,16 +89,18 @@ void bm_flow_inverse(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                      bm_real_t *x /* [rows][d] */, double *log_det /* [rows] */);
 
 /* Backward of the last bm_flow_forward on this workspace. `adjoint` holds dL/dy on entry and dL/dx on
- * return; `d_log_det` is dL/d(log_det). `gradient`, where not NULL, is written over with dL/dθ
- * summed over the batch in the order of the tree. */
+ * return; `d_log_det` is dL/d(log_det). `sink`, where not NULL, gets dL/dθ summed over the batch
+ * in the order of the tree. */
 void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint /* [rows][d] */,
-                              const bm_real_t *d_log_det /* [rows] */, bm_real_t *gradient);
+                              const bm_real_t *d_log_det /* [rows] */,
+                              const bm_gradient_sink_t *sink);
 
 /* The same for the last bm_flow_inverse: dL/dx on entry, dL/dy on return. */
 void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                               const bm_shards_t *shards, bm_real_t *adjoint /* [rows][d] */,
-                              const bm_real_t *d_log_det /* [rows] */, bm_real_t *gradient);
+                              const bm_real_t *d_log_det /* [rows] */,
+                              const bm_gradient_sink_t *sink);
 
 /* J[i] = dF(x_i)/dx, the exact Jacobian by d backward passes; y and log_det as bm_flow_forward. */
 void bm_flow_jacobian(const bm_flow_t *flow, bm_flow_workspace_t *workspace,

@@ -4,7 +4,16 @@
 /* Sums over shards that do not depend on how the shards are dealt over ranks. Shards are dealt in
  * contiguous blocks; each rank fills one vector for every whole node of the fixed tree (base/tree.h) that
  * it holds, and the nodes are added up in the order of the tree. Each rank ends with the total of
- * its own slice of the vector; slices are put together with bm_reduction_gather. */
+ * its own slice of the vector, uses it to change its slice of a vector that all ranks have, and the slices
+ * are put together.
+ *
+ * Ranks that share memory add from each other's vectors where these lie, and have that other vector
+ * once for all of them. Only between hosts are there messages: a vector's pieces leave for the
+ * ranks that own them as soon as they are filled, while the rest is still being computed.
+ *
+ * One round is: bm_reduction_start; for each vector, fill it and tell bm_reduction_ready of all its
+ * items; bm_reduction_arrive; bm_reduction_sum; change the slice of bm_reduction_common;
+ * bm_reduction_share. */
 
 #include <stddef.h>
 
@@ -16,10 +25,20 @@
 
 typedef struct bm_reduction bm_reduction_t;
 
+/* What a sum gives, valid until vectors are filled again. */
+typedef struct {
+  const bm_real_t *slice;     /* total of this rank's slice */
+  double squares;             /* sum of the squares of the whole total, the same on all ranks */
+  const double *shard_values; /* [shards], of all ranks, in order */
+} bm_total_t;
+
 /* Sums of vectors of `length` items over `shards` shards on this context. BM_ERR_DATA above INT_MAX
- * items, BM_ERR_MEMORY. Collective. */
+ * items, BM_ERR_MEMORY. Where a host has no room for shared memory, ranks exchange messages as if each
+ * were alone on its host. Collective. */
 bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t length,
                                 bm_reduction_t **out);
+
+/* Collective over hosts: the memory is theirs together. */
 void bm_reduction_destroy(bm_reduction_t **reduction);
 
 /* The nodes that this rank has to fill: those of its block of the shards (none on a rank beyond
@@ -27,29 +46,39 @@ void bm_reduction_destroy(bm_reduction_t **reduction);
 size_t bm_reduction_node_count(const bm_reduction_t *reduction);
 bm_node_t bm_reduction_node(const bm_reduction_t *reduction, size_t index);
 
-/* The vector of a node, [length], to be filled before bm_reduction_sum, which uses it up. */
+/* The vector of a node, [length]. Ranks of the same host read it between bm_reduction_arrive and the
+ * return of bm_reduction_sum. */
 bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t index);
 
-/* Items of the vector that this rank owns. */
+/* Items of the vectors that this rank owns. */
 bm_range_t bm_reduction_slice(const bm_reduction_t *reduction);
 
-/* Add up all nodes; `*slice` is the total of this rank's slice, valid until vectors are filled again.
- * Collective. */
-bm_status_t bm_reduction_sum(bm_reduction_t *reduction, bm_real_t **slice);
+/* Begin a round: receives from other hosts are posted. Not collective. */
+bm_status_t bm_reduction_start(bm_reduction_t *reduction);
 
-/* Sum over the whole vector of squares of a sliced vector, the same on all ranks and for any number of
- * them: float64 sums over fixed blocks, added in order. Collective. */
-bm_status_t bm_reduction_square_sum(bm_reduction_t *reduction, const bm_real_t *slice, double *sum);
+/* Items [first, first + count) of vector `index` are filled; each item is told of once a round, one
+ * vector after the other. Sends to other hosts are begun and kept going. Not collective; a
+ * failure of MPI is given by bm_reduction_sum. */
+void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, size_t count);
 
-/* Put a sliced vector together on all ranks: each rank's own slice of `whole` [length] is current on
- * entry, all of it on return. Collective. */
-bm_status_t bm_reduction_gather(bm_reduction_t *reduction, bm_real_t *whole);
+/* All vectors of this rank are filled. What is done between this and bm_reduction_sum is done while
+ * other ranks are waited for. Not collective. */
+void bm_reduction_arrive(bm_reduction_t *reduction);
+
+/* Add up all nodes. `local` are this rank's values of its own shards (of its nodes, in order). The squares
+ * are float64 sums over fixed blocks, added in order. Collective. */
+bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_total_t *total);
+
+/* A vector, [length], that the ranks of a host have in common, zero at first; each rank writes its
+ * own slice alone, between bm_reduction_sum and bm_reduction_share, and reads all of it otherwise.
+ * Owned by the reduction. */
+bm_real_t *bm_reduction_common(bm_reduction_t *reduction);
+
+/* Every rank's slice of the common vector is current on entry, all of it on return. Collective. */
+bm_status_t bm_reduction_share(bm_reduction_t *reduction);
 
 /* Put a sliced vector together on rank 0 alone: `whole` [length] is used there only. Collective. */
 bm_status_t bm_reduction_gather_root(bm_reduction_t *reduction, const bm_real_t *slice,
                                      bm_real_t *whole);
-
-/* One number a shard: local ones [own shards] to all [shards], in order. Collective. */
-bm_status_t bm_reduction_gather_shards(bm_reduction_t *reduction, const double *local, double *all);
 
 #endif

@@ -18,11 +18,11 @@ typedef struct {
 typedef struct {
   const char *name;
   const char *description;
-  /* shard_sums[s] = sum over the rows of shard s of the row losses, divided by batch_rows; gradient
-   * is written over. `rows_work` has room for rows·(d + 1) items and rows float64. */
+  /* shard_sums[s] = sum over the rows of shard s of the row losses, divided by batch_rows; the sink
+   * gets the gradient, and is told of it once for each parameter. `rows_work` has room for rows·(d + 1) items and rows float64. */
   void (*evaluate)(const bm_flow_t *flow, bm_flow_workspace_t *workspace, const bm_batch_t *batch,
                    bm_real_t *rows_work, double *log_det, double *shard_sums /* [shards] */,
-                   bm_real_t *gradient);
+                   const bm_gradient_sink_t *sink);
 } bm_loss_ops_t;
 
 /* All losses: bm_loss_<row> is defined in a file of its own. */

@@ -1,10 +1,11 @@
 #ifndef BOLTZMAP_TRAIN_TRAINER_H
 #define BOLTZMAP_TRAIN_TRAINER_H
 
-/* Training: all ranks hold the parameters, each computes the gradient of its shards of a minibatch,
- * the shards are summed in the fixed order, and each rank steps its own slice of the parameters.
- * Losses, parameters and the whole history are the same bits on any number of ranks, and after any
- * save and restore. */
+/* Training: the ranks of a host share the parameters, each rank computes the gradient of its shards of a
+ * minibatch, the shards are summed in the fixed order, and each rank steps its own slice of the
+ * parameters. Losses, parameters and the whole history are the same bits on any number of ranks, and
+ * after any save and restore. With `fast` a minibatch has as many shards as there are ranks: the
+ * bits are then the same only on the same number of ranks. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@ typedef struct {
   double validation_fraction; /* of the walkers (whole ones) */
   int64_t validate_every;     /* epochs; 0: about a hundred times a run */
   int keep_best;              /* keep the parameters of the best validation loss, else the last */
+  int fast;                   /* as many shards as ranks, whatever `shards` is */
   int augment;        /* each epoch sees each row through random symmetries of the potential */
   int skip_nonfinite; /* skip and count a step with a non-finite loss or gradient, else stop */
 } bm_trainer_settings_t;
@@ -35,6 +37,9 @@ typedef struct {
 extern const bm_deck_key_t bm_trainer_keys[]; /* keys of `training` */
 
 bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_settings_t *settings);
+
+/* Parts that a minibatch is cut into on so many ranks. */
+size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks);
 
 /* What training data are: all rows on every rank, walker-major. */
 typedef struct {
@@ -75,7 +80,7 @@ void bm_trainer_destroy(bm_trainer_t **trainer);
 typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
 
 /* Train to the last epoch from wherever the trainer stands; then the map has the parameters to
- * keep. BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no
+ * keep. Until it returns, the parameters are in memory that ranks share: the hook only reads them. BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no
  * held-out loss was. Collective. */
 bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
                            void *hook_data);

@@ -78,7 +78,8 @@ static bm_flow_t *trained_flow(double *first_loss, double *last_loss)
   const bm_adam_t adam = {3e-3, 0.9, 0.999, 1e-8};
   for (int step = 1; step <= TRAIN_STEPS; step++) {
     double sums[2];
-    bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, sums, gradient);
+    bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, sums,
+                                  &(bm_gradient_sink_t){.gradient = gradient});
     bm_adam_step(&adam, step, 1.0, count, gradient, gradient + count, gradient + 2 * count,
                  bm_flow_parameters(flow));
     *(step == 1 ? first_loss : last_loss) = sums[0] + sums[1];
@@ -543,6 +544,36 @@ static void a_shard_does_not_feel_its_neighbours(void **state)
   bm_flow_destroy(&flow);
 }
 
+/* What the flow says of a point depends on the parameters it has borrowed, not on its own. */
+static void borrowed_parameters_are_used_and_kept_when_given_back(void **state)
+{
+  (void)state;
+  bm_flow_shape_t shape = flow_shape(4, 2, 1, 6, BM_TANH);
+  bm_flow_t *flow = made_flow(&shape, 71, 0.4);
+  bm_flow_t *other = made_flow(&shape, 72, 0.4);
+  bm_flow_workspace_t *workspace = made_workspace(flow, 1, 1);
+  size_t bytes = bm_flow_parameter_count(flow) * sizeof(bm_real_t);
+  bm_real_t *lent = zero_reals(bm_flow_parameter_count(flow));
+  const size_t offset[2] = {0, 1};
+  const bm_shards_t shards = {1, offset};
+  const bm_real_t x[4] = {1, -1, 2, 0.5f};
+  bm_real_t y[2][4];
+  double log_det;
+  memcpy(lent, bm_flow_parameters(other), bytes);
+  bm_flow_borrow(flow, lent);
+  assert_ptr_equal(bm_flow_parameters(flow), lent);
+  bm_flow_forward(flow, workspace, &shards, x, y[0], &log_det);
+  bm_flow_forward(other, workspace, &shards, x, y[1], &log_det);
+  assert_memory_equal(y[0], y[1], sizeof y[0]);
+  bm_flow_borrow(flow, NULL);
+  memset(lent, 0, bytes);
+  assert_memory_equal(bm_flow_parameters(flow), bm_flow_parameters(other), bytes);
+  bm_free(lent);
+  bm_flow_workspace_destroy(&workspace);
+  bm_flow_destroy(&flow);
+  bm_flow_destroy(&other);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -560,6 +591,7 @@ int main(void)
       cmocka_unit_test(first_parameters_follow_from_the_seed_alone),
       cmocka_unit_test(parameter_counts_are_the_articles),
       cmocka_unit_test(a_shard_does_not_feel_its_neighbours),
+      cmocka_unit_test(borrowed_parameters_are_used_and_kept_when_given_back),
   };
   return cmocka_run_group_tests_name("flow " BM_REAL_NAME, tests, NULL, NULL);
 }

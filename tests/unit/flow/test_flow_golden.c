@@ -69,8 +69,9 @@ static double generate(pass_t *pass)
     pass->d_log_det[i] = (bm_real_t)(-0.25 * weight);
     sum += weight * (value - 0.25 * pass->log_det[i]);
   }
+  const bm_gradient_sink_t sink = {.gradient = pass->gradient};
   bm_flow_forward_backward(pass->flow, pass->workspace, &pass->shards, pass->adjoint,
-                           pass->d_log_det, pass->gradient);
+                           pass->d_log_det, &sink);
   return sum;
 }
 
@@ -90,8 +91,9 @@ static double likelihood(pass_t *pass)
     pass->d_log_det[i] = (bm_real_t)weight;
     sum += weight * pass->log_det[i];
   }
+  const bm_gradient_sink_t sink = {.gradient = pass->gradient};
   bm_flow_inverse_backward(pass->flow, pass->workspace, &pass->shards, pass->adjoint,
-                           pass->d_log_det, pass->gradient);
+                           pass->d_log_det, &sink);
   return sum;
 }
 

@@ -33,7 +33,7 @@ static const bm_shards_t shards = {3, offsets};
 typedef void (*pass_t)(const bm_flow_t *, bm_flow_workspace_t *, const bm_shards_t *,
                        const bm_real_t *, bm_real_t *, double *);
 typedef void (*backward_t)(const bm_flow_t *, bm_flow_workspace_t *, const bm_shards_t *,
-                           bm_real_t *, const bm_real_t *, bm_real_t *);
+                           bm_real_t *, const bm_real_t *, const bm_gradient_sink_t *);
 
 /* A loss on what a pass gives: mean of value(z_i) + weight·log_det_i. */
 typedef struct {
@@ -143,7 +143,8 @@ static void check_gradients(const loss_t *loss, const bm_flow_shape_t *shape, do
   bm_real_t adjoint[ROWS * ROW_MAX];
   bm_real_t d_log_det[ROWS];
   loss_at(loss, flow, workspace, x, adjoint, d_log_det);
-  loss->backward(flow, workspace, &shards, adjoint, d_log_det, gradient);
+  loss->backward(flow, workspace, &shards, adjoint, d_log_det,
+                 &(bm_gradient_sink_t){.gradient = gradient});
   compare(loss, flow, x, bm_flow_parameters(flow), count, gradient, h);
   compare(loss, flow, x, x, ROWS * shape->d, adjoint, h);
   bm_free(gradient);
@@ -190,14 +191,64 @@ static void input_gradient_does_not_need_that_of_the_parameters(void **state)
   for (int l = 0; l < 2; l++) {
     bm_real_t adjoint[2][ROWS * 5];
     bm_real_t d_log_det[ROWS];
+    const bm_gradient_sink_t sink = {.gradient = gradient};
     for (int with = 0; with < 2; with++) {
       loss_at(losses[l], flow, workspace, x, adjoint[with], d_log_det);
-      losses[l]->backward(flow, workspace, &shards, adjoint[with], d_log_det,
-                          with ? gradient : NULL);
+      losses[l]->backward(flow, workspace, &shards, adjoint[with], d_log_det, with ? &sink : NULL);
     }
     assert_memory_equal(adjoint[0], adjoint[1], sizeof adjoint[0]);
   }
   bm_free(gradient);
+  bm_free(x);
+  bm_flow_workspace_destroy(&workspace);
+  bm_flow_destroy(&flow);
+}
+
+/* What a sink was told: the gradient of each stretch as it was then. */
+typedef struct {
+  const bm_real_t *gradient;
+  bm_real_t *then;
+  int *told; /* how often, for each parameter */
+  int calls;
+} listener_t;
+
+static void listen(void *self, size_t first, size_t count)
+{
+  listener_t *listener = self;
+  listener->calls++;
+  for (size_t i = first; i < first + count; i++) {
+    listener->then[i] = listener->gradient[i];
+    listener->told[i]++;
+  }
+}
+
+static void a_sink_is_told_of_each_layer_once_its_gradient_is_final(void **state)
+{
+  (void)state;
+  const loss_t *const losses[] = {&nll, &generated};
+  bm_flow_shape_t shape = flow_shape(5, 3, 2, 12, BM_TANH);
+  bm_flow_t *flow = made_flow(&shape, 63, 0.4);
+  size_t count = bm_flow_parameter_count(flow);
+  bm_flow_workspace_t *workspace = made_workspace(flow, ROWS, 3);
+  bm_real_t *x = drawn_reals(64, 1.0, ROWS * 5);
+  for (int l = 0; l < 2; l++) {
+    bm_real_t adjoint[ROWS * 5];
+    bm_real_t d_log_det[ROWS];
+    bm_real_t *gradient = zero_reals(count);
+    listener_t listener = {gradient, zero_reals(count), NULL, 0};
+    assert_int_equal(BM_ALLOC(count, &listener.told), BM_OK);
+    loss_at(losses[l], flow, workspace, x, adjoint, d_log_det);
+    losses[l]->backward(flow, workspace, &shards, adjoint, d_log_det,
+                        &(bm_gradient_sink_t){gradient, listen, &listener});
+    assert_int_equal(listener.calls, 3);
+    assert_memory_equal(listener.then, gradient, count * sizeof *gradient);
+    for (size_t i = 0; i < count; i++) {
+      assert_int_equal(listener.told[i], 1);
+    }
+    bm_free(listener.told);
+    bm_free(listener.then);
+    bm_free(gradient);
+  }
   bm_free(x);
   bm_flow_workspace_destroy(&workspace);
   bm_flow_destroy(&flow);
@@ -209,6 +260,7 @@ int main(void)
       cmocka_unit_test(nll_gradients_are_central_differences),
       cmocka_unit_test(generated_sample_gradients_are_central_differences),
       cmocka_unit_test(input_gradient_does_not_need_that_of_the_parameters),
+      cmocka_unit_test(a_sink_is_told_of_each_layer_once_its_gradient_is_final),
   };
   return cmocka_run_group_tests_name("flow gradients " BM_REAL_NAME, tests, NULL, NULL);
 }

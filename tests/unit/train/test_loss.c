@@ -24,7 +24,8 @@ static share_t evaluate(const bm_flow_t *flow, bm_shards_t shards, const bm_real
   bm_real_t work[ROWS * (D + 1)];
   double log_det[ROWS];
   const bm_batch_t batch = {shards, y, batch_rows};
-  bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, share.sums, share.gradient);
+  bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, share.sums,
+                                &(bm_gradient_sink_t){.gradient = share.gradient});
   bm_flow_workspace_destroy(&workspace);
   return share;
 }

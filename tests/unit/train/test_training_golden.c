@@ -41,7 +41,8 @@ static double evaluate(const bm_flow_t *flow, size_t rows, const bm_real_t *y, b
   double log_det[ROW_MAX];
   double sums[4];
   assert_true(rows <= ROW_MAX);
-  bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, sums, gradient);
+  bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, sums,
+                                &(bm_gradient_sink_t){.gradient = gradient});
   bm_free(work);
   bm_flow_workspace_destroy(&workspace);
   return sums[0] + sums[1] + sums[2] + sums[3];
