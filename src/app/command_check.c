@@ -117,6 +117,7 @@ static bm_load_t load_of(const bm_deck_case_t *deck_case, const case_t *found)
       .parameters = found->parameters,
       .batch = (size_t)trainer->batch,
       .shards = (size_t)trainer->shards,
+      .fast = trainer->fast,
       .steps = epochs * steps,
       .validation_rows = held_out * ceil(epochs / (double)trainer->validate_every),
       .rows_bytes = found->reference * (double)found->shape.d * (8.0 + sizeof(bm_real_t)) +
@@ -146,7 +147,7 @@ static bm_status_t predict(const bm_context_t *context, const bm_deck_case_t *de
                            const case_t *found, const request_t *request)
 {
   const bm_trainer_settings_t *trainer = &found->trainer;
-  const size_t shards = (size_t)trainer->shards;
+  const size_t shards = bm_trainer_shards(trainer, context->size);
   bm_scaling_t scaling = {
       .name = bm_deck_case_name(deck_case),
       .cluster = {.network = bm_interconnect_table},

@@ -101,7 +101,8 @@ static double efficiency_with(const bm_scaling_t *self, size_t batch, size_t sha
 static void print_advice(const bm_scaling_t *self)
 {
   const size_t ranks = (size_t)self->ranks;
-  const size_t shards = self->load.shards > ranks ? self->load.shards : ranks;
+  const int enough = self->load.fast || self->load.shards > ranks;
+  const size_t shards = enough ? self->load.shards : ranks;
   size_t batch = self->load.batch > shards ? self->load.batch : shards;
   double reached = efficiency_with(self, batch, shards);
   for (int i = 0; i < BM_BATCHES && reached < BM_COST_PAYS; i++) {

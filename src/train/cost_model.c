@@ -11,8 +11,8 @@
  * series of 200). */
 #define BM_SYNC_S 0.3e-6   /* times log2 of the ranks */
 #define BM_SWITCH_S 2.0e-6 /* times the ranks a core, less one */
-#define BM_SYNCS 5         /* a step: sum, norm, losses, gather, stop requests */
-#define BM_SMALL 3         /* of these, collectives of few bytes between nodes */
+#define BM_SYNCS 4         /* a step: sums, their numbers, parameters, stop requests */
+#define BM_SMALL 2         /* of these, collectives of few bytes between nodes: numbers, stops */
 #define BM_COPIES 2 /* of what goes from rank to rank in a node: into a shared buffer, and out */
 
 /* Reference samples, checkpoints and generated samples: writes of a fully synced file took 0.5 to 1
@@ -88,15 +88,12 @@ static layout_t lay_out(const bm_machine_t *machine, const bm_cluster_t *cluster
   return layout;
 }
 
-/* Sums, norm and copies of one rank. */
+/* Each rank adds its slice from all vectors, where these lie or as they arrived, with the norm in the
+ * same pass. */
 static double memory_time(const bm_machine_t *machine, const bm_load_t *load,
                           const layout_t *layout, int ranks)
 {
-  const double slice = load->parameters / ranks;
-  const double received = (layout->vectors - layout->vectors_of_rank) * slice;
-  const double gathered = load->parameters - slice;
-  return layout->vectors * slice * machine->add_item_s +
-         BM_COPIES * real * (received + gathered) * machine->copy_byte_s;
+  return layout->vectors * load->parameters / ranks * machine->add_item_s;
 }
 
 static double latency_time(const bm_cluster_t *cluster, const layout_t *layout, int ranks)
@@ -108,7 +105,7 @@ static double latency_time(const bm_cluster_t *cluster, const layout_t *layout, 
     return on_node;
   }
   const double sums = (ranks - layout->on_node) * layout->vectors_of_rank;
-  return on_node + alpha * (sums + BM_SMALL * ceil(log2(layout->nodes)) + ranks - 1);
+  return on_node + alpha * (sums + BM_SMALL * ceil(log2(layout->nodes)) + layout->nodes - 1);
 }
 
 static double bandwidth_time(const bm_cluster_t *cluster, const bm_load_t *load,
@@ -145,7 +142,9 @@ static double rank_bytes(const bm_load_t *load, const layout_t *layout, int rank
 bm_cost_t bm_cost_of_training(const bm_machine_t *machine, const bm_cluster_t *cluster,
                               const bm_load_t *load, int ranks)
 {
-  const layout_t layout = lay_out(machine, cluster, load, ranks);
+  bm_load_t dealt = *load;
+  dealt.shards = load->fast ? (size_t)ranks : load->shards;
+  const layout_t layout = lay_out(machine, cluster, &dealt, ranks);
   const double share = sharing(cluster, layout.on_node);
   bm_cost_t cost = {.ranks = ranks, .nodes = layout.nodes, .busy = layout.busy};
   cost.compute_s = fmax(layout.compute_s, layout.compute_on_node_s / cluster->cores);

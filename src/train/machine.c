@@ -1,7 +1,6 @@
 #include "boltzmap/train/machine.h"
 
 #include <math.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "boltzmap/base/memory.h"
@@ -106,8 +105,9 @@ static void gradient_of_node(bench_t *bench)
     bench->offset[s] = s * bench->rows;
   }
   const bm_batch_t batch = {{bench->shards, bench->offset}, bench->y, BM_ROWS};
+  const bm_gradient_sink_t sink = {.gradient = bench->gradient};
   bench->loss->evaluate(bench->flow, bench->workspace, &batch, bench->work, bench->log_det,
-                        bench->sums, bench->gradient);
+                        bench->sums, &sink);
 }
 
 static void map_rows(bench_t *bench)
@@ -132,11 +132,6 @@ static void add_vectors(bench_t *bench)
   for (size_t i = 0; i < bench->items; i++) {
     y[i] += x[i];
   }
-}
-
-static void copy_vector(bench_t *bench)
-{
-  memcpy(bench->vectors[1], bench->vectors[0], bench->items * sizeof *bench->vectors[0]);
 }
 
 /* Processor seconds of the fastest call; the first one fills caches. */
@@ -195,15 +190,12 @@ static void measure(bench_t *bench, size_t shards, size_t rows, bm_machine_t *ma
   machine->map_row_s = shortest(bench, map_rows, BM_OTHER_SECONDS) / (double)bench->most_rows;
   machine->adam_item_s = shortest(bench, adam_step, BM_OTHER_SECONDS) / items;
   machine->add_item_s = shortest(bench, add_vectors, BM_OTHER_SECONDS) / items;
-  machine->copy_byte_s =
-      shortest(bench, copy_vector, BM_OTHER_SECONDS) / (items * sizeof *bench->vectors[0]);
 }
 
 static bm_status_t slowest(const bm_context_t *context, bm_machine_t *machine)
 {
-  double *times[] = {&machine->node_s,     &machine->shard_s,     &machine->row_s,
-                     &machine->map_row_s,  &machine->adam_item_s, &machine->add_item_s,
-                     &machine->copy_byte_s};
+  double *times[] = {&machine->node_s,    &machine->shard_s,     &machine->row_s,
+                     &machine->map_row_s, &machine->adam_item_s, &machine->add_item_s};
   for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
     BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, times[i], 1, MPI_DOUBLE, MPI_MAX, context->comm));
   }

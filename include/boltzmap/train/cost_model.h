@@ -7,15 +7,16 @@
  * A step is the sum of its parts, none of which hides behind another:
  *   compute     node_s + shards·shard_s + rows·row_s for each node of the tree that a rank holds; the
  *               rank with most decides;
- *   memory      sums, norm and copies of gradients and parameters in the memory of a node;
+ *   memory      sums and norm of the gradients, in the memory of a node;
  *   optimiser   Adam on a rank's slice of the parameters;
  *   latency     α for each message, and synchronisations within a node;
  *   bandwidth   1/B for each byte into or out of a node;
  *   checkpoint  what it takes to write one, spread over the steps between two.
  * A message of m bytes takes α + m/B (Hockney, Parallel Computing 20, 389, 1994). Sums between ranks
- * are a reduce-scatter by pairwise exchange, (p−1)·α + ((p−1)/p)·m/B a rank, parameters are gathered
- * along a ring, with the same cost, and small collectives by doubling, ⌈log₂ p⌉·α (Thakur,
- * Rabenseifner, Gropp, Int. J. High Perform. Comput. Appl. 19, 49, 2005).
+ * are a reduce-scatter by pairwise exchange, (p−1)·α + ((p−1)/p)·m/B a rank, p counting the ranks of other
+ * nodes; a rank's parameters go once to each other node, with the same cost, p counting nodes;
+ * small collectives go by doubling, ⌈log₂ p⌉·α (Thakur, Rabenseifner, Gropp, Int. J. High Perform.
+ * Comput. Appl. 19, 49, 2005).
  * The ranks of a node share its network, and where there are more of them than cores, its cores: then
  * what all of them compute, divided by the cores, takes the place of what one of them does. */
 
@@ -35,6 +36,7 @@ typedef struct {
 typedef struct {
   double parameters;
   size_t batch, shards;      /* rows and parts of a minibatch */
+  int fast;                  /* as many shards as ranks, whatever `shards` is */
   double steps;              /* optimiser steps in all */
   double validation_rows;    /* held-out rows that are looked at, of all evaluations together */
   double rows_bytes;         /* of the training data on each rank, workspace included */

@@ -18,7 +18,6 @@ typedef struct {
   double map_row_s;   /* a row through the flow in one direction, as in generation and validation */
   double adam_item_s; /* Adam's step of one parameter */
   double add_item_s;  /* a number of one vector added to that of another */
-  double copy_byte_s; /* a byte copied */
   int cores;          /* of this node */
 } bm_machine_t;
 

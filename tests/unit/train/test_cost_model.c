@@ -22,7 +22,6 @@ static const bm_machine_t machine = {.node_s = 1e-4,
                                      .map_row_s = 1e-5,
                                      .adam_item_s = 5e-10,
                                      .add_item_s = 2e-10,
-                                     .copy_byte_s = 1e-10,
                                      .cores = 64};
 
 static const bm_load_t load = {.parameters = 1e6,
@@ -94,6 +93,17 @@ static void ranks_beyond_the_shards_are_idle(void **state)
   assert_int_equal(eight.busy, 8);
   assert_int_equal(many.busy, 8);
   assert_true(is_near(many.compute_s, eight.compute_s));
+}
+
+static void a_fast_order_has_a_shard_for_each_rank(void **state)
+{
+  (void)state;
+  const bm_cluster_t cluster = {&free_network, 64};
+  bm_load_t fast = load;
+  fast.fast = 1;
+  const bm_cost_t cost = bm_cost_of_training(&machine, &cluster, &fast, 64);
+  assert_int_equal(cost.busy, 64);
+  assert_true(is_near(cost.compute_s, 1e-4 + 2e-5 + 4 * 4e-5));
 }
 
 static void more_ranks_need_no_more_memory_each(void **state)
@@ -195,6 +205,7 @@ int main(void)
       cmocka_unit_test(without_any_communication_shards_divide_the_time),
       cmocka_unit_test(uneven_shards_wait_for_the_rank_that_has_most),
       cmocka_unit_test(ranks_beyond_the_shards_are_idle),
+      cmocka_unit_test(a_fast_order_has_a_shard_for_each_rank),
       cmocka_unit_test(more_ranks_need_no_more_memory_each),
       cmocka_unit_test(ranks_beyond_the_cores_of_the_only_node_share_them),
       cmocka_unit_test(ranks_beyond_the_cores_of_a_node_go_to_the_next),
