@@ -154,7 +154,8 @@ def main():
     options = parser.parse_args()
     binary = options.program.resolve()
     lines = [f"{os.cpu_count()} cores; a minibatch of {BATCH} rows, in 8 shards where it is shared (strong); best of "
-             f"{options.repeats}. Milliseconds of a step; the parts are of the prediction.", "",
+             f"{options.repeats}. Milliseconds of a step; the parts are of the prediction. A * marks rows without a run "
+             "that other processes left alone.", "",
              "| flow | scaling | ranks | measured | predicted | off by | efficiency | compute | memory | optimiser |",
              "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
     failures, clusters = [], []
