@@ -80,7 +80,7 @@ help:
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
 	@echo "make bench      speed beside peers, which it installs into $(BUILD)/bench-env; tables to RESULTS=FILE:"
 	@echo "                bench-training: training and generation beside JAX and PyTorch; bench-dynamics: OpenMM,"
-	@echo "                energy drift; bench-transport: exact W2 beside POT, SciPy, lapx; bench-scaling: its ranks;"
+	@echo "                energy drift; bench-transport: exact W2 beside POT, SciPy, lapx; bench-scaling: their ranks;"
 	@echo "                each with ARGS='--help', '--quick', '--write FILE', …"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
 	@echo "make tidy       clang-tidy over the C files"
@@ -221,6 +221,7 @@ bench-transport: $(BUILD)/boltzmap
 
 bench-scaling: $(BUILD)/boltzmap
 	@$(call run_bench,transport_scaling) $(ARGS)
+	@$(call run_bench,training_scaling) $(ARGS)
 
 # --- care ---------------------------------------------------------------------------------------
 

@@ -7,20 +7,23 @@
 #include "boltzmap/analyse/lipschitz.h"
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/experiment.h"
+#include "boltzmap/app/scaling.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/log.h"
 #include "boltzmap/sample/sampler.h"
-#include "boltzmap/train/flop_rate.h"
+#include "boltzmap/train/cost_model.h"
 #include "boltzmap/train/trainer.h"
 
-#define BM_TRAINING_SHARE 0.55 /* of the products' rate that a training typically gets */
-#define BM_EXACT_DOUBLES 150   /* that the exact distance keeps of a point */
-#define BM_WIDEST 2048         /* rows and columns of a product that is timed */
+#define BM_EXACT_DOUBLES 150 /* that the exact distance keeps of a point */
+#define BM_CORES_MOST 4096   /* of a node */
 
 static const bm_option_t options[] = {
     {"--set", "PATH=VALUE", "change a value of the deck; may be repeated"},
+    {"--ranks", "N", "predict the training on N ranks, and on 1 to 4096"},
+    {"--network", "NAME", "between nodes, as infiniband-hdr; default: one node for all ranks"},
+    {"--cores-per-node", "C", "cores, and ranks, of a node; default: as this one"},
     {NULL, NULL, NULL},
 };
 
@@ -33,10 +36,12 @@ typedef struct {
   double parameters, workspace_bytes;
 } case_t;
 
-/* What it needs. */
+/* What the command line asks for. */
 typedef struct {
-  double training_s, generation_s, rank_bytes, disk_bytes;
-} needs_t;
+  int64_t ranks; /* 0: those it runs on */
+  int64_t cores; /* 0: those of this machine */
+  const bm_interconnect_t *network;
+} request_t;
 
 static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
 {
@@ -70,16 +75,6 @@ static bm_status_t count_reference(const bm_context_t *context, const bm_deck_ca
   return BM_OK;
 }
 
-/* On rank 0, which has the most: the rows as read and as standardised, parameters, best ones,
- * gradients of nodes and those received, its share of the moments, and the checkpoint with its
- * image. */
-static double training_bytes(const case_t *found, int ranks)
-{
-  const double real = sizeof(bm_real_t);
-  return found->reference * (double)found->shape.d * (8.0 + real) + found->workspace_bytes +
-         real * found->parameters * (14.0 + 2.0 / ranks);
-}
-
 /* The two sets, those that are compared, the floors' sets, what the exact distance keeps of each
  * point, Jacobians of three chunks, and the columns of averages. */
 static double evaluation_bytes(const case_t *found)
@@ -98,83 +93,131 @@ static double evaluation_bytes(const case_t *found)
           (jacobians ? 3.0 * BM_MAP_CHUNK * d * d : 0.0) + 8.0 * (double)evaluate->average_samples);
 }
 
+/* Bytes that a sample takes on disk: positions, step and time, and numbers beside them. */
+static double sample_bytes(const case_t *found)
+{
+  return found->particles * 24.0 + 40.0;
+}
+
 static double disk_bytes(const case_t *found)
 {
   const double frame = found->particles * 24.0 + 16.0;
-  return (found->reference + found->generated) * (frame + 24.0) +
+  return (found->reference + found->generated) * sample_bytes(found) +
          (double)found->evaluate.trajectory_frames * frame +
          9.0 * sizeof(bm_real_t) * found->parameters; /* model and two checkpoints */
 }
 
-/* Wider products are not faster, and would take the memory that is to be estimated. */
-static bm_flow_shape_t measured_shape(const bm_flow_shape_t *shape)
-{
-  bm_flow_shape_t measured = *shape;
-  for (size_t l = 0; l < measured.hidden_count; l++) {
-    measured.hidden[l] = measured.hidden[l] < BM_WIDEST ? measured.hidden[l] : BM_WIDEST;
-  }
-  return measured;
-}
-
-static bm_status_t estimate(const bm_context_t *context, const case_t *found, needs_t *needs)
+static bm_load_t load_of(const bm_deck_case_t *deck_case, const case_t *found)
 {
   const bm_trainer_settings_t *trainer = &found->trainer;
-  double rate;
-  const bm_flow_shape_t measured = measured_shape(&found->shape);
-  size_t rows_a_product = (size_t)(trainer->batch / trainer->shards);
-  rows_a_product = rows_a_product < BM_WIDEST ? rows_a_product : BM_WIDEST;
-  BM_TRY(bm_flop_sgemm_rate(context, &measured, rows_a_product, &rate));
-  rate *= BM_TRAINING_SHARE;
-  double rows = found->reference * (1.0 - trainer->validation_fraction) * (double)trainer->epochs;
-  double made = found->generated + (double)found->evaluate.average_samples;
-  *needs =
-      (needs_t){.training_s = rows * bm_flop_training_per_sample(&found->shape) / rate,
-                .generation_s = made * bm_flop_generation_per_sample(&found->shape) / rate,
-                .rank_bytes = fmax(training_bytes(found, context->size), evaluation_bytes(found)),
-                .disk_bytes = disk_bytes(found)};
-  return BM_OK;
+  const double held_out = found->reference * trainer->validation_fraction;
+  const double epochs = (double)trainer->epochs;
+  const double steps = ceil((found->reference - held_out) / (double)trainer->batch);
+  return (bm_load_t){
+      .parameters = found->parameters,
+      .batch = (size_t)trainer->batch,
+      .shards = (size_t)trainer->shards,
+      .fast = trainer->fast,
+      .steps = epochs * steps,
+      .validation_rows = held_out * ceil(epochs / (double)trainer->validate_every),
+      .rows_bytes = found->reference * (double)found->shape.d * (8.0 + sizeof(bm_real_t)) +
+                    found->workspace_bytes,
+      .checkpoint_every_s = 60.0 * bm_deck_real(deck_case, "run.checkpoint_every_min"),
+  };
 }
 
-static bm_status_t print_needs(const bm_context_t *context, const bm_deck_t *deck)
+static void print_needs(const case_t *found, const bm_scaling_t *scaling)
 {
-  for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
-    const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
-    case_t found;
-    needs_t needs;
-    char training[BM_DURATION_MAX];
-    char generation[BM_DURATION_MAX];
-    BM_TRY_AGREE(context, describe(deck_case, &found));
-    BM_TRY(count_reference(context, deck_case, &found));
-    BM_TRY(estimate(context, &found, &needs));
-    if (bm_context_is_root(context)) {
-      printf("# %s: %.0f parameters; on %d rank%s of this machine about %s of training and %s of "
-             "generation; %.0f MB a rank, %.0f MB on disk\n",
-             bm_deck_case_name(deck_case), found.parameters, context->size,
-             context->size == 1 ? "" : "s", bm_log_duration(needs.training_s, training),
-             bm_log_duration(needs.generation_s, generation), needs.rank_bytes / 1e6,
-             needs.disk_bytes / 1e6);
-    }
+  char training[BM_DURATION_MAX];
+  char generation[BM_DURATION_MAX];
+  const bm_cost_t cost =
+      bm_cost_of_training(&scaling->machine, &scaling->cluster, &scaling->load, scaling->ranks);
+  const double generation_s =
+      bm_cost_of_generation(&scaling->machine, &scaling->cluster, scaling->generated_rows,
+                            scaling->generated_bytes, scaling->ranks);
+  printf("# %s: %.0f parameters; on %d rank%s of this machine about %s of training and %s of "
+         "generation; %.0f MB a rank, %.0f MB on disk\n",
+         scaling->name, found->parameters, scaling->ranks, scaling->ranks == 1 ? "" : "s",
+         bm_log_duration(cost.training_s, training), bm_log_duration(generation_s, generation),
+         1e-6 * fmax(cost.rank_bytes, evaluation_bytes(found)), 1e-6 * disk_bytes(found));
+}
+
+/* What it takes on the ranks it runs on, and on those asked for. */
+static bm_status_t predict(const bm_context_t *context, const bm_deck_case_t *deck_case,
+                           const case_t *found, const request_t *request)
+{
+  const bm_trainer_settings_t *trainer = &found->trainer;
+  const size_t shards = bm_trainer_shards(trainer, context->size);
+  bm_scaling_t scaling = {
+      .name = bm_deck_case_name(deck_case),
+      .cluster = {.network = bm_interconnect_table},
+      .load = load_of(deck_case, found),
+      .generated_rows = found->generated + (double)found->evaluate.average_samples,
+      .generated_bytes = found->generated * sample_bytes(found),
+      .ranks = context->size,
+  };
+  BM_TRY(bm_machine_measure(context, &found->shape, trainer->loss, shards,
+                            ((size_t)trainer->batch + shards - 1) / shards, &scaling.machine));
+  if (!bm_context_is_root(context)) {
+    return BM_OK;
+  }
+  scaling.cluster.cores = scaling.machine.cores;
+  print_needs(found, &scaling);
+  if (request->ranks > 0) {
+    scaling.ranks = (int)request->ranks;
+    scaling.cluster.network = request->network;
+    scaling.cluster.cores = request->cores > 0 ? (int)request->cores : scaling.machine.cores;
+    bm_scaling_print(&scaling);
   }
   return BM_OK;
 }
 
-static bm_status_t check_deck(const bm_context_t *context, const bm_deck_t *deck)
+static bm_status_t check_deck(const bm_context_t *context, const bm_deck_t *deck,
+                              const request_t *request)
 {
   BM_TRY_AGREE(context, bm_experiment_check_all(deck));
   if (bm_context_is_root(context)) {
     printf("%s", bm_deck_echo(deck));
   }
-  return print_needs(context, deck);
+  for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
+    const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
+    case_t found;
+    BM_TRY_AGREE(context, describe(deck_case, &found));
+    BM_TRY(count_reference(context, deck_case, &found));
+    BM_TRY(predict(context, deck_case, &found, request));
+  }
+  return BM_OK;
+}
+
+static bm_status_t read_request(const bm_arguments_t *arguments, request_t *request)
+{
+  static const char *const of_ranks[] = {"--network", "--cores-per-node"};
+  const char *network = bm_arguments_value(arguments, "--network");
+  BM_TRY(bm_arguments_int(arguments, "--ranks", 1, BM_SCALING_MOST, 0, &request->ranks));
+  BM_TRY(bm_arguments_int(arguments, "--cores-per-node", 1, BM_CORES_MOST, 0, &request->cores));
+  for (size_t i = 0; i < sizeof of_ranks / sizeof of_ranks[0]; i++) {
+    if (request->ranks == 0 && bm_arguments_has(arguments, of_ranks[i])) {
+      return BM_FAIL(BM_ERR_USAGE, "%s goes with --ranks", of_ranks[i]);
+    }
+  }
+  request->network = bm_interconnect_table;
+  if (network != NULL) {
+    bm_status_t status = bm_interconnect_find(network, &request->network);
+    return status == BM_OK ? status : bm_status_prefix(status, "--network");
+  }
+  return BM_OK;
 }
 
 static bm_status_t run(const bm_context_t *context, const bm_arguments_t *arguments)
 {
   const char *const *overrides;
   bm_deck_t *deck = NULL;
+  request_t request;
+  BM_TRY(read_request(arguments, &request));
   size_t count = bm_arguments_values(arguments, "--set", &overrides);
   BM_TRY(
       bm_experiment_load(context, bm_arguments_positional(arguments, 0), overrides, count, &deck));
-  bm_status_t status = check_deck(context, deck);
+  bm_status_t status = check_deck(context, deck, &request);
   bm_deck_destroy(&deck);
   return status;
 }
@@ -184,8 +227,19 @@ const bm_command_t bm_command_check = {
     .positional = {"DECK"},
     .summary = "validate a deck; print it as it would run, with an estimate of time and memory",
     .details =
-        "The estimate multiplies the work of training and generation by the speed of matrix\n"
-        "products measured here; sampling and distances are not in it.",
+        "Times come from the parts of a training step, timed here for about a second; sampling "
+        "and\n"
+        "distances are not in them. --ranks adds a table for 1 to 4096 ranks: the time of a step "
+        "with\n"
+        "the deck's minibatch and with one that grows with the ranks, efficiency, memory, and "
+        "from\n"
+        "where on more ranks do not pay. Nodes hold a rank a core; without --network all ranks "
+        "share\n"
+        "the cores of one node. Networks: shared-memory, ethernet-1g, ethernet-10g, ethernet-25g,\n"
+        "ethernet-100g-roce, infiniband-edr, infiniband-hdr, infiniband-ndr, omni-path-100,\n"
+        "slingshot-11, with published latencies and bandwidths. Under mpirun on all cores of a "
+        "node\n"
+        "the speed of a core is that in a full node.",
     .options = options,
     .run = run,
 };

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -296,6 +297,53 @@ class Commands(unittest.TestCase):
         line = self.ask("check", self.deck, "--set", "flow.layers=1024", "--set",
                         "flow.hidden=[65536,65536]").splitlines()[-1]
         self.assertGreater(int(re.search(r"(\d+) MB a rank", line)[1]), 10**8)
+
+    def predictions(self, *arguments):
+        """Cells of the rows of check's table, by ranks, and the text."""
+        text = self.ask("check", self.deck, *arguments)
+        rows = [line[1:].split() for line in text.splitlines() if re.match(r"#\s+\d+\s+\d+ ", line)]
+        return {int(row[0]): row for row in rows}, text
+
+    def test_many_ranks_are_predicted(self):
+        rows, text = self.predictions("--ranks", 48, "--network", "infiniband-hdr", "--cores-per-node", 16)
+        self.assertEqual(list(rows), sorted([*(2**i for i in range(13)), 48]))
+        self.assertEqual([rows[ranks][1] for ranks in (1, 16, 32, 48, 4096)], ["1", "1", "2", "3", "256"])
+        self.assertEqual((rows[1][-4], rows[1][-1]), ("100%", "100%"))
+        memory = [int(row[-3]) for row in rows.values()]
+        self.assertEqual(memory, sorted(memory, reverse=True))
+        self.assertIn("8 of 48 ranks have a shard", text)
+        self.assertIn("(1.2 us, 24 GB/s; ", text)
+        self.assertRegex(text, r"more ranks stop paying \(efficiency below 50%\) after \d+")
+        self.assertRegex(text, r"48 ranks pay, at \d+%, with training.shards = 48|no minibatch up to \d+ rows")
+        self.assertTrue(all(line.startswith("#") for line in text[text.index("# a on 48 ranks"):].splitlines()))
+
+    def test_networks_and_ranks_that_are_none_are_named(self):
+        for line, expected in (
+                (["--ranks", "4", "--network", "infiniband-hrd"], "did you mean infiniband-hdr?"),
+                (["--ranks", "4", "--network", "carrier-pigeon"], "there are shared-memory, ethernet-1g"),
+                (["--ranks", "0"], "a whole number from 1 to 4096"),
+                (["--ranks", "4097"], "a whole number from 1 to 4096"),
+                (["--ranks", "2", "--cores-per-node", "0"], "a whole number from 1 to 4096"),
+                (["--network", "infiniband-hdr"], "--network goes with --ranks"),
+                (["--cores-per-node", "4"], "--cores-per-node goes with --ranks")):
+            with self.subTest(line):
+                done = boltzmap("check", self.deck, *line)
+                self.assertEqual((done.returncode, done.stdout), (64, ""))
+                self.assertIn(expected, done.stderr)
+
+    def test_training_takes_about_what_check_predicts(self):
+        settings = ["--set", "training.epochs=300", "--set", "flow.layers=4", "--set", "flow.hidden=[64,64]"]
+        run = ["run", self.deck, "--out", self.folder / "timed", "--case", "b", *settings, "--stage"]
+        self.assertEqual(boltzmap(*run, "sample").returncode, 0)
+        before = os.times()
+        self.assertEqual(boltzmap(*run, "train").returncode, 0)
+        after = os.times()
+        took = after.children_user + after.children_system - before.children_user - before.children_system
+        text = self.ask("check", self.deck, *settings, "--ranks", 1)
+        predicted = float(re.search(r"training .*\((\S+) s\)", text)[1])
+        # processor time, so that neighbours do not count; a start and half a second of products besides
+        self.assertGreater(took, 0.5 * predicted)
+        self.assertLess(took, 2.0 * predicted + 1.5)
 
     def test_output_that_does_not_arrive_is_an_error(self):
         model, reference = self.case / "model.h5", self.case / "reference.h5md"
