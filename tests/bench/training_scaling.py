@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
+from bench_results import write_section  # noqa: E402
 import program  # noqa: E402 (how tests start the program and compare what it left)
 
 HEADING = "## Training on many ranks"
@@ -177,9 +178,7 @@ def main():
     text = "\n".join(lines + clusters) + "\n"
     print(text)
     if options.write:
-        before, _, after = options.write.read_text().partition(HEADING)
-        rest = after[after.find("\n## ") + 1:] if "\n## " in after else ""
-        options.write.write_text(before.rstrip() + f"\n\n{HEADING}\n\n{text}" + (f"\n{rest}" if rest else ""))
+        write_section(options.write, HEADING, text)
     if failures:
         raise SystemExit("\n".join(failures))
 
