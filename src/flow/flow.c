@@ -35,6 +35,7 @@ struct bm_flow_workspace {
   bm_real_t **cache_s; /* [layers], of the networks */
   bm_real_t **cache_t;
   bm_real_t *block;           /* all of these */
+  bm_real_t *packed;          /* parameters of all networks, or NULL */
   bm_real_t *t, *e;           /* [rows][moved_count] */
   bm_real_t *ds, *dt;         /* [rows][moved_count] */
   bm_real_t *da;              /* [rows][kept_count] */
@@ -193,8 +194,9 @@ static size_t half_columns(const bm_flow_shape_t *shape, size_t half)
 }
 
 /* Give all buffers of a pass their places from `block` on, where there is a workspace; gives the number of
- * items. */
-static size_t place(const bm_flow_shape_t *shape, size_t rows, bm_flow_workspace_t *workspace)
+ * items. What a backward pass needs of a layer has a place of its own, unless there will be none. */
+static size_t place(const bm_flow_shape_t *shape, size_t rows, int backward,
+                    bm_flow_workspace_t *workspace)
 {
   const bm_network_ops_t *backend = bm_flow_backend(shape);
   size_t items = 0;
@@ -204,15 +206,29 @@ static size_t place(const bm_flow_shape_t *shape, size_t rows, bm_flow_workspace
     }
     items += rows * half_columns(shape, i);
   }
+  size_t most = 0;
   for (size_t k = 0; k < shape->layers; k++) {
     coupling_t coupling = make_coupling(shape, k);
-    size_t cache = backend->cache(&coupling.network, rows);
+    const size_t cache = backend->cache(&coupling.network, rows);
+    const size_t need = rows * coupling.moved_count + (backward ? 2 : 1) * cache;
     if (workspace != NULL) {
       workspace->s[k] = workspace->block + items;
       workspace->cache_s[k] = workspace->s[k] + rows * coupling.moved_count;
-      workspace->cache_t[k] = workspace->cache_s[k] + cache;
+      workspace->cache_t[k] = workspace->cache_s[k] + (backward ? cache : 0);
     }
-    items += rows * coupling.moved_count + 2 * cache;
+    items += backward ? need : 0;
+    most = need > most ? need : most;
+  }
+  return items + (backward ? 0 : most);
+}
+
+/* Items of packed parameters before those of layer k. */
+static size_t packed_before(const bm_flow_shape_t *shape, size_t k)
+{
+  size_t items = 0;
+  for (size_t i = 0; i < k; i++) {
+    coupling_t coupling = make_coupling(shape, i);
+    items += 2 * shape->backend->packed(&coupling.network);
   }
   return items;
 }
@@ -233,19 +249,21 @@ double bm_flow_workspace_bytes(const bm_flow_shape_t *shape, size_t rows, size_t
 {
   size_t wide = BM_WIDE * half_columns(shape, 0) + 2 * shape->d + 1;
   return (double)sizeof(bm_real_t) *
-         ((double)place(shape, rows, NULL) + (double)scratch_items(shape, rows, shards) +
+         ((double)place(shape, rows, 1, NULL) + (double)scratch_items(shape, rows, shards) +
           (double)rows * (double)wide);
 }
 
-bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
-                                     bm_flow_workspace_t **out)
+static bm_status_t create(const bm_flow_t *flow, const size_t size[2] /* rows, shards */,
+                          int backward, bm_flow_workspace_t **out)
 {
   const bm_flow_shape_t *shape = &flow->shape;
+  const size_t rows = size[0];
+  const size_t even = rows * half_columns(shape, 0); /* the wider half, or as wide */
   bm_flow_workspace_t *workspace;
   *out = NULL;
   BM_TRY(BM_ALLOC(1, &workspace));
   workspace->rows = rows;
-  workspace->shards = shards;
+  workspace->shards = size[1];
   bm_status_t status = BM_ALLOC(shape->layers + 2, &workspace->halves);
   bm_real_t ***tables[] = {&workspace->s, &workspace->cache_s, &workspace->cache_t};
   for (size_t i = 0; status == BM_OK && i < sizeof tables / sizeof tables[0]; i++) {
@@ -254,26 +272,50 @@ bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t 
   const struct {
     size_t items;
     bm_real_t **block;
-  } blocks[] = {{place(shape, rows, NULL), &workspace->block},
-                {rows * half_columns(shape, 0), &workspace->t},
-                {rows * half_columns(shape, 0), &workspace->e},
-                {rows * half_columns(shape, 0), &workspace->ds},
-                {rows * half_columns(shape, 0), &workspace->dt},
-                {rows * half_columns(shape, 0), &workspace->da},
-                {rows * half_columns(shape, 0), &workspace->half_adjoint[0]},
-                {rows * half_columns(shape, 1), &workspace->half_adjoint[1]},
-                {rows * shape->d, &workspace->adjoint},
-                {rows, &workspace->zeros},
-                {scratch_items(shape, rows, shards), &workspace->scratch}};
+  } blocks[] = {{place(shape, rows, backward, NULL), &workspace->block},
+                {even, &workspace->t},
+                {even, &workspace->e},
+                {scratch_items(shape, rows, size[1]), &workspace->scratch},
+                {backward ? 0 : packed_before(shape, shape->layers), &workspace->packed},
+                {backward ? even : 0, &workspace->ds},
+                {backward ? even : 0, &workspace->dt},
+                {backward ? even : 0, &workspace->da},
+                {backward ? even : 0, &workspace->half_adjoint[0]},
+                {backward ? rows * half_columns(shape, 1) : 0, &workspace->half_adjoint[1]},
+                {backward ? rows * shape->d : 0, &workspace->adjoint},
+                {backward ? rows : 0, &workspace->zeros}};
   for (size_t i = 0; status == BM_OK && i < sizeof blocks / sizeof blocks[0]; i++) {
-    status = BM_ALLOC(blocks[i].items, blocks[i].block);
+    if (blocks[i].items > 0) {
+      status = BM_ALLOC(blocks[i].items, blocks[i].block);
+    }
   }
   if (status != BM_OK) {
     bm_flow_workspace_destroy(&workspace);
     return status;
   }
-  place(shape, rows, workspace);
+  place(shape, rows, backward, workspace);
   *out = workspace;
+  return BM_OK;
+}
+
+bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
+                                     bm_flow_workspace_t **out)
+{
+  return create(flow, (size_t[2]){rows, shards}, 1, out);
+}
+
+bm_status_t bm_flow_workspace_freeze(const bm_flow_t *flow, size_t rows, size_t shards,
+                                     bm_flow_workspace_t **out)
+{
+  BM_TRY(create(flow, (size_t[2]){rows, shards}, 0, out));
+  for (size_t k = 0; (*out)->packed != NULL && k < flow->shape.layers; k++) {
+    const coupling_t *coupling = &flow->couplings[k];
+    const bm_network_ops_t *backend = flow->shape.backend;
+    bm_real_t *packed = (*out)->packed + packed_before(&flow->shape, k);
+    backend->pack(&coupling->network, flow->parameters + coupling->offset_s, packed);
+    backend->pack(&coupling->network, flow->parameters + coupling->offset_t,
+                  packed + backend->packed(&coupling->network));
+  }
   return BM_OK;
 }
 
@@ -371,8 +413,14 @@ static void conditioner(const bm_flow_t *flow, size_t k, bm_flow_workspace_t *wo
   bm_real_t *s = workspace->s[k];
   pass.parameters = flow->parameters + coupling->offset_s;
   pass.cache = workspace->cache_s[k];
+  if (workspace->packed != NULL) {
+    pass.packed = workspace->packed + packed_before(&flow->shape, k);
+  }
   backend->forward(&pass, s);
   pass.parameters = flow->parameters + coupling->offset_t;
+  if (workspace->packed != NULL) {
+    pass.packed += backend->packed(&coupling->network);
+  }
   pass.cache = workspace->cache_t[k];
   backend->forward(&pass, workspace->t);
   backend->bound(rows * moved, flow->shape.scale_cap, s);
@@ -484,6 +532,7 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
                               const bm_shards_t *shards, bm_real_t *adjoint,
                               const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
+  assert(workspace->da != NULL); /* not frozen */
   const size_t rows = row_count(workspace, shards);
   bm_real_t *const *halves = workspace->half_adjoint;
   split(rows, flow->shape.d, adjoint, halves[0], halves[1]);
@@ -511,6 +560,7 @@ void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
                               const bm_shards_t *shards, bm_real_t *adjoint,
                               const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
+  assert(workspace->da != NULL); /* not frozen */
   const size_t rows = row_count(workspace, shards);
   bm_real_t *const *halves = workspace->half_adjoint;
   split(rows, flow->shape.d, adjoint, halves[0], halves[1]);

@@ -64,7 +64,7 @@ typedef int32_t item_bits_t;
 #endif
 #define BM_PANEL (BM_WIDE * BM_BLOCK)
 #define BM_SUMS (BM_WIDE * BM_VECTORS) /* vectors a row of a tile */
-#define BM_ROWS_AT_ONCE 98    /* of a product, so that they and a panel stay in the second cache */
+#define BM_ROWS_AT_ONCE 128   /* of a product, so that they and a panel stay in the second cache */
 #define BM_STRIP_ITEMS 131072 /* of b in an outer product, so that they stay in the second cache */
 
 typedef bm_real_t vector_t __attribute__((vector_size(BM_VECTOR_BYTES)));

@@ -145,41 +145,53 @@ typedef struct {
   const bm_real_t *bias;    /* [out] */
 } dense_t;
 
-/* y = x·W + bias for few outputs. */
-static void narrow_forward(const dense_t *dense, size_t rows, const room_t *room,
-                           const bm_real_t *x, bm_real_t *y)
+/* Weights as a forward pass reads them: for few outputs W^T in rows of whole blocks, else panels. */
+static size_t packed_items(size_t in, size_t out, int narrow)
+{
+  const size_t panel = bm_kernels_best()->panel;
+  return narrow ? out * padded(in) : (out + panel - 1) / panel * panel * in;
+}
+
+static void pack_weights(const dense_t *dense, int narrow, bm_real_t *packed)
 {
   const size_t stride = padded(dense->in);
+  if (!narrow) {
+    bm_kernels_best()->pack(dense->in, dense->out, dense->weights, packed);
+    return;
+  }
   for (size_t o = 0; o < dense->out; o++) {
-    bm_real_t *w = room->panels + o * stride;
     for (size_t i = 0; i < stride; i++) {
-      w[i] = i < dense->in ? dense->weights[i * dense->out + o] : 0;
+      packed[o * stride + i] = i < dense->in ? dense->weights[i * dense->out + o] : 0;
     }
   }
+}
+
+/* y = x·W + bias for few outputs. */
+static void narrow_forward(const dense_t *dense, size_t rows, const bm_real_t *weights,
+                           const bm_real_t *x, bm_real_t *y)
+{
   bm_kernels_best()->narrow(&(bm_kernel_narrow_t){.rows = rows,
-                                                  .blocks = stride / BM_BLOCK,
+                                                  .blocks = padded(dense->in) / BM_BLOCK,
                                                   .outputs = dense->out,
                                                   .a = x,
-                                                  .w = room->panels,
+                                                  .w = weights,
                                                   .bias = dense->bias,
                                                   .y = y});
 }
 
 /* y = x·W + bias in blocks, what is not positive set to zero where asked. */
-static void wide_forward(const dense_t *dense, int relu, size_t rows, const room_t *room,
-                         const bm_real_t *x, bm_real_t *y)
+static void wide_forward(const dense_t *dense, int relu, size_t rows, const bm_real_t *weights,
+                         const room_t *room, const bm_real_t *x, bm_real_t *y)
 {
-  const bm_kernels_t *kernels = bm_kernels_best();
-  kernels->pack(dense->in, dense->out, dense->weights, room->panels);
   pad(1, dense->out, dense->bias, room->bias);
-  kernels->product(&(bm_kernel_product_t){.rows = rows,
-                                          .inner = dense->in,
-                                          .blocks = padded(dense->out) / BM_BLOCK,
-                                          .a = x,
-                                          .panels = room->panels,
-                                          .bias = room->bias,
-                                          .relu = relu,
-                                          .c = y});
+  bm_kernels_best()->product(&(bm_kernel_product_t){.rows = rows,
+                                                    .inner = dense->in,
+                                                    .blocks = padded(dense->out) / BM_BLOCK,
+                                                    .a = x,
+                                                    .panels = weights,
+                                                    .bias = room->bias,
+                                                    .relu = relu,
+                                                    .c = y});
 }
 
 /* dx = dy·W^T for few inputs. */
@@ -238,30 +250,63 @@ static dense_t dense_of(const bm_network_shape_t *shape, size_t l, const bm_real
   return (dense_t){in, out, parameters, parameters + in * out};
 }
 
+static int is_narrow(const bm_network_shape_t *shape, size_t l)
+{
+  return l == shape->hidden_count && shape->out <= BM_NARROW;
+}
+
+static size_t packed(const bm_network_shape_t *shape)
+{
+  size_t items = 0;
+  for (size_t l = 0; !is_tiny(shape) && l <= shape->hidden_count; l++) {
+    items += packed_items(bm_network_width_in(shape, l), bm_network_width_out(shape, l),
+                          is_narrow(shape, l));
+  }
+  return items;
+}
+
+static void pack(const bm_network_shape_t *shape, const bm_real_t *parameters, bm_real_t *to)
+{
+  for (size_t l = 0; !is_tiny(shape) && l <= shape->hidden_count; l++) {
+    dense_t dense = dense_of(shape, l, parameters);
+    pack_weights(&dense, is_narrow(shape, l), to);
+    to += packed_items(dense.in, dense.out, is_narrow(shape, l));
+    parameters += bm_dense_parameter_count(dense.in, dense.out);
+  }
+}
+
 static void blocked_forward(const bm_network_pass_t *pass, bm_real_t *y)
 {
   const bm_network_shape_t *shape = pass->shape;
   const size_t rows = row_count(pass);
   const room_t room = divide(shape, rows, pass->shards->count, pass->scratch);
   const bm_real_t *parameters = pass->parameters;
+  const bm_real_t *weights = pass->packed;
   bm_real_t *from = pass->cache;
   to_blocks(rows, shape->in, pass->x, from);
-  for (size_t l = 0; l < shape->hidden_count; l++) {
-    dense_t dense = dense_of(shape, l, parameters);
-    bm_real_t *to = from + rows * padded(dense.in);
-    wide_forward(&dense, shape->activation == BM_RELU, rows, &room, from, to);
-    if (shape->activation == BM_TANH) {
+  for (size_t l = 0; l <= shape->hidden_count; l++) {
+    const dense_t dense = dense_of(shape, l, parameters);
+    const int narrow = is_narrow(shape, l);
+    const int last = l == shape->hidden_count;
+    if (pass->packed == NULL) {
+      pack_weights(&dense, narrow, room.panels);
+      weights = room.panels;
+    }
+    bm_real_t *to = last ? room.gradient[0] : from + rows * padded(dense.in);
+    if (narrow) {
+      narrow_forward(&dense, rows, weights, from, y);
+    } else {
+      wide_forward(&dense, !last && shape->activation == BM_RELU, rows, weights, &room, from, to);
+    }
+    if (!last && shape->activation == BM_TANH) {
       bm_kernels_best()->bound(rows * padded(dense.out), 1.0, to);
     }
     from = to;
     parameters += bm_dense_parameter_count(dense.in, dense.out);
+    weights += packed_items(dense.in, dense.out, narrow);
   }
-  dense_t last = dense_of(shape, shape->hidden_count, parameters);
-  if (last.out <= BM_NARROW) {
-    narrow_forward(&last, rows, &room, from, y);
-  } else {
-    wide_forward(&last, 0, rows, &room, from, room.gradient[0]);
-    from_blocks(rows, last.out, room.gradient[0], y);
+  if (!is_narrow(shape, shape->hidden_count)) {
+    from_blocks(rows, shape->out, from, y);
   }
 }
 
@@ -454,6 +499,8 @@ const bm_network_ops_t bm_network_fused = {
     .kernel = kernel,
     .cache = cache,
     .scratch = scratch,
+    .packed = packed,
+    .pack = pack,
     .forward = forward,
     .backward = backward,
     .bound = bound,

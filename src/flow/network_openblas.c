@@ -151,6 +151,19 @@ static void node_gradient(const dense_gradient_t *g, bm_node_t node, bm_real_t *
   }
 }
 
+static size_t packed(const bm_network_shape_t *shape)
+{
+  (void)shape;
+  return 0;
+}
+
+static void pack(const bm_network_shape_t *shape, const bm_real_t *parameters, bm_real_t *to)
+{
+  (void)shape;
+  (void)parameters;
+  (void)to;
+}
+
 static void forward(const bm_network_pass_t *pass, bm_real_t *y)
 {
   const bm_network_shape_t *shape = pass->shape;
@@ -238,6 +251,8 @@ const bm_network_ops_t bm_network_openblas = {
     .kernel = kernel,
     .cache = cache,
     .scratch = scratch,
+    .packed = packed,
+    .pack = pack,
     .forward = forward,
     .backward = backward,
     .bound = bound,

@@ -10,10 +10,13 @@
 
 struct bm_map {
   bm_flow_t *flow;
-  bm_flow_workspace_t *workspace;
+  bm_flow_workspace_t
+      *workspace; /* of both directions; where the map is frozen without a way back */
+  bm_flow_workspace_t *backward; /* for Jacobians of a frozen map; NULL until one is asked for */
   bm_standardisation_t *standardisation;
   bm_layout_t layout;
   size_t d;
+  int frozen;
   double log_scale;    /* log-determinant of the standardisation undone */
   bm_real_t *in, *out; /* [BM_MAP_CHUNK][d] */
   double *log_det;     /* [BM_MAP_CHUNK] */
@@ -61,6 +64,7 @@ void bm_map_destroy(bm_map_t **map)
   bm_map_t *self = *map;
   if (self != NULL) {
     bm_flow_workspace_destroy(&self->workspace);
+    bm_flow_workspace_destroy(&self->backward);
     bm_flow_destroy(&self->flow);
     bm_standardisation_destroy(&self->standardisation);
     bm_free(self->in);
@@ -70,6 +74,16 @@ void bm_map_destroy(bm_map_t **map)
   }
   bm_free(self);
   *map = NULL;
+}
+
+bm_status_t bm_map_freeze(bm_map_t *map)
+{
+  bm_flow_workspace_t *workspace;
+  BM_TRY(bm_flow_workspace_freeze(map->flow, BM_MAP_CHUNK, 1, &workspace));
+  bm_flow_workspace_destroy(&map->workspace);
+  map->workspace = workspace;
+  map->frozen = 1;
+  return BM_OK;
 }
 
 bm_flow_t *bm_map_flow(bm_map_t *map)
@@ -175,11 +189,14 @@ bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double 
   if (map->jacobian == NULL) {
     BM_TRY(BM_ALLOC(BM_MAP_CHUNK * d * d, &map->jacobian));
   }
+  if (map->frozen && map->backward == NULL) {
+    BM_TRY(bm_flow_workspace_create(map->flow, BM_MAP_CHUNK, 1, &map->backward));
+  }
+  bm_flow_workspace_t *workspace = map->frozen ? map->backward : map->workspace;
   for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
     size_t rows = chunk_rows(n, first);
     load_base(map, rows, base + first * d);
-    bm_flow_jacobian(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det,
-                     map->jacobian);
+    bm_flow_jacobian(map->flow, workspace, &chunk, map->in, map->out, map->log_det, map->jacobian);
     for (size_t i = 0; i < rows * d * d; i++) {
       jacobian[first * d * d + i] = map->jacobian[i] * units->scale[i / d % d];
     }
@@ -291,6 +308,9 @@ bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
   }
   status = bm_state_get_reals(state, "flow/parameters", bm_flow_parameter_count((*out)->flow),
                               bm_flow_parameters((*out)->flow));
+  if (status == BM_OK) {
+    status = bm_map_freeze(*out);
+  }
   if (status != BM_OK) {
     bm_map_destroy(out);
   }

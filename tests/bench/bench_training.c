@@ -333,6 +333,7 @@ static void measure_generation(const options_t *options, stopwatch_t *watch)
   REQUIRE(BM_ALLOC(rows * shape->d, &generation.x));
   REQUIRE(BM_ALLOC(rows, &generation.log_density));
   bm_flow_initialise(bm_map_flow(generation.map), 1);
+  REQUIRE(bm_map_freeze(generation.map));
   run(watch, generation_step, &generation, options->seconds);
   bm_map_destroy(&generation.map);
   bm_free(generation.base);

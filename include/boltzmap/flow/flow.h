@@ -78,6 +78,12 @@ void bm_flow_initialise(bm_flow_t *flow, uint64_t seed);
 /* Room for batches of at most `rows` rows in at most `shards` shards. */
 bm_status_t bm_flow_workspace_create(const bm_flow_t *flow, size_t rows, size_t shards,
                                      bm_flow_workspace_t **out);
+
+/* The same for bm_flow_forward and bm_flow_inverse alone, of a flow whose parameters no longer change: they
+ * are packed once, in the order in which products read them, and activations of one layer take the place
+ * of those of another. */
+bm_status_t bm_flow_workspace_freeze(const bm_flow_t *flow, size_t rows, size_t shards,
+                                     bm_flow_workspace_t **out);
 /* Bytes that it takes, about. */
 double bm_flow_workspace_bytes(const bm_flow_shape_t *shape, size_t rows, size_t shards);
 void bm_flow_workspace_destroy(bm_flow_workspace_t **workspace);

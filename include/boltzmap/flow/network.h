@@ -43,6 +43,7 @@ size_t bm_network_parameter_count(const bm_network_shape_t *shape);
 typedef struct {
   const bm_network_shape_t *shape;
   const bm_real_t *parameters;
+  const bm_real_t *packed; /* the same as `pack` left them, for forward passes; or NULL */
   const bm_shards_t *shards;
   const bm_real_t *x; /* [rows][in] */
   bm_real_t *cache;   /* what the backward pass needs of the forward pass */
@@ -62,6 +63,11 @@ typedef struct bm_network_ops {
   /* Items of cache and of scratch for batches of at most `rows` rows in at most `shards` shards. */
   size_t (*cache)(const bm_network_shape_t *shape, size_t rows);
   size_t (*scratch)(const bm_network_shape_t *shape, size_t rows, size_t shards);
+
+  /* Items of parameters in the order that forward passes read them in, 0 where that is their own; to put
+   * them so is worth while where many batches follow. */
+  size_t (*packed)(const bm_network_shape_t *shape);
+  void (*pack)(const bm_network_shape_t *shape, const bm_real_t *parameters, bm_real_t *packed);
 
   /* y = network(x). */
   void (*forward)(const bm_network_pass_t *pass, bm_real_t *y /* [rows][out] */);

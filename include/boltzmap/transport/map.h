@@ -27,6 +27,10 @@ bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layou
                           bm_standardisation_t *standardisation, bm_map_t **out);
 void bm_map_destroy(bm_map_t **map);
 
+/* The parameters of the flow will not change any more: makes what follows faster. Once at most.
+ * BM_ERR_MEMORY. */
+bm_status_t bm_map_freeze(bm_map_t *map);
+
 bm_flow_t *bm_map_flow(bm_map_t *map);
 const bm_standardisation_t *bm_map_standardisation(const bm_map_t *map);
 const bm_layout_t *bm_map_layout(const bm_map_t *map);
@@ -49,7 +53,7 @@ void bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][d] */, double *
 bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d] */,
                             double *jacobian /* [n][d][d] */);
 
-/* Put the map into a state container, and make one from it. */
+/* Put the map into a state container, and make one from it, which is frozen. */
 bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state);
 bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out);
 

@@ -507,6 +507,43 @@ static void parameter_counts_are_the_articles(void **state)
   }
 }
 
+/* With narrow and wide outputs, tiny networks, and activations of one layer in the place of another's. */
+static void a_frozen_flow_gives_the_same_bits(void **state)
+{
+  (void)state;
+  const struct {
+    size_t d, hidden_count, width;
+  } nets[] = {{2, 1, 20}, {4, 2, 40}, {5, 1, 17}, {40, 2, 33}};
+  const size_t rows = 19;
+  const size_t offsets[] = {0, rows};
+  const bm_shards_t shards = {1, offsets};
+  for (size_t i = 0; i < 8; i++) {
+    size_t d = nets[i / 2].d;
+    bm_flow_shape_t shape =
+        flow_shape(d, 5, nets[i / 2].hidden_count, nets[i / 2].width, activations[i % 2]);
+    bm_flow_t *flow = made_flow(&shape, 52, 0.2);
+    bm_flow_workspace_t *workspace = made_workspace(flow, rows, 1);
+    bm_flow_workspace_t *frozen;
+    assert_int_equal(bm_flow_workspace_freeze(flow, rows, 1, &frozen), BM_OK);
+    bm_real_t *x = drawn_reals(53, 1.0, rows * d);
+    bm_real_t *y[2] = {zero_reals(rows * d), zero_reals(rows * d)};
+    double *log_det[2] = {zero_doubles(rows), zero_doubles(rows)};
+    for (int inverse = 0; inverse < 2; inverse++) {
+      (inverse ? bm_flow_inverse : bm_flow_forward)(flow, workspace, &shards, x, y[0], log_det[0]);
+      (inverse ? bm_flow_inverse : bm_flow_forward)(flow, frozen, &shards, x, y[1], log_det[1]);
+      assert_memory_equal(y[0], y[1], rows * d * sizeof *x);
+      assert_memory_equal(log_det[0], log_det[1], rows * sizeof **log_det);
+    }
+    void *blocks[] = {x, y[0], y[1], log_det[0], log_det[1]};
+    for (size_t k = 0; k < 5; k++) {
+      bm_free(blocks[k]);
+    }
+    bm_flow_workspace_destroy(&workspace);
+    bm_flow_workspace_destroy(&frozen);
+    bm_flow_destroy(&flow);
+  }
+}
+
 /* Rows of a batch in several shards, and the same shards one by one. */
 static void a_shard_does_not_feel_its_neighbours(void **state)
 {
@@ -590,6 +627,7 @@ int main(void)
       cmocka_unit_test(first_map_is_near_the_identity),
       cmocka_unit_test(first_parameters_follow_from_the_seed_alone),
       cmocka_unit_test(parameter_counts_are_the_articles),
+      cmocka_unit_test(a_frozen_flow_gives_the_same_bits),
       cmocka_unit_test(a_shard_does_not_feel_its_neighbours),
       cmocka_unit_test(borrowed_parameters_are_used_and_kept_when_given_back),
   };
