@@ -40,6 +40,7 @@ static void print_shape(const bm_state_t *state)
   }
   printf(" (%s), %zu parameters (%zu masked-equivalent)\n", bm_activation_names[shape->activation],
          bm_flow_parameter_count(bm_map_flow(map)), bm_flow_masked_equivalent(shape));
+  printf("  networks computed by %s\n", shape->backend->name);
   bm_map_destroy(&map);
 }
 

@@ -93,10 +93,10 @@ static bm_status_t after_step(bm_trainer_t *trainer, void *data)
   training_t *training = data;
   const bm_context_t *context = training->experiment->context;
   int due = bm_context_is_root(context) && bm_log_clock() >= training->checkpoint_due;
-  if (due || bm_stop_pending()) {
-    bm_trainer_raise(trainer);
-  }
   if (!bm_trainer_raised(trainer)) {
+    if (due || bm_stop_pending()) {
+      bm_trainer_raise(trainer);
+    }
     return BM_OK;
   }
   bm_status_t stop = bm_stop_check(context);

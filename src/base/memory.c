@@ -39,7 +39,8 @@ bm_status_t bm_alloc(size_t count, size_t size, void **out)
     return BM_FAIL(BM_ERR_MEMORY, "out of memory: %zu bytes asked", bytes);
   }
 #ifdef MADV_HUGEPAGE
-  if (alignment == BM_HUGE_PAGE) { /* training is 3% faster; where refused, nothing is lost */
+  if (alignment ==
+      BM_HUGE_PAGE) { /* fewer misses of the address cache; where refused, nothing is lost */
     (void)madvise(block, bytes / BM_HUGE_PAGE * BM_HUGE_PAGE, MADV_HUGEPAGE);
   }
 #endif

@@ -67,7 +67,8 @@ const bm_network_ops_t *bm_flow_backend(const bm_flow_shape_t *shape)
 
 bm_status_t bm_flow_create(const bm_flow_shape_t *shape, bm_flow_t **out)
 {
-  assert(shape->d >= 2 && shape->layers > 0 && shape->scale_cap > 0.0);
+  assert(shape->d >= 2 && shape->layers > 0 && shape->scale_cap > 0.0 &&
+         shape->scale_cap <= BM_SCALE_CAP_MAX);
   assert(shape->hidden_count >= 1 && shape->hidden_count <= BM_HIDDEN_MAX);
   bm_flow_t *flow;
   *out = NULL;
@@ -328,6 +329,7 @@ void bm_flow_workspace_destroy(bm_flow_workspace_t **workspace)
                       self->cache_s,
                       self->cache_t,
                       self->block,
+                      self->packed,
                       self->t,
                       self->e,
                       self->ds,

@@ -3,12 +3,9 @@
  * registers; layers of a few outputs are dot products, and networks of one hidden layer with one or two
  * inputs and outputs keep their hidden units in registers and compute them anew on the way back.
  *
- * It suits every processor whose kernels have fused multiply-adds in vectors of 256 bits or more: measured
- * faster than OpenBLAS at all widths from 16 to 2048 (`make bench-training`). Elsewhere OpenBLAS has
- * kernels for many more processors, but not for tiny networks. */
+ * It suits every processor whose kernels have fused multiply-adds in vectors of 256 bits or more.
+ * Elsewhere OpenBLAS has kernels for many more processors, but not for tiny networks. */
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "boltzmap/base/tree.h"
@@ -494,7 +491,6 @@ static void exponential(size_t n, int minus, const bm_real_t *s, bm_real_t *e)
 
 const bm_network_ops_t bm_network_fused = {
     .name = "fused",
-    .description = "kernels of our own for the shapes of coupling networks",
     .suits = suits,
     .kernel = kernel,
     .cache = cache,

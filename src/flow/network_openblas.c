@@ -246,7 +246,6 @@ static const char *kernel(void)
 
 const bm_network_ops_t bm_network_openblas = {
     .name = "openblas",
-    .description = "products of OpenBLAS, shard by shard: the reference",
     .suits = suits,
     .kernel = kernel,
     .cache = cache,

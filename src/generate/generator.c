@@ -106,13 +106,12 @@ static void make_piece(const stream_t *stream, bm_range_t rows)
 
 /* Every rank works through its own stretch of rows, piece by piece, in as many rounds as the longest
  * stretch needs. */
-static bm_status_t run_stream(stream_t *stream, bm_log_t *log)
+static bm_status_t run_rounds(stream_t *stream, bm_log_t *log)
 {
   const bm_context_t *context = stream->context;
   const size_t n = stream->order->n, room = stream->room;
   const bm_range_t own = bm_map_partition(n, context->size, context->rank);
   const size_t most = bm_map_partition(n, context->size, 0).count;
-  bm_log_progress_start(log, "generating", (double)n, "samples");
   for (size_t done = 0; done < most; done += room) {
     const size_t skip = done < own.count ? done : own.count;
     const size_t left = own.count - skip;
@@ -124,9 +123,15 @@ static bm_status_t run_stream(stream_t *stream, bm_log_t *log)
                  bm_samples_writer_begin(stream->writer, rows, stream->x, stream->columns));
     bm_log_progress(log, (double)(done + room) * context->size, NULL);
   }
-  BM_TRY_AGREE(context, bm_samples_writer_wait(stream->writer));
+  return bm_agree(context, bm_samples_writer_wait(stream->writer));
+}
+
+static bm_status_t run_stream(stream_t *stream, bm_log_t *log)
+{
+  bm_log_progress_start(log, "generating", (double)stream->order->n, "samples");
+  bm_status_t status = run_rounds(stream, log);
   bm_log_progress_end(log);
-  return BM_OK;
+  return status;
 }
 
 /* The file with everything but its rows. */

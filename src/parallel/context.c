@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -118,6 +119,13 @@ void bm_context_library(char *text, size_t size)
   }
   /* who built it, and with what, comes behind */
   snprintf(text, size, "%.*s", (int)strcspn(whole, ",\n"), whole);
+}
+
+_Noreturn void bm_context_abort(const bm_context_t *context)
+{
+  fprintf(stderr, "boltzmap: rank %d: %s\n", context->rank, bm_status_message());
+  MPI_Abort(context->comm, bm_status_exit_code(BM_ERR_INTERNAL));
+  abort();
 }
 
 bm_status_t bm_context_mpi_status(int code, const char *call)

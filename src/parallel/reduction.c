@@ -8,8 +8,8 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/shared.h"
 
-#define BM_BLOCK 4096 /* slices are cut at multiples of this; sums and squares go by it */
-#define BM_PIECE (16 * BM_BLOCK) /* items of a message between hosts, at most */
+#define BM_SUM_BLOCK 4096 /* slices are cut at multiples of this; sums and squares go by it */
+#define BM_PIECE (16 * BM_SUM_BLOCK) /* items of a message between hosts, at most */
 #define BM_NODES_MAX (2 * BM_TREE_DEPTH_MAX)
 #define BM_LINE 64 /* bytes */
 
@@ -55,7 +55,7 @@ struct bm_reduction {
   size_t stride;
   bm_real_t *total;    /* [slice], of a rank without vectors */
   bm_real_t *received; /* [nodes of other hosts][slice] */
-  bm_real_t *work;     /* [depth of the tree][BM_BLOCK] */
+  bm_real_t *work;     /* [depth of the tree][BM_SUM_BLOCK] */
   double *numbers; /* of each rank in turn: squares of its blocks, its shards' values, its flag */
   double *own_numbers;                 /* where they do not come by shared memory alone */
   int *number_counts, *number_offsets; /* [ranks] */
@@ -66,7 +66,6 @@ struct bm_reduction {
   requests_t receives;  /* slices of nodes of other hosts */
   requests_t sends;     /* [own_count][piece_count]; MPI_REQUEST_NULL for owners on this host */
   requests_t exchanges; /* slices of the common vector */
-  bm_status_t status;   /* of the sends of this round */
 };
 
 static int host_of(const bm_reduction_t *reduction, int rank)
@@ -93,8 +92,8 @@ static bm_range_t blocks_of(const bm_reduction_t *reduction, int rank)
 static bm_range_t slice_of(const bm_reduction_t *reduction, int rank)
 {
   bm_range_t blocks = blocks_of(reduction, rank);
-  size_t first = blocks.first * BM_BLOCK;
-  size_t end = (blocks.first + blocks.count) * BM_BLOCK;
+  size_t first = blocks.first * BM_SUM_BLOCK;
+  size_t end = (blocks.first + blocks.count) * BM_SUM_BLOCK;
   first = first < reduction->length ? first : reduction->length;
   end = end < reduction->length ? end : reduction->length;
   return (bm_range_t){first, end - first};
@@ -181,7 +180,7 @@ static bm_status_t allocate(bm_reduction_t *reduction)
   size_t depth = bm_tree_depth(reduction->shards);
   BM_TRY(BM_ALLOC(reduction->own_count == 0 ? slice : 0, &reduction->total));
   BM_TRY(BM_ALLOC(far * slice, &reduction->received));
-  BM_TRY(BM_ALLOC((depth + 1) * BM_BLOCK, &reduction->work));
+  BM_TRY(BM_ALLOC((depth + 1) * BM_SUM_BLOCK, &reduction->work));
   BM_TRY(BM_ALLOC(reduction->shards, &reduction->shard_values));
   BM_TRY(
       BM_ALLOC(has_other_hosts(reduction) ? number_count(reduction) : 0, &reduction->own_numbers));
@@ -242,8 +241,13 @@ static bm_status_t list_pieces(bm_reduction_t *reduction)
   return BM_OK;
 }
 
-/* Receives of this rank's slice of all nodes of other hosts, and sends of this rank's nodes to them.
- * Nodes of one rank arrive in order, so that a piece's number is tag enough. */
+/* Tag of a piece of a held node; the next one is that of the common vector. */
+static int tag_of(const bm_reduction_t *reduction, size_t held, int piece)
+{
+  return (int)(held * (reduction->length / BM_PIECE + 1)) + piece;
+}
+
+/* Receives of this rank's slice of all nodes of other hosts, and sends of this rank's nodes to them. */
 static bm_status_t make_requests(bm_reduction_t *reduction)
 {
   const bm_context_t *context = reduction->context;
@@ -262,15 +266,15 @@ static bm_status_t make_requests(bm_reduction_t *reduction)
         if (!is_near(reduction, piece->owner)) {
           size_t index = i - reduction->own_first;
           BM_TRY_MPI(MPI_Send_init(bm_reduction_vector(reduction, index) + piece->range.first,
-                                   count, BM_MPI_REAL, piece->owner, piece->tag, context->comm,
-                                   send));
+                                   count, BM_MPI_REAL, piece->owner,
+                                   tag_of(reduction, i, piece->tag), context->comm, send));
         }
       } else if (piece->owner == context->rank && !is_near(reduction, held->rank)) {
         bm_real_t *to = (bm_real_t *)held->slice + (piece->range.first - slice.first);
         MPI_Request *receive = &reduction->receives.list[reduction->receives.count++];
         *receive = MPI_REQUEST_NULL;
-        BM_TRY_MPI(
-            MPI_Recv_init(to, count, BM_MPI_REAL, held->rank, piece->tag, context->comm, receive));
+        BM_TRY_MPI(MPI_Recv_init(to, count, BM_MPI_REAL, held->rank,
+                                 tag_of(reduction, i, piece->tag), context->comm, receive));
       }
     }
   }
@@ -297,7 +301,7 @@ static int taker_of(const bm_reduction_t *reduction, int host, int owner)
 static bm_status_t make_exchanges(bm_reduction_t *reduction)
 {
   const bm_context_t *context = reduction->context;
-  const int tag = (int)(reduction->length / BM_PIECE) + 1; /* not one of a piece */
+  const int tag = tag_of(reduction, reduction->held_count, 0); /* not one of a piece */
   BM_TRY(BM_ALLOC(2 * (size_t)context->size, &reduction->exchanges.list));
   MPI_Request *next = reduction->exchanges.list;
   int me = context->rank;
@@ -350,7 +354,7 @@ bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size
   reduction->context = context;
   reduction->shards = shards;
   reduction->length = length;
-  reduction->blocks = (length + BM_BLOCK - 1) / BM_BLOCK;
+  reduction->blocks = (length + BM_SUM_BLOCK - 1) / BM_SUM_BLOCK;
   reduction->stride = whole_lines(length * sizeof(bm_real_t)) / sizeof(bm_real_t);
   bm_status_t status = set_up(reduction);
   if (status != BM_OK) {
@@ -416,13 +420,25 @@ bm_real_t *bm_reduction_common(bm_reduction_t *reduction)
   return reduction->common;
 }
 
-bm_status_t bm_reduction_start(bm_reduction_t *reduction)
+/* In the middle of a round the others would wait for this rank for ever. */
+static void end_where_failed(const bm_reduction_t *reduction, bm_status_t status)
 {
-  reduction->status = BM_OK;
-  if (reduction->receives.count > 0) {
-    BM_TRY_MPI(MPI_Startall(reduction->receives.count, reduction->receives.list));
+  if (status != BM_OK) {
+    bm_context_abort(reduction->context);
+  }
+}
+
+static bm_status_t begin_all(requests_t *requests)
+{
+  if (requests->count > 0) {
+    BM_TRY_MPI(MPI_Startall(requests->count, requests->list));
   }
   return BM_OK;
+}
+
+void bm_reduction_start(bm_reduction_t *reduction)
+{
+  end_where_failed(reduction, begin_all(&reduction->receives));
 }
 
 static double square_sum(size_t count, const bm_real_t *x)
@@ -440,10 +456,10 @@ static void put_squares(bm_reduction_t *reduction, const bm_real_t *slice, bm_ra
 {
   bm_range_t own = bm_reduction_slice(reduction);
   double *sums = reduction->numbers + reduction->number_offsets[reduction->context->rank];
-  for (size_t done = 0; done < range.count; done += BM_BLOCK) {
+  for (size_t done = 0; done < range.count; done += BM_SUM_BLOCK) {
     size_t at = range.first - own.first + done;
-    size_t count = range.count - done < BM_BLOCK ? range.count - done : BM_BLOCK;
-    sums[at / BM_BLOCK] = square_sum(count, slice + at);
+    size_t count = range.count - done < BM_SUM_BLOCK ? range.count - done : BM_SUM_BLOCK;
+    sums[at / BM_SUM_BLOCK] = square_sum(count, slice + at);
   }
 }
 
@@ -498,7 +514,7 @@ void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, s
   if (status == BM_OK && has_other_hosts(reduction)) {
     status = keep_going(reduction);
   }
-  reduction->status = reduction->status == BM_OK ? status : reduction->status;
+  end_where_failed(reduction, status);
 }
 
 static bm_status_t wait_for(requests_t *requests)
@@ -546,7 +562,7 @@ static const bm_real_t *evaluate(const bm_reduction_t *reduction, bm_node_t node
   size_t left = bm_tree_left(node.count);
   bm_node_t rest = {node.first + left, node.count - left};
   const bm_real_t *a = evaluate(reduction, (bm_node_t){node.first, left}, block, work, work);
-  const bm_real_t *b = evaluate(reduction, rest, block, work + BM_BLOCK, work + BM_BLOCK);
+  const bm_real_t *b = evaluate(reduction, rest, block, work + BM_SUM_BLOCK, work + BM_SUM_BLOCK);
   add(block->count, a, b, out);
   return out;
 }
@@ -559,12 +575,12 @@ static const bm_real_t *sum_slice(bm_reduction_t *reduction)
                                                : bm_reduction_vector(reduction, 0) + slice.first;
   const bm_real_t *sum = total;
   double *squares = reduction->numbers + reduction->number_offsets[reduction->context->rank];
-  for (size_t first = 0; first < slice.count; first += BM_BLOCK) {
-    size_t count = slice.count - first < BM_BLOCK ? slice.count - first : BM_BLOCK;
+  for (size_t first = 0; first < slice.count; first += BM_SUM_BLOCK) {
+    size_t count = slice.count - first < BM_SUM_BLOCK ? slice.count - first : BM_SUM_BLOCK;
     block_t block = {first, count, 0};
     const bm_real_t *made = evaluate(reduction, (bm_node_t){0, reduction->shards}, &block,
                                      reduction->work, total + first);
-    squares[first / BM_BLOCK] = square_sum(count, made);
+    squares[first / BM_SUM_BLOCK] = square_sum(count, made);
     sum = first == 0 ? made : sum;
   }
   return sum;
@@ -607,9 +623,8 @@ bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_
   int rank = reduction->context->rank;
   double *values =
       reduction->numbers + reduction->number_offsets[rank] + blocks_of(reduction, rank).count;
-  BM_TRY(reduction->status);
-  BM_TRY(wait_for(&reduction->receives));
-  BM_TRY(wait_for(&reduction->sends));
+  end_where_failed(reduction, wait_for(&reduction->receives));
+  end_where_failed(reduction, wait_for(&reduction->sends));
   bm_shared_wait(reduction->shared);
   total->slice = is_total(reduction) ? bm_reduction_vector(reduction, 0) : sum_slice(reduction);
   memcpy(values, local, shards_of(reduction, rank).count * sizeof *values);

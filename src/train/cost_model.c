@@ -6,14 +6,13 @@
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/transport/map.h"
 
-/* Ranks of a node that wait for each other: MPI_Allreduce of one number took 0.31 us on 2 ranks of 2
- * cores, 2.0 us on 4 and 8.4 us on 8, whose waits give the core away (Open MPI 4.1.4, least of 20
- * series of 200). */
+/* Ranks of a node that wait for each other. MPI_Allreduce of one number, which is no faster than the barrier
+ * in shared memory that takes its place, took 0.31 us on 2 ranks of 2 cores, 2.0 us on 4 and 8.4 us on 8,
+ * whose waits give the core away (Open MPI 4.1.4, least of 20 series of 200). */
 #define BM_SYNC_S 0.3e-6   /* times log2 of the ranks */
 #define BM_SWITCH_S 2.0e-6 /* times the ranks a core, less one */
-#define BM_SYNCS 4         /* a step: sums, their numbers, parameters, stop requests */
-#define BM_SMALL 2         /* of these, collectives of few bytes between nodes: numbers, stops */
-#define BM_COPIES 2 /* of what goes from rank to rank in a node: into a shared buffer, and out */
+#define BM_SYNCS 3         /* a step: gradients, their numbers with stop requests, parameters */
+#define BM_SMALL 1         /* of these, collectives of few bytes between nodes: numbers */
 
 /* Of a checkpoint with all that it takes to make one, and taken for samples, too: 12 of 114 MB (12 layers
  * of [512, 512] in 66 coordinates, one after each step) made a training of 1.6 s last 6.3 s; the same

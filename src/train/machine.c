@@ -162,7 +162,8 @@ static void measure_gradient(bench_t *bench, size_t shards, size_t rows, bm_mach
   const double one = node_time(bench, 1, rows);
   const double many = node_time(bench, 1, bench->most_rows);
   const double several = node_time(bench, shards, rows);
-  machine->row_s = (many - one) / (double)(bench->most_rows - rows);
+  machine->row_s = many > one ? (many - one) / (double)(bench->most_rows - rows)
+                              : many / (double)bench->most_rows;
   const double arithmetic = (double)(shards * rows) * machine->row_s;
   const double fixed = fmax(0.0, one - (double)rows * machine->row_s);
   machine->shard_s = fmin(fixed, fmax(0.0, (several - arithmetic - fixed) / (double)(shards - 1)));

@@ -10,9 +10,8 @@
 
 struct bm_map {
   bm_flow_t *flow;
-  bm_flow_workspace_t
-      *workspace; /* of both directions; where the map is frozen without a way back */
-  bm_flow_workspace_t *backward; /* for Jacobians of a frozen map; NULL until one is asked for */
+  bm_flow_workspace_t *workspace; /* of a frozen map: without backward passes */
+  bm_flow_workspace_t *backward;  /* for Jacobians of a frozen map; NULL until one is asked for */
   bm_standardisation_t *standardisation;
   bm_layout_t layout;
   size_t d;
@@ -247,7 +246,7 @@ static bm_status_t load_kind(const bm_state_t *state, bm_flow_shape_t *shape)
   }
   BM_TRY(bm_state_get_string(state, "flow/activation", &activation));
   BM_TRY(bm_activation_find(activation, &shape->activation));
-  if (bm_state_count(state, "flow/backend") > 0) { /* models of version 0.1.0 do not say */
+  if (bm_state_count(state, "flow/backend") > 0) { /* older models do not say */
     const char *backend;
     BM_TRY(bm_state_get_string(state, "flow/backend", &backend));
     shape->backend = bm_network_find(backend);
@@ -278,8 +277,9 @@ static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, b
   *layout = (bm_layout_t){(size_t)sizes[2], (size_t)sizes[3],
                           strcmp(length_unit, "nm") == 0 ? "nm" : "1", "1"};
   BM_TRY(bm_state_get_doubles(state, "flow/scale_cap", 1, &shape->scale_cap));
-  return shape->scale_cap > 0.0 ? BM_OK
-                                : BM_FAIL(BM_ERR_DATA, "the model's scale_cap is not positive");
+  return shape->scale_cap > 0.0 && shape->scale_cap <= BM_SCALE_CAP_MAX
+             ? BM_OK
+             : BM_FAIL(BM_ERR_DATA, "the model's scale_cap is not in (0, %g]", BM_SCALE_CAP_MAX);
 }
 
 bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)

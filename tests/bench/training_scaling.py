@@ -81,7 +81,7 @@ def share_of_others(function):
 
 def measured(binary, deck, ranks, out, settings):
     """Milliseconds of a step."""
-    call(["mpirun", "-n", ranks, binary, "run", deck, "--out", out, "--stage", "sample,train", "--force", *settings])
+    call([os.environ.get("MPIRUN", "mpirun"), "-n", ranks, binary, "run", deck, "--out", out, "--stage", "sample,train", "--force", *settings])
     timings = json.loads(next(out.glob("*/train.json")).read_text())["timings"]
     batch = BATCH * ranks if settings else BATCH
     return 1e3 * batch / timings["training_samples_per_s"]["value"]

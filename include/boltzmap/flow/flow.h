@@ -20,13 +20,15 @@
 #include "boltzmap/base/status.h"
 #include "boltzmap/flow/network.h"
 
+#define BM_SCALE_CAP_MAX 80.0 /* e^80 is a number in float32 */
+
 typedef struct {
   size_t d;                     /* ≥ 2 */
   size_t layers;                /* coupling layers */
   size_t hidden_count;          /* hidden layers of each network */
   size_t hidden[BM_HIDDEN_MAX]; /* their widths */
   bm_activation_t activation;
-  double scale_cap;                /* bound on |s| */
+  double scale_cap;                /* bound on |s|, at most BM_SCALE_CAP_MAX */
   const bm_network_ops_t *backend; /* NULL: that of bm_network_choose */
 } bm_flow_shape_t;
 

@@ -19,8 +19,7 @@
 
 #define BM_BLOCK 16
 #define BM_NARROW 8 /* the most outputs that are dot products rather than columns of a tile */
-#define BM_TINY \
-  2 /* the most inputs and outputs of a network whose hidden units stay in registers */
+#define BM_TINY 2   /* the most inputs and outputs where hidden units stay in registers */
 
 /* c = act(a·b + bias), or c = (a·b)·act'(h) going backward. */
 typedef struct {
@@ -83,7 +82,7 @@ typedef struct {
                     bm_real_t *to, size_t to_stride);
 
   void (*product)(const bm_kernel_product_t *product);
-  /* `scratch` has room for a tile (BM_KERNEL_TILE) for each level of the tree. */
+  /* `scratch` has room for a tile (BM_KERNEL_TILE) for each level of the tree, and two more. */
   void (*outer)(const bm_kernel_outer_t *outer, bm_real_t *scratch);
   void (*narrow)(const bm_kernel_narrow_t *narrow);
 

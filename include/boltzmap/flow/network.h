@@ -52,7 +52,6 @@ typedef struct {
 
 typedef struct bm_network_ops {
   const char *name;
-  const char *description;
 
   /* Is it the fastest for networks of this shape on this processor, by the rule in its file? */
   int (*suits)(const bm_network_shape_t *shape);

@@ -2,8 +2,8 @@
 #define BOLTZMAP_IO_SAMPLES_H
 
 /* Sample sets: n rows of d coordinates, distributed by rows, kept on disk as H5MD 1.1: laid out by
- * parallel HDF5, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions (d = P·D) is a frame
- * of P positions whose missing components are 0.
+ * parallel HDF5, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions
+ * (d = P·D) is a frame of P positions whose missing components are 0.
  *
  * A file is written under a temporary name, its space reserved before the data, checksummed (see
  * io/file.h), synced and renamed: an interrupted write never leaves a file that looks whole. */
@@ -90,9 +90,9 @@ bm_status_t bm_samples_writer_wait(bm_samples_writer_t *writer);
 bm_status_t bm_samples_writer_write(bm_samples_writer_t *writer, bm_range_t rows,
                                     const double *x /* [rows.count][d] */,
                                     const double *observables /* [observable_count][rows.count] */);
-/* Checksum, sync, rename; the writer is gone afterwards, and on failure the file too. */
+/* Checksum, sync, rename; the writer is gone afterwards, and on failure the file too. Collective. */
 bm_status_t bm_samples_writer_finish(bm_samples_writer_t **writer);
-/* Give up: remove the temporary file. */
+/* Give up: remove the temporary file. Collective. */
 void bm_samples_writer_abandon(bm_samples_writer_t **writer);
 
 /* What to read from a file. Zeros and NULLs mean: everything. */

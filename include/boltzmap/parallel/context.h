@@ -35,6 +35,9 @@ int bm_context_is_root(const bm_context_t *context);
 /* The MPI library in use, as "Open MPI v4.1.4". */
 void bm_context_library(char *text, size_t size);
 
+/* Say this rank's failure and end all ranks at once: where others would wait for this one for ever. */
+_Noreturn void bm_context_abort(const bm_context_t *context);
+
 /* A failed MPI call as a status: BM_ERR_INTERNAL with MPI's own text. Use through BM_TRY_MPI. */
 bm_status_t bm_context_mpi_status(int code, const char *call);
 

@@ -25,7 +25,7 @@
 
 typedef struct bm_reduction bm_reduction_t;
 
-/* What a sum gives, valid until vectors are filled again. */
+/* What a sum gives, valid until bm_reduction_share. */
 typedef struct {
   const bm_real_t *slice;     /* total of this rank's slice */
   double squares;             /* sum of the squares of the whole total, the same on all ranks */
@@ -47,19 +47,19 @@ void bm_reduction_destroy(bm_reduction_t **reduction);
 size_t bm_reduction_node_count(const bm_reduction_t *reduction);
 bm_node_t bm_reduction_node(const bm_reduction_t *reduction, size_t index);
 
-/* The vector of a node, [length]. Ranks of the same host read it between bm_reduction_arrive and the
- * return of bm_reduction_sum. */
+/* The vector of a node, [length]. Ranks of the same host read it between bm_reduction_arrive and
+ * bm_reduction_share. */
 bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t index);
 
 /* Items of the vectors that this rank owns. */
 bm_range_t bm_reduction_slice(const bm_reduction_t *reduction);
 
-/* Begin a round: receives from other hosts are posted. Not collective. */
-bm_status_t bm_reduction_start(bm_reduction_t *reduction);
+/* Begin a round: receives from other hosts are posted. Not collective. Where MPI fails between this and the
+ * return of bm_reduction_sum, all ranks are ended (bm_context_abort). */
+void bm_reduction_start(bm_reduction_t *reduction);
 
 /* Items [first, first + count) of vector `index` are filled; each item is told of once a round, one
- * vector after the other. Sends to other hosts are begun and kept going. Not collective; a
- * failure of MPI is given by bm_reduction_sum. */
+ * vector after the other. Sends to other hosts are begun and kept going. Not collective. */
 void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, size_t count);
 
 /* All vectors of this rank are filled. What is done between this and bm_reduction_sum is done while

@@ -80,8 +80,9 @@ void bm_trainer_destroy(bm_trainer_t **trainer);
 typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
 
 /* Train to the last epoch from wherever the trainer stands; then the map has the parameters to
- * keep. Until it returns, the parameters are in memory that ranks share: the hook only reads them. BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no
- * held-out loss was. Collective. */
+ * keep. Until it returns, the parameters are in memory that ranks share: the hook only reads them.
+ * BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no held-out
+ * loss was. Collective. */
 bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
                            void *hook_data);
 

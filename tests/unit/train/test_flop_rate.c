@@ -24,7 +24,7 @@ static bm_context_t *context;
 static void operations_are_those_of_the_weights(void **state)
 {
   (void)state;
-  const bm_flow_shape_t shape = {5, 3, 1, {7}, BM_RELU, 2.0};
+  const bm_flow_shape_t shape = {5, 3, 1, {7}, BM_RELU, 2.0, NULL};
   const double weights = 2.0 * (2.0 * 35.0 + 35.0);
   assert_true(bm_flop_training_per_sample(&shape) == 6.0 * weights);
   assert_true(bm_flop_generation_per_sample(&shape) == 2.0 * weights);
