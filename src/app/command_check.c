@@ -20,6 +20,7 @@
 #define BM_CORES_MOST 4096   /* of a node */
 
 static const bm_option_t options[] = {
+    {"--case", "NAME", "only this case; may be repeated"},
     {"--set", "PATH=VALUE", "change a value of the deck; may be repeated"},
     {"--ranks", "N", "predict the training on N ranks, and on 1 to 4096"},
     {"--network", "NAME", "between nodes, as infiniband-hdr; default: one node for all ranks"},
@@ -41,6 +42,8 @@ typedef struct {
   int64_t ranks; /* 0: those it runs on */
   int64_t cores; /* 0: those of this machine */
   const bm_interconnect_t *network;
+  const char *const *names; /* [name_count], of the cases; none: all */
+  size_t name_count;
 } request_t;
 
 static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
@@ -172,9 +175,30 @@ static bm_status_t predict(const bm_context_t *context, const bm_deck_case_t *de
   return BM_OK;
 }
 
+static int is_asked(const bm_deck_case_t *deck_case, const request_t *request)
+{
+  for (size_t i = 0; i < request->name_count; i++) {
+    if (strcmp(request->names[i], bm_deck_case_name(deck_case)) == 0) {
+      return 1;
+    }
+  }
+  return request->name_count == 0;
+}
+
+static bm_status_t check_names(const bm_deck_t *deck, const request_t *request)
+{
+  for (size_t i = 0; i < request->name_count; i++) {
+    if (bm_experiment_find_case(deck, request->names[i]) == NULL) {
+      return BM_FAIL(BM_ERR_USAGE, "--case %s: the deck has no such case", request->names[i]);
+    }
+  }
+  return BM_OK;
+}
+
 static bm_status_t check_deck(const bm_context_t *context, const bm_deck_t *deck,
                               const request_t *request)
 {
+  BM_TRY_AGREE(context, check_names(deck, request));
   BM_TRY_AGREE(context, bm_experiment_check_all(deck));
   if (bm_context_is_root(context)) {
     printf("%s", bm_deck_echo(deck));
@@ -182,6 +206,9 @@ static bm_status_t check_deck(const bm_context_t *context, const bm_deck_t *deck
   for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
     const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
     case_t found;
+    if (!is_asked(deck_case, request)) {
+      continue;
+    }
     BM_TRY_AGREE(context, describe(deck_case, &found));
     BM_TRY(count_reference(context, deck_case, &found));
     BM_TRY(predict(context, deck_case, &found, request));
@@ -200,6 +227,7 @@ static bm_status_t read_request(const bm_arguments_t *arguments, request_t *requ
       return BM_FAIL(BM_ERR_USAGE, "%s goes with --ranks", of_ranks[i]);
     }
   }
+  request->name_count = bm_arguments_values(arguments, "--case", &request->names);
   request->network = bm_interconnect_table;
   if (network != NULL) {
     bm_status_t status = bm_interconnect_find(network, &request->network);
@@ -227,19 +255,17 @@ const bm_command_t bm_command_check = {
     .positional = {"DECK"},
     .summary = "validate a deck; print it as it would run, with an estimate of time and memory",
     .details =
-        "Times come from the parts of a training step, timed here for about a second; sampling "
-        "and\n"
-        "distances are not in them. --ranks adds a table for 1 to 4096 ranks: the time of a step "
-        "with\n"
-        "the deck's minibatch and with one that grows with the ranks, efficiency, memory, and "
-        "from\n"
-        "where on more ranks do not pay. Nodes hold a rank a core; without --network all ranks "
-        "share\n"
-        "the cores of one node. Networks: shared-memory, ethernet-1g, ethernet-10g, ethernet-25g,\n"
+        "Times come from the parts of a training step, timed here for about a second; sampling\n"
+        "and distances are not in them. --ranks adds a table for 1 to 4096 ranks: the time of a\n"
+        "step with the deck's minibatch and with one that grows with the ranks, efficiency, "
+        "memory,\n"
+        "and from where on more ranks do not pay. Nodes hold a rank a core, as many as this "
+        "machine\n"
+        "has unless --cores-per-node says it; without --network all ranks share the cores of one\n"
+        "node. Networks: shared-memory, ethernet-1g, ethernet-10g, ethernet-25g,\n"
         "ethernet-100g-roce, infiniband-edr, infiniband-hdr, infiniband-ndr, omni-path-100,\n"
-        "slingshot-11, with published latencies and bandwidths. Under mpirun on all cores of a "
-        "node\n"
-        "the speed of a core is that in a full node.",
+        "slingshot-11, with published latencies and bandwidths. Under mpirun on all cores of a\n"
+        "node the speed of a core is that in a full node.",
     .options = options,
     .run = run,
 };

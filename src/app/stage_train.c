@@ -58,7 +58,8 @@ static bm_status_t write_checkpoint(const training_t *training, bm_trainer_t *tr
   return status;
 }
 
-/* Bits go on as they were only with the kernels that they were made with. */
+/* Bits go on as they were only with the kernels that they were made with, and where the order of sums depends
+ * on the ranks, with as many of these. */
 static void compare_kernels(const training_t *training, const bm_state_t *state)
 {
   const char *before;
@@ -66,8 +67,8 @@ static void compare_kernels(const training_t *training, const bm_state_t *state)
       bm_state_get_string(state, "flow/kernels", &before) == BM_OK &&
       strcmp(before, training->kernels) != 0) {
     bm_log_warn(training->experiment->log,
-                "the checkpoint was made with kernels %s, here they are %s: results may differ "
-                "in rounding from those of a run that was not moved",
+                "the checkpoint was made by %s, training goes on by %s: results may differ in "
+                "rounding from those of a run that was not moved",
                 before, training->kernels);
   }
 }
@@ -294,8 +295,12 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   training.held_out = held_out;
   if (status == BM_OK) {
     const bm_network_ops_t *backend = bm_flow_shape(bm_map_flow(map))->backend;
-    snprintf(training.kernels, sizeof training.kernels, "%s (%s), %s", backend->name,
-             backend->kernel(), BM_REAL_NAME);
+    int used = snprintf(training.kernels, sizeof training.kernels, "%s (%s), %s", backend->name,
+                        backend->kernel(), BM_REAL_NAME);
+    if (settings.fast) {
+      snprintf(training.kernels + used, sizeof training.kernels - (size_t)used,
+               ", sums of %d ranks", context->size);
+    }
   }
   if (status == BM_OK) {
     status = bm_trainer_create(context, map, &settings, data, experiment->seed, &training.trainer);

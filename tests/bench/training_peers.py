@@ -29,6 +29,8 @@ from pathlib import Path
 from bench_results import CORES, environment_of, machine, table_of, write_section
 
 FOLDER = Path(__file__).resolve().parent
+FLOWS = ("dihedral: d = 2, 6 coupling layers, hidden [64]; two-particle: d = 4, 8 of [256, 256]; alanine: d = 66, 12 of "
+         "[512, 512]")
 HEADING = "## Training and generation beside JAX and PyTorch"
 TOLERANCE = 1e-4  # relative, of losses and norms of gradients in float32
 SAME = ("loss", "gradient_norm", "generated_loss", "generated_gradient_norm")
@@ -231,16 +233,35 @@ def rate_rows(results):
                                       for name in ("peak", "sgemm", "sgemm_rows", "sgemm_shard")]
 
 
+def answer_of(results):
+    """How many times as long the faster peer takes, by medians; least and most over the cases."""
+    parts = []
+    for what, name in (("training", "Training"), ("generation", "Generation")):
+        factors = []
+        for result in results.values():
+            times = result["times"][what]
+            peers = [median(times, peer) for peer in PEERS if least(times, peer, "wall_s") is not None]
+            factors += [min(peers) / median(times, OURS)] if peers else []
+        if factors:
+            parts.append(f"{name} is {min(factors):.2f} to {max(factors):.2f} times as fast as the faster peer")
+    return "; ".join(parts) + " (medians by the clock, over all rows of the tables)."
+
+
 def text_of(results, machine_before, arguments):
     versions = {name: version for result in results.values() for name, version in result["versions"].items()}
     names = [f"{name} {versions.get(name, 'missing')}" for name in PEERS]
     parts = [f"- machine: {machine_before}, {os.getloadavg()[0]:.1f} after\n"
              f"- versions: boltzmap {own_version()}, {', '.join(names)}\n"
-             f"- date: {datetime.date.today()}; {arguments.repeats} turns of {arguments.seconds:g} s\n\n"
-             "A step is a minibatch on all cores; least and median of blocks of steps. CPU seconds are those of all "
-             "cores together; GFLOP/s, of dense products alone, are of a core and its CPU time. FMA: registers only; "
-             "sgemm: OpenBLAS on the training products of a rank's rows. The last columns are a peer's least over "
-             "ours. All programs have the same loss and gradients for the same parameters and rows."]
+             f"- date: {datetime.date.today()}; {arguments.repeats} turns of {arguments.seconds:g} s\n"
+             "- again: `make bench-training ARGS='--write FILE'`\n\n"
+             f"{answer_of(results)}\n\n"
+             f"Flows (batch behind the colon): {FLOWS}. A step is a minibatch on all cores; least and median of blocks "
+             "of steps, of the way a peer is quickest in (JAX: a call a step or a scan over many; PyTorch: eager or "
+             "traced). CPU seconds are those of all cores together; GFLOP/s, of dense products alone, are of a core "
+             "and its CPU time. *of FMA* and *of sgemm*: GFLOP/s over the rate of multiply-adds in registers, and over "
+             "that of OpenBLAS on the training products of a rank's rows (beyond 1 where these are small), both below. "
+             "*time / ours* and *CPU / ours*: a peer's least over ours, above 1 where boltzmap is faster. All programs "
+             "have the same loss and gradients for the same parameters and rows."]
     for what, title in TITLES.items():
         parts.append(f"### {title}\n\n{table_of(head_of(what), list(rows_of(what, results)))}")
     head = ["flow:batch, cores", "FMA peak", "sgemm 1024³", "sgemm, a rank's rows", "sgemm, a shard"]
@@ -294,8 +315,10 @@ def main():
     arguments.repeats = arguments.repeats or (1 if arguments.quick else 3)
     arguments.case = [case for case in (QUICK if arguments.quick else CASES) if not arguments.case or
                       any(case == one or case.split(":")[0] == one for one in arguments.case)]
-    if not arguments.case or max(arguments.cores) > len(CORES):
-        parser.error(f"no such case, or more than {len(CORES)} cores")
+    if not arguments.case:
+        parser.error(f"no such case; there are {', '.join(CASES)}")
+    if max(arguments.cores) > len(CORES):
+        parser.error(f"there are {len(CORES)} cores")
     before = machine()
     pythons = {"JAX": environment_of(arguments.venv.resolve(), "JAX", (JAX,)), "PyTorch": python_with_torch()}
     results = measured(arguments.program.resolve(), pythons, arguments)

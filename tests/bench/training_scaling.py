@@ -13,6 +13,7 @@ what the model says of many ranks on a cluster.
 """
 
 import argparse
+import datetime
 import json
 import os
 import re
@@ -23,7 +24,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
-from bench_results import write_section  # noqa: E402
+from bench_results import machine, write_section  # noqa: E402
 import program  # noqa: E402 (how tests start the program and compare what it left)
 
 HEADING = "## Training on many ranks"
@@ -154,7 +155,9 @@ def main():
     parser.add_argument("--write", type=Path, help="replace this section of a Markdown file")
     options = parser.parse_args()
     binary = options.program.resolve()
-    lines = [f"{os.cpu_count()} cores; a minibatch of {BATCH} rows, in 8 shards where it is shared (strong); best of "
+    lines = [f"- machine: {machine()}", f"- date: {datetime.date.today()}",
+             "- again: `make bench-scaling ARGS='--write FILE'`", "",
+             f"{os.cpu_count()} cores, so that 4 ranks share them; a minibatch of {BATCH} rows, in 8 shards where it is shared (strong); best of "
              f"{options.repeats}. Milliseconds of a step; the parts are of the prediction. A * marks rows without a run "
              "that other processes left alone.", "",
              "| flow | scaling | ranks | measured | predicted | off by | efficiency | compute | memory | optimiser |",
