@@ -58,8 +58,6 @@ static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
   found->evaluate = bm_experiment_evaluate(deck_case);
   found->generated = (double)bm_deck_int(deck_case, "generate.samples");
   found->parameters = (double)bm_flow_shape_parameters(&found->shape);
-  found->workspace_bytes = bm_flow_workspace_bytes(&found->shape, (size_t)found->trainer.batch,
-                                                   (size_t)found->trainer.shards);
   return BM_OK;
 }
 
@@ -97,6 +95,17 @@ static double evaluation_bytes(const case_t *found)
 }
 
 /* Bytes that a sample takes on disk: positions, step and time, and numbers beside them. */
+/* A minibatch has no more rows than there are to train on. */
+static void cap_batch(case_t *found)
+{
+  const double rows = fmax(1.0, found->reference * (1.0 - found->trainer.validation_fraction));
+  if ((double)found->trainer.batch > rows) {
+    found->trainer.batch = (int64_t)rows;
+  }
+  found->workspace_bytes = bm_flow_workspace_bytes(&found->shape, (size_t)found->trainer.batch,
+                                                   (size_t)found->trainer.shards);
+}
+
 static double sample_bytes(const case_t *found)
 {
   return found->particles * 24.0 + 40.0;
@@ -211,6 +220,7 @@ static bm_status_t check_deck(const bm_context_t *context, const bm_deck_t *deck
     }
     BM_TRY_AGREE(context, describe(deck_case, &found));
     BM_TRY(count_reference(context, deck_case, &found));
+    cap_batch(&found);
     BM_TRY(predict(context, deck_case, &found, request));
   }
   return BM_OK;

@@ -35,9 +35,17 @@ static bm_status_t run(int argc, char **argv, bm_context_t **context)
   return bm_agree(*context, bm_commands_dispatch(*context, argc - 1, argv + 1));
 }
 
+/* Open MPI's shared file pointers, which nothing here uses, take a name from the file's alone, so that one
+ * user's run can stop another's. */
+static void leave_out_file_pointers(void)
+{
+  (void)setenv("OMPI_MCA_sharedfp", "^sm", 0);
+}
+
 int main(int argc, char **argv)
 {
   start_alone();
+  leave_out_file_pointers();
   if (MPI_Init(&argc, &argv) != MPI_SUCCESS) {
     fprintf(stderr, "boltzmap: MPI could not be started\n");
     return bm_status_exit_code(BM_ERR_INTERNAL);

@@ -119,21 +119,6 @@ BM_INLINE vector_t rectified(vector_t x)
   return where_positive(x, x);
 }
 
-/* Sum over the BM_BLOCK lanes of a block: the upper half is added to the lower until one is left. */
-BM_INLINE bm_real_t sum_of_lanes(const vector_t sum[BM_VECTORS])
-{
-  bm_real_t lanes[BM_BLOCK];
-  for (size_t v = 0; v < BM_VECTORS; v++) {
-    store(lanes + v * BM_LANES, sum[v]);
-  }
-  for (size_t half = BM_BLOCK / 2; half > 0; half /= 2) {
-    for (size_t l = 0; l < half; l++) {
-      lanes[l] += lanes[l + half];
-    }
-  }
-  return lanes[0];
-}
-
 /* X for every height of a tile: one kernel each, with the height as a constant. */
 #if BM_HEIGHT == 14
 #define BM_EACH_HEIGHT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
@@ -458,7 +443,8 @@ static void outer_tile(const outer_tile_t *tile, size_t height, size_t blocks, b
   const bm_kernel_outer_t *outer = tile->outer;
   const size_t column = tile->block * BM_BLOCK;
   const size_t width = blocks * BM_BLOCK;
-  const tree_sum_t sum = (blocks == 1 ? block_sums : wide_sums)[height - 1];
+  const tree_sum_t *sums = blocks == 1 ? block_sums : wide_sums;
+  const tree_sum_t sum = sums[height - 1];
   if (column + width <= outer->n) {
     sum(tile, scratch);
     return;
@@ -521,38 +507,92 @@ static void outer(const bm_kernel_outer_t *outer, bm_real_t *scratch)
 
 /* --- few outputs -------------------------------------------------------------------------------- */
 
-#define BM_NARROW_ROWS (8 / BM_VECTORS > 0 ? 8 / BM_VECTORS : 1)
+#define BM_NARROW_ROWS (4 / BM_VECTORS > 0 ? 4 / BM_VECTORS : 1)
 
-BM_INLINE void narrow_rows(size_t rows, const bm_kernel_narrow_t *n, size_t i, size_t o)
+/* The sums of blocks of some rows for some outputs, a vector each: the upper half of a block's lanes is
+ * added to the lower until it is one vector. */
+BM_INLINE void narrow_lanes(size_t rows, size_t outputs, const bm_kernel_narrow_t *n, size_t i,
+                            size_t o, bm_real_t *lanes /* [outputs][BM_LANES rows][BM_LANES] */)
 {
-  vector_t sum[BM_NARROW_ROWS * BM_VECTORS];
+  vector_t sum[2 * BM_NARROW_ROWS * BM_VECTORS];
+  const size_t vectors = rows * BM_VECTORS;
   const bm_real_t *w = n->w + o * n->blocks * BM_BLOCK;
   const bm_real_t *a = n->a + i * BM_BLOCK;
-  BM_UNROLL(8)
-  for (size_t s = 0; s < rows * BM_VECTORS; s++) {
+  BM_UNROLL(16)
+  for (size_t s = 0; s < outputs * vectors; s++) {
     sum[s] = (vector_t){0};
   }
   for (size_t b = 0; b < n->blocks; b++, a += n->rows * BM_BLOCK, w += BM_BLOCK) {
-    BM_UNROLL(8)
-    for (size_t s = 0; s < rows * BM_VECTORS; s++) {
-      sum[s] += load(a + s * BM_LANES) * load(w + s % BM_VECTORS * BM_LANES);
+    BM_UNROLL(16)
+    for (size_t s = 0; s < outputs * vectors; s++) {
+      sum[s] += load(a + s % vectors * BM_LANES) *
+                load(w + s / vectors * n->blocks * BM_BLOCK + s % BM_VECTORS * BM_LANES);
     }
   }
-  bm_real_t bias = n->bias != NULL ? n->bias[o] : 0;
-  for (size_t r = 0; r < rows; r++) {
-    n->y[(i + r) * n->outputs + o] = sum_of_lanes(sum + r * BM_VECTORS) + bias;
+  BM_UNROLL(8)
+  for (size_t r = 0; r < outputs * rows; r++) {
+    vector_t *block = sum + r * BM_VECTORS;
+    for (size_t half = BM_VECTORS / 2; half > 0; half /= 2) {
+      for (size_t v = 0; v < half; v++) {
+        block[v] += block[v + half];
+      }
+    }
+    store(lanes + (r / rows * BM_LANES + r % rows) * BM_LANES, block[0]);
+  }
+}
+
+/* The same for BM_LANES vectors at once: they are turned, so that a vector holds a lane of each. */
+BM_INLINE vector_t sums_of_lanes(const bm_real_t *lanes /* [BM_LANES][BM_LANES] */)
+{
+  bm_real_t turned[BM_LANES * BM_LANES];
+  vector_t sum[BM_LANES];
+  transpose_square(lanes, BM_LANES, turned, BM_LANES);
+  BM_UNROLL(16)
+  for (size_t l = 0; l < BM_LANES; l++) {
+    sum[l] = load(turned + l * BM_LANES);
+  }
+  BM_UNROLL(4)
+  for (size_t half = BM_LANES / 2; half > 0; half /= 2) {
+    BM_UNROLL(8)
+    for (size_t l = 0; l < half; l++) {
+      sum[l] += sum[l + half];
+    }
+  }
+  return sum[0];
+}
+
+/* `rows` ≤ BM_LANES rows from i on for one or two outputs from o on. */
+BM_INLINE void narrow_rows(size_t outputs, const bm_kernel_narrow_t *n, size_t i, size_t rows,
+                           size_t o)
+{
+  bm_real_t lanes[2 * BM_LANES * BM_LANES] = {0};
+  bm_real_t sums[BM_LANES];
+  size_t r = 0;
+  for (; r + BM_NARROW_ROWS <= rows; r += BM_NARROW_ROWS) {
+    narrow_lanes(BM_NARROW_ROWS, outputs, n, i + r, o, lanes + r * BM_LANES);
+  }
+  for (; r < rows; r++) {
+    narrow_lanes(1, outputs, n, i + r, o, lanes + r * BM_LANES);
+  }
+  for (size_t k = 0; k < outputs; k++) {
+    const bm_real_t bias = n->bias != NULL ? n->bias[o + k] : 0;
+    store(sums, sums_of_lanes(lanes + k * BM_LANES * BM_LANES) + bias);
+    for (r = 0; r < rows; r++) {
+      n->y[(i + r) * n->outputs + o + k] = sums[r];
+    }
   }
 }
 
 static void narrow(const bm_kernel_narrow_t *n)
 {
-  for (size_t o = 0; o < n->outputs; o++) {
-    size_t i = 0;
-    for (; i + BM_NARROW_ROWS <= n->rows; i += BM_NARROW_ROWS) {
-      narrow_rows(BM_NARROW_ROWS, n, i, o);
+  for (size_t i = 0; i < n->rows; i += BM_LANES) {
+    const size_t rows = n->rows - i < BM_LANES ? n->rows - i : BM_LANES;
+    size_t o = 0;
+    for (; o + 2 <= n->outputs; o += 2) {
+      narrow_rows(2, n, i, rows, o);
     }
-    for (; i < n->rows; i++) {
-      narrow_rows(1, n, i, o);
+    if (o < n->outputs) {
+      narrow_rows(1, n, i, rows, o);
     }
   }
 }

@@ -162,7 +162,9 @@ static size_t validation_chunks(const bm_trainer_t *trainer)
 
 static bm_status_t allocate(bm_trainer_t *trainer)
 {
-  size_t batch = (size_t)trainer->settings.batch;
+  size_t batch = (size_t)trainer->settings.batch < trainer->train_rows
+                     ? (size_t)trainer->settings.batch
+                     : trainer->train_rows;
   size_t shards = trainer->shards;
   size_t slice = bm_reduction_slice(trainer->reduction).count;
   size_t rows = batch > BM_VALIDATION_CHUNK ? batch : BM_VALIDATION_CHUNK;

@@ -282,6 +282,21 @@ static bm_status_t load_shape(const bm_state_t *state, bm_flow_shape_t *shape, b
              : BM_FAIL(BM_ERR_DATA, "the model's scale_cap is not in (0, %g]", BM_SCALE_CAP_MAX);
 }
 
+/* What a training never leaves. */
+static bm_status_t check_finite(bm_map_t *map)
+{
+  int good = 1;
+  for (size_t i = 0; i < bm_flow_parameter_count(map->flow); i++) {
+    good = good && isfinite(bm_flow_parameters(map->flow)[i]);
+  }
+  for (size_t k = 0; k < map->d; k++) {
+    good = good && isfinite(map->standardisation->mean[k]) &&
+           isfinite(map->standardisation->scale[k]) && map->standardisation->scale[k] > 0.0;
+  }
+  return good ? BM_OK
+              : BM_FAIL(BM_ERR_DATA, "the model's parameters or scales are not finite numbers");
+}
+
 bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
 {
   *out = NULL;
@@ -308,6 +323,9 @@ bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
   }
   status = bm_state_get_reals(state, "flow/parameters", bm_flow_parameter_count((*out)->flow),
                               bm_flow_parameters((*out)->flow));
+  if (status == BM_OK) {
+    status = check_finite(*out);
+  }
   if (status == BM_OK) {
     status = bm_map_freeze(*out);
   }
