@@ -284,7 +284,7 @@ class Commands(unittest.TestCase):
 
     def test_commands_without_checkpoints_end_by_the_signal(self):
         large = self.folder / "large.npy"
-        np.save(large, np.zeros((1500000, 4), "f4"))
+        np.save(large, np.zeros((10000000, 4), "f4"))
         for line in (("energy", self.deck, "--in", large),
                      ("density", self.case / "model.h5", "--in", large), ("check", self.deck)):
             process = program.start(*line)
