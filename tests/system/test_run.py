@@ -153,6 +153,23 @@ class SameBits(Runs):
             time.sleep(0.002)
         return process.wait(60)
 
+    def test_checkpoints_are_one_an_interval(self):
+        """Of two that follow each other the older is a spare: it must not be of the step before."""
+        out = self.out()
+        process = start("run", self.deck, "--out", out, "--stage", "sample,train", "--set", "training.epochs=100000",
+                        "--set", "run.checkpoint_every_min=0.005")
+        kept = set()
+        end = time.monotonic() + 60
+        while len(kept) < 3 and time.monotonic() < end:
+            steps = self.steps(out) if out.exists() else []
+            if len(steps) == 2:
+                kept.add(tuple(steps))
+            time.sleep(0.02)
+        program.kill_group(process)
+        self.assertGreaterEqual(len(kept), 3)
+        for older, newer in kept:
+            self.assertGreater(newer - older, 1)
+
     def test_a_second_signal_does_not_take_the_checkpoint_away(self):
         for signals in ((signal.SIGINT, signal.SIGTERM), (signal.SIGUSR1, signal.SIGTERM),
                         (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)):
