@@ -41,6 +41,13 @@ size_t bm_network_parameter_count(const bm_network_shape_t *shape)
   return count;
 }
 
+bm_dense_t bm_network_layer(const bm_network_shape_t *shape, size_t l, const bm_real_t *parameters)
+{
+  const size_t in = bm_network_width_in(shape, l);
+  const size_t out = bm_network_width_out(shape, l);
+  return (bm_dense_t){in, out, parameters, parameters + in * out};
+}
+
 const bm_network_ops_t *const bm_network_table[] = {
 #define BM_NETWORK_ROW(row, name) &bm_network_##row,
     BM_NETWORK_TABLE(BM_NETWORK_ROW)

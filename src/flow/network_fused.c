@@ -136,12 +136,6 @@ static void pad(size_t rows, size_t columns, const bm_real_t *from, bm_real_t *t
 
 /* --- dense layers ------------------------------------------------------------------------------- */
 
-typedef struct {
-  size_t in, out;
-  const bm_real_t *weights; /* [in][out] */
-  const bm_real_t *bias;    /* [out] */
-} dense_t;
-
 /* Weights as a forward pass reads them: for few outputs W^T in rows of whole blocks, else panels. */
 static size_t packed_items(size_t in, size_t out, int narrow)
 {
@@ -149,7 +143,7 @@ static size_t packed_items(size_t in, size_t out, int narrow)
   return narrow ? out * padded(in) : (out + panel - 1) / panel * panel * in;
 }
 
-static void pack_weights(const dense_t *dense, int narrow, bm_real_t *packed)
+static void pack_weights(const bm_dense_t *dense, int narrow, bm_real_t *packed)
 {
   const size_t stride = padded(dense->in);
   if (!narrow) {
@@ -164,7 +158,7 @@ static void pack_weights(const dense_t *dense, int narrow, bm_real_t *packed)
 }
 
 /* y = x·W + bias for few outputs. */
-static void narrow_forward(const dense_t *dense, size_t rows, const bm_real_t *weights,
+static void narrow_forward(const bm_dense_t *dense, size_t rows, const bm_real_t *weights,
                            const bm_real_t *x, bm_real_t *y)
 {
   bm_kernels_best()->narrow(&(bm_kernel_narrow_t){.rows = rows,
@@ -177,7 +171,7 @@ static void narrow_forward(const dense_t *dense, size_t rows, const bm_real_t *w
 }
 
 /* y = x·W + bias in blocks, what is not positive set to zero where asked. */
-static void wide_forward(const dense_t *dense, int relu, size_t rows, const bm_real_t *weights,
+static void wide_forward(const bm_dense_t *dense, int relu, size_t rows, const bm_real_t *weights,
                          const room_t *room, const bm_real_t *x, bm_real_t *y)
 {
   pad(1, dense->out, dense->bias, room->bias);
@@ -192,7 +186,7 @@ static void wide_forward(const dense_t *dense, int relu, size_t rows, const bm_r
 }
 
 /* dx = dy·W^T for few inputs. */
-static void narrow_backward(const dense_t *dense, size_t rows, const room_t *room,
+static void narrow_backward(const bm_dense_t *dense, size_t rows, const room_t *room,
                             const bm_real_t *dy, bm_real_t *dx)
 {
   pad(dense->in, dense->out, dense->weights, room->panels);
@@ -205,7 +199,7 @@ static void narrow_backward(const dense_t *dense, size_t rows, const room_t *roo
 }
 
 /* dx = dy·W^T in blocks, zero where `positive`, if there is one, is not. */
-static void wide_backward(const dense_t *dense, const bm_real_t *positive, size_t rows,
+static void wide_backward(const bm_dense_t *dense, const bm_real_t *positive, size_t rows,
                           const room_t *room, const bm_real_t *dy, bm_real_t *dx)
 {
   const bm_kernels_t *kernels = bm_kernels_best();
@@ -220,8 +214,9 @@ static void wide_backward(const dense_t *dense, const bm_real_t *positive, size_
 }
 
 /* Gradient of weights, then bias. The product is turned where that pads less. */
-static void parameters_backward(const dense_t *dense, const bm_shards_t *shards, const room_t *room,
-                                const bm_real_t *x, const bm_real_t *dy, bm_real_t *gradient)
+static void parameters_backward(const bm_dense_t *dense, const bm_shards_t *shards,
+                                const room_t *room, const bm_real_t *x, const bm_real_t *dy,
+                                bm_real_t *gradient)
 {
   const bm_kernels_t *kernels = bm_kernels_best();
   const size_t in = dense->in;
@@ -239,13 +234,6 @@ static void parameters_backward(const dense_t *dense, const bm_shards_t *shards,
 }
 
 /* --- networks ----------------------------------------------------------------------------------- */
-
-static dense_t dense_of(const bm_network_shape_t *shape, size_t l, const bm_real_t *parameters)
-{
-  size_t in = bm_network_width_in(shape, l);
-  size_t out = bm_network_width_out(shape, l);
-  return (dense_t){in, out, parameters, parameters + in * out};
-}
 
 static int is_narrow(const bm_network_shape_t *shape, size_t l)
 {
@@ -265,7 +253,7 @@ static size_t packed(const bm_network_shape_t *shape)
 static void pack(const bm_network_shape_t *shape, const bm_real_t *parameters, bm_real_t *to)
 {
   for (size_t l = 0; !is_tiny(shape) && l <= shape->hidden_count; l++) {
-    dense_t dense = dense_of(shape, l, parameters);
+    bm_dense_t dense = bm_network_layer(shape, l, parameters);
     pack_weights(&dense, is_narrow(shape, l), to);
     to += packed_items(dense.in, dense.out, is_narrow(shape, l));
     parameters += bm_dense_parameter_count(dense.in, dense.out);
@@ -282,7 +270,7 @@ static void blocked_forward(const bm_network_pass_t *pass, bm_real_t *y)
   bm_real_t *from = pass->cache;
   to_blocks(rows, shape->in, pass->x, from);
   for (size_t l = 0; l <= shape->hidden_count; l++) {
-    const dense_t dense = dense_of(shape, l, parameters);
+    const bm_dense_t dense = bm_network_layer(shape, l, parameters);
     const int narrow = is_narrow(shape, l);
     const int last = l == shape->hidden_count;
     if (pass->packed == NULL) {
@@ -308,7 +296,7 @@ static void blocked_forward(const bm_network_pass_t *pass, bm_real_t *y)
 }
 
 /* Gradient of what a layer was given, `x`, which is the network's own input or a hidden layer. */
-static void input_backward(const bm_network_pass_t *pass, size_t l, const dense_t *dense,
+static void input_backward(const bm_network_pass_t *pass, size_t l, const bm_dense_t *dense,
                            const room_t *room, const bm_real_t *x, const bm_real_t *dy,
                            bm_real_t *dx)
 {
@@ -344,7 +332,7 @@ static void blocked_backward(const bm_network_pass_t *pass, bm_real_t *dy, bm_re
     offset -=
         bm_dense_parameter_count(bm_network_width_in(shape, l), bm_network_width_out(shape, l));
     x -= rows * in_of(shape, l);
-    dense_t dense = dense_of(shape, l, pass->parameters + offset);
+    bm_dense_t dense = bm_network_layer(shape, l, pass->parameters + offset);
     if (gradient != NULL) {
       parameters_backward(&dense, pass->shards, &room, x, from, gradient + offset);
     }
@@ -357,8 +345,8 @@ static void blocked_backward(const bm_network_pass_t *pass, bm_real_t *dy, bm_re
 static bm_kernel_tiny_t tiny_of(const bm_network_pass_t *pass)
 {
   const bm_network_shape_t *shape = pass->shape;
-  dense_t first = dense_of(shape, 0, pass->parameters);
-  dense_t last = dense_of(shape, 1, first.bias + first.out);
+  bm_dense_t first = bm_network_layer(shape, 0, pass->parameters);
+  bm_dense_t last = bm_network_layer(shape, 1, first.bias + first.out);
   return (bm_kernel_tiny_t){shape->in,  shape->hidden[0], shape->out, first.weights,
                             first.bias, last.weights,     last.bias};
 }

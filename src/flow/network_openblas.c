@@ -8,20 +8,6 @@
 #include "boltzmap/base/tree.h"
 #include "boltzmap/flow/network.h"
 
-typedef struct {
-  size_t in, out;
-  const bm_real_t *weights; /* [in][out] */
-  const bm_real_t *bias;    /* [out] */
-} dense_t;
-
-/* Dense layer l, whose parameters begin at `parameters`. */
-static dense_t dense_of(const bm_network_shape_t *shape, size_t l, const bm_real_t *parameters)
-{
-  size_t in = bm_network_width_in(shape, l);
-  size_t out = bm_network_width_out(shape, l);
-  return (dense_t){in, out, parameters, parameters + in * out};
-}
-
 static size_t widest(const bm_network_shape_t *shape)
 {
   size_t width = 0;
@@ -83,7 +69,7 @@ static void activate_backward(bm_activation_t activation, size_t n, const bm_rea
   }
 }
 
-static void dense_forward(const dense_t *dense, const bm_shards_t *shards, const bm_real_t *x,
+static void dense_forward(const bm_dense_t *dense, const bm_shards_t *shards, const bm_real_t *x,
                           bm_real_t *y)
 {
   for (size_t s = 0; s < shards->count; s++) {
@@ -99,7 +85,7 @@ static void dense_forward(const dense_t *dense, const bm_shards_t *shards, const
   }
 }
 
-static void dense_backward_input(const dense_t *dense, const bm_shards_t *shards,
+static void dense_backward_input(const bm_dense_t *dense, const bm_shards_t *shards,
                                  const bm_real_t *dy, bm_real_t *dx)
 {
   for (size_t s = 0; s < shards->count; s++) {
@@ -172,7 +158,7 @@ static void forward(const bm_network_pass_t *pass, bm_real_t *y)
   bm_real_t *hidden = pass->cache;
   size_t rows = pass->shards->offset[pass->shards->count];
   for (size_t l = 0; l <= shape->hidden_count; l++) {
-    dense_t dense = dense_of(shape, l, parameters);
+    bm_dense_t dense = bm_network_layer(shape, l, parameters);
     bm_real_t *to = l == shape->hidden_count ? y : hidden;
     dense_forward(&dense, pass->shards, from, to);
     if (l < shape->hidden_count) {
@@ -198,7 +184,7 @@ static void backward(const bm_network_pass_t *pass, bm_real_t *dy, bm_real_t *dx
     size_t in = bm_network_width_in(shape, l);
     size_t out = bm_network_width_out(shape, l);
     offset -= bm_dense_parameter_count(in, out);
-    dense_t dense = dense_of(shape, l, pass->parameters + offset);
+    bm_dense_t dense = bm_network_layer(shape, l, pass->parameters + offset);
     hidden -= l > 0 ? rows * in : 0;
     const bm_real_t *input = l > 0 ? hidden : pass->x;
     if (gradient != NULL) {

@@ -2,6 +2,7 @@
  * PyTorch.
  *
  *   mpirun -n RANKS bench_training --case NAME --batch ROWS --what WHAT [--seconds S] [--shards N]
+ *                                  [--backend NAME] [--fast]
  *     dihedral       d = 2, 6 coupling layers, hidden [64]
  *     two-particle   d = 4, 8 coupling layers, hidden [256, 256]
  *     alanine        d = 66, 12 coupling layers, hidden [512, 512]
@@ -12,6 +13,8 @@
  *     generation     push-forward of base points with their log density, each rank its share
  *   bench_training --case NAME --batch ROWS --what check --folder FOLDER
  *     loss and gradients for parameters and rows that it leaves in the folder, for peers to compute
+ *
+ * --backend forces fused or openblas, --fast is training.reduction = "fast" (of training alone).
  *
  * Times are of a step (ROWS rows on all ranks), block of steps by block: wall, and processor time of all
  * ranks together. Rates are of a rank, in processor time, measured in the same run with all ranks at work. */
@@ -54,14 +57,16 @@ typedef struct {
   size_t rows; /* of the training set: whole minibatches */
 } case_t;
 
-static const case_t cases[] = {
+static case_t cases[] = {
     {"dihedral", {2, 6, 1, {64}, BM_RELU, 2.0, NULL}, 12288},
     {"two-particle", {4, 8, 2, {256, 256}, BM_RELU, 2.0, NULL}, 12288},
     {"alanine", {66, 12, 2, {512, 512}, BM_RELU, 2.0, NULL}, 61440},
 };
 
 typedef struct {
-  const case_t *flow;
+  case_t *flow;
+  const bm_network_ops_t *backend; /* NULL: that of the rule */
+  int fast;
   size_t batch, shards;
   const char *what, *folder;
   double seconds;
@@ -177,6 +182,7 @@ static void measure_training(const options_t *options, stopwatch_t *watch)
                                           .epochs = EPOCHS,
                                           .batch = (int64_t)options->batch,
                                           .shards = (int64_t)options->shards,
+                                          .fast = options->fast,
                                           .learning_rate = 1e-4,
                                           .final_learning_rate = 1.0,
                                           .warmup_steps = 10,
@@ -518,11 +524,12 @@ static int usage(void)
 {
   fprintf(stderr, "bench_training --case dihedral|two-particle|alanine --batch ROWS\n"
                   "               --what training|penalty|generation|check\n"
-                  "               [--seconds S] [--shards N] [--folder FOLDER]\n");
+                  "               [--seconds S] [--shards N] [--folder FOLDER]\n"
+                  "               [--backend fused|openblas] [--fast]\n");
   return BM_ERR_USAGE;
 }
 
-static const case_t *found_case(const char *name)
+static case_t *found_case(const char *name)
 {
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     if (strcmp(cases[i].name, name) == 0) {
@@ -541,6 +548,8 @@ static int read_options(int argc, char **argv, options_t *options)
       {"seconds", required_argument, NULL, 's'},
       {"shards", required_argument, NULL, 'n'},
       {"folder", required_argument, NULL, 'f'},
+      {"backend", required_argument, NULL, 'k'},
+      {"fast", no_argument, NULL, 'q'},
       {NULL, 0, NULL, 0},
   };
   int option;
@@ -565,9 +574,21 @@ static int read_options(int argc, char **argv, options_t *options)
     case 'f':
       options->folder = optarg;
       break;
+    case 'k':
+      options->backend = bm_network_find(optarg);
+      if (options->backend == NULL) {
+        return 0;
+      }
+      break;
+    case 'q':
+      options->fast = 1;
+      break;
     default:
       return 0;
     }
+  }
+  if (options->flow != NULL) {
+    options->flow->shape.backend = options->backend;
   }
   return optind == argc;
 }

@@ -317,6 +317,14 @@ class Commands(unittest.TestCase):
         self.assertRegex(text, r"48 ranks pay, at \d+%, with training.shards = 48|no minibatch up to \d+ rows")
         self.assertTrue(all(line.startswith("#") for line in text[text.index("# a on 48 ranks"):].splitlines()))
 
+    def test_help_names_every_network(self):
+        done = boltzmap("check", self.deck, "--ranks", "4", "--network", "carrier-pigeon")
+        names = re.search(r"there are (.*)", done.stderr)[1].replace(" and ", ", ").rstrip(".").split(", ")
+        self.assertGreater(len(names), 5)
+        text = boltzmap("check", "--help").stdout
+        for name in names:
+            self.assertRegex(text, rf"\b{re.escape(name)}\b")
+
     def test_networks_and_ranks_that_are_none_are_named(self):
         for line, expected in (
                 (["--ranks", "4", "--network", "infiniband-hrd"], "did you mean infiniband-hdr?"),

@@ -39,6 +39,14 @@ size_t bm_network_width_out(const bm_network_shape_t *shape, size_t l);
 size_t bm_dense_parameter_count(size_t in, size_t out);
 size_t bm_network_parameter_count(const bm_network_shape_t *shape);
 
+/* A view on the parameters of dense layer l, which begin at `parameters`. */
+typedef struct {
+  size_t in, out;
+  const bm_real_t *weights; /* [in][out] */
+  const bm_real_t *bias;    /* [out] */
+} bm_dense_t;
+bm_dense_t bm_network_layer(const bm_network_shape_t *shape, size_t l, const bm_real_t *parameters);
+
 /* A network on a batch. */
 typedef struct {
   const bm_network_shape_t *shape;
