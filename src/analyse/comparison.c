@@ -5,80 +5,275 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "boltzmap/analyse/distributions.h"
+#include "boltzmap/base/internal.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/tree.h"
+#include "boltzmap/model/molecule.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/transport/jackknife.h"
 
-/* What one row computes: a distance between clouds that are the sets themselves or one column made
- * of an observable. */
-typedef struct {
-  const char *kind, *unit;
+#define BM_MEASURES_MAX 64
+#define BM_DEGREES (180.0 / M_PI)
+#define BM_ANGLE_POINTS 1000 /* of each set in the paper's protocol for angles (section 6.2) */
+#define BM_ANGLE_REPEATS 50
+
+typedef struct measure measure_t;
+
+/* What one row computes: a distance between sets, or between columns that are made of their rows. */
+struct measure {
+  char name[BM_COMPARISON_NAME];
+  const char *unit;
   const bm_distance_ops_t *distance;
   bm_distance_settings_t settings;
-  int observable; /* -1: the configurations */
-} measure_t;
+  int jackknife;  /* does the error come from it? else from the distance */
+  size_t columns; /* 0: the sets as they are */
+  /* columns [n][columns] of rows x [n][d] */
+  bm_status_t (*make)(const measure_t *measure, const bm_cloud_t *set, double *columns);
+  const bm_potential_t *potential;
+  const bm_pca_t *pca;
+  size_t observable;
+};
 
-size_t bm_comparison_count(const bm_potential_t *potential,
-                           const bm_comparison_settings_t *settings)
+typedef struct {
+  const bm_potential_t *potential;
+  const bm_comparison_settings_t *settings;
+  size_t points; /* of the smaller set; SIZE_MAX: not known */
+  size_t count;
+  measure_t measure[BM_MEASURES_MAX];
+} list_t;
+
+static const bm_traits_t *traits_of(const measure_t *measure)
 {
-  return bm_potential_traits(potential)->observable_count + (settings->projections > 0) +
-         (settings->exact != 0);
+  return bm_potential_traits(measure->potential);
 }
 
-/* The exact distance pairs as many points of either set. */
-static size_t exact_points(const bm_comparison_settings_t *settings, const bm_cloud_t *a,
-                           const bm_cloud_t *b)
+/* One more row, with what all have in common. */
+static measure_t *append(list_t *list, const char *name, const char *unit, const char *distance)
 {
-  const size_t smaller = a->n < b->n ? a->n : b->n;
-  const size_t asked = settings->exact_points;
-  return asked > 0 && asked < smaller ? asked : smaller;
-}
-
-/* Row `row` of a comparison of sets of the sizes of a and b. */
-static measure_t measure_of(const bm_potential_t *potential,
-                            const bm_comparison_settings_t *settings, size_t row,
-                            const bm_cloud_t *a, const bm_cloud_t *b)
-{
-  const bm_traits_t *traits = bm_potential_traits(potential);
-  measure_t measure = {.settings = {.subsample = settings->subsample,
-                                    .repeats = 1,
-                                    .projections = settings->projections,
-                                    .seed = settings->seed},
-                       .observable = -1,
-                       .unit = bm_potential_layout(potential)->length_unit};
-  if (row < traits->observable_count) {
-    measure.kind = traits->observables[row].name;
-    measure.unit = traits->observables[row].unit;
-    measure.distance = bm_distance_find("marginal");
-    measure.observable = (int)row;
-  } else if (row == traits->observable_count && settings->projections > 0) {
-    measure.kind = "sliced";
-    measure.distance = bm_distance_find("sliced");
-  } else {
-    measure.kind = "exact";
-    measure.distance = bm_distance_find("exact");
-    measure.settings.subsample = exact_points(settings, a, b);
-    measure.settings.repeats = settings->exact_repeats;
-  }
+  measure_t *measure = &list->measure[list->count];
+  assert(list->count < BM_MEASURES_MAX);
+  list->count++;
+  *measure = (measure_t){.unit = unit,
+                         .distance = bm_distance_find(distance),
+                         .settings = {.subsample = list->settings->subsample,
+                                      .repeats = 1,
+                                      .projections = list->settings->projections,
+                                      .seed = list->settings->seed},
+                         .jackknife = strcmp(distance, "exact") != 0,
+                         .potential = list->potential,
+                         .pca = list->settings->pca};
+  snprintf(measure->name, sizeof measure->name, "%s", name);
   return measure;
 }
 
-/* The cloud that a row compares; `*column` is its own memory where it is made of an observable. */
-static bm_status_t cloud_of(const bm_potential_t *potential, const measure_t *measure,
-                            const bm_cloud_t *set, double **column, bm_cloud_t *out)
+/* Values of all observables, [count][n]; owned by the caller. */
+static bm_status_t observe(const bm_potential_t *potential, const bm_cloud_t *set, double **values)
+{
+  BM_TRY(BM_ALLOC(bm_potential_traits(potential)->observable_count * set->n, values));
+  bm_potential_observe(potential, set->n, set->x, *values);
+  return BM_OK;
+}
+
+static bm_status_t make_observable(const measure_t *measure, const bm_cloud_t *set, double *columns)
+{
+  double *values = NULL;
+  BM_TRY(observe(measure->potential, set, &values));
+  memcpy(columns, values + measure->observable * set->n, set->n * sizeof *columns);
+  bm_free(values);
+  return BM_OK;
+}
+
+/* Places of the first two angles among the observables. */
+static size_t find_angles(const bm_traits_t *traits, size_t places[2])
+{
+  size_t found = 0;
+  for (size_t k = 0; k < traits->observable_count && found < 2; k++) {
+    if (traits->observables[k].period > 0.0) {
+      places[found++] = k;
+    }
+  }
+  return found;
+}
+
+static bm_status_t make_angles(const measure_t *measure, const bm_cloud_t *set, double *columns)
+{
+  size_t places[2];
+  double *values = NULL;
+  find_angles(traits_of(measure), places);
+  BM_TRY(observe(measure->potential, set, &values));
+  for (size_t i = 0; i < 2 * set->n; i++) {
+    columns[i] = values[places[i % 2] * set->n + i / 2] * BM_DEGREES;
+  }
+  bm_free(values);
+  return BM_OK;
+}
+
+static bm_status_t make_pca(const measure_t *measure, const bm_cloud_t *set, double *columns)
+{
+  const bm_pca_t *pca = measure->pca;
+  for (size_t i = 0; i < set->n; i++) {
+    for (size_t c = 0; c < BM_PCA_COMPONENTS; c++) {
+      double sum = 0.0;
+      for (size_t k = 0; k < set->d; k++) {
+        sum += pca->directions[c * set->d + k] * (set->x[i * set->d + k] - pca->mean[k]) /
+               pca->scale[k];
+      }
+      columns[i * BM_PCA_COMPONENTS + c] = sum;
+    }
+  }
+  return BM_OK;
+}
+
+static bm_status_t make_bonds(const measure_t *measure, const bm_cloud_t *set, double *columns)
+{
+  const bm_topology_t *topology = traits_of(measure)->molecule->topology;
+  for (size_t i = 0; i < set->n; i++) {
+    for (size_t b = 0; b < topology->bond_count; b++) {
+      const size_t atoms[2] = {topology->bonds[b].i, topology->bonds[b].j};
+      columns[i * topology->bond_count + b] = bm_internal_distance(set->x + i * set->d, atoms);
+    }
+  }
+  return BM_OK;
+}
+
+static bm_status_t make_bond_angles(const measure_t *measure, const bm_cloud_t *set,
+                                    double *columns)
+{
+  const bm_topology_t *topology = traits_of(measure)->molecule->topology;
+  for (size_t i = 0; i < set->n; i++) {
+    for (size_t a = 0; a < topology->angle_count; a++) {
+      const bm_angle_t *angle = &topology->angles[a];
+      const size_t atoms[3] = {angle->i, angle->j, angle->k};
+      columns[i * topology->angle_count + a] =
+          BM_DEGREES * bm_internal_angle(set->x + i * set->d, atoms);
+    }
+  }
+  return BM_OK;
+}
+
+static void list_observables(list_t *list)
+{
+  const bm_traits_t *traits = bm_potential_traits(list->potential);
+  for (size_t k = 0; k < traits->observable_count; k++) {
+    const bm_observable_name_t *observable = &traits->observables[k];
+    char name[BM_COMPARISON_NAME];
+    snprintf(name, sizeof name, "w2_%s", observable->name);
+    measure_t *measure = append(list, name, observable->unit, "marginal");
+    measure->settings.period = observable->period;
+    measure->columns = 1;
+    measure->make = make_observable;
+    measure->observable = k;
+  }
+}
+
+/* Distances of whole configurations. */
+static void list_whole(list_t *list)
+{
+  const char *unit = bm_potential_layout(list->potential)->length_unit;
+  if (list->settings->projections > 0) {
+    append(list, "w2_sliced", unit, "sliced");
+  }
+  if (list->settings->exact) {
+    /* as many points of either set */
+    const size_t asked = list->settings->exact_points;
+    measure_t *measure = append(list, "w2_exact", unit, "exact");
+    measure->settings.subsample = asked > 0 && asked < list->points ? asked : list->points;
+    measure->settings.repeats = list->settings->exact_repeats;
+  }
+}
+
+/* Two angles in the plane and on the torus, on all points and by the paper's protocol. */
+static void list_angles(list_t *list)
+{
+  static const struct {
+    const char *name;
+    double period;
+    int few;
+  } rows[] = {{"w2_flat_deg", 0.0, 0},
+              {"w2_torus_deg", 360.0, 0},
+              {"w2_flat_deg_subsample_1000", 0.0, 1},
+              {"w2_torus_deg_subsample_1000", 360.0, 1}};
+  size_t places[2];
+  if (find_angles(bm_potential_traits(list->potential), places) < 2) {
+    return;
+  }
+  for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+    if (rows[k].few && list->points <= BM_ANGLE_POINTS) {
+      continue;
+    }
+    measure_t *measure = append(list, rows[k].name, "degree", "exact");
+    measure->settings.period = rows[k].period;
+    measure->settings.subsample = rows[k].few ? BM_ANGLE_POINTS : list->points;
+    measure->settings.repeats = rows[k].few ? BM_ANGLE_REPEATS : 1;
+    measure->columns = 2;
+    measure->make = make_angles;
+  }
+  measure_t *divergence = append(list, "ramachandran_kl", "nat", "marginal");
+  divergence->distance = &bm_distance_ramachandran;
+  divergence->columns = 2;
+  divergence->make = make_angles;
+}
+
+static void list_molecule(list_t *list)
+{
+  const bm_molecule_t *molecule = bm_potential_traits(list->potential)->molecule;
+  if (list->settings->pca != NULL) {
+    measure_t *pca = append(list, "w2_pca", "1", "exact");
+    pca->settings.subsample = list->points;
+    pca->columns = BM_PCA_COMPONENTS;
+    pca->make = make_pca;
+  }
+  if (molecule == NULL || molecule->topology->bond_count == 0) {
+    return;
+  }
+  measure_t *bonds = append(list, "w2_bond_lengths", "nm", "marginal");
+  bonds->distance = &bm_distance_columns;
+  bonds->columns = molecule->topology->bond_count;
+  bonds->make = make_bonds;
+  if (molecule->topology->angle_count > 0) {
+    measure_t *angles = append(list, "w2_bond_angles", "degree", "marginal");
+    angles->distance = &bm_distance_columns;
+    angles->columns = molecule->topology->angle_count;
+    angles->make = make_bond_angles;
+  }
+}
+
+static void list_measures(const bm_potential_t *potential, const bm_comparison_settings_t *settings,
+                          size_t points, list_t *list)
+{
+  *list = (list_t){.potential = potential, .settings = settings, .points = points};
+  list_observables(list);
+  list_whole(list);
+  list_angles(list);
+  list_molecule(list);
+}
+
+static size_t smaller(const bm_cloud_t *a, const bm_cloud_t *b)
+{
+  return a->n < b->n ? a->n : b->n;
+}
+
+size_t bm_comparison_count(const bm_potential_t *potential,
+                           const bm_comparison_settings_t *settings, size_t points)
+{
+  list_t list;
+  list_measures(potential, settings, points, &list);
+  return list.count;
+}
+
+/* The cloud that a row compares; `*columns` is its own memory where it is made of the rows. */
+static bm_status_t cloud_of(const measure_t *measure, const bm_cloud_t *set, double **columns,
+                            bm_cloud_t *out)
 {
   *out = *set;
-  *column = NULL;
-  if (measure->observable < 0) {
+  *columns = NULL;
+  if (measure->make == NULL) {
     return BM_OK;
   }
-  size_t count = bm_potential_traits(potential)->observable_count;
-  BM_TRY(BM_ALLOC(count * set->n, column));
-  bm_potential_observe(potential, set->n, set->x, *column);
-  memmove(*column, *column + (size_t)measure->observable * set->n, set->n * sizeof **column);
-  *out = (bm_cloud_t){set->n, 1, *column};
-  return BM_OK;
+  BM_TRY(BM_ALLOC(measure->columns * set->n, columns));
+  *out = (bm_cloud_t){set->n, measure->columns, *columns};
+  return measure->make(measure, set, *columns);
 }
 
 static bm_status_t measure_clouds(const bm_context_t *context, const measure_t *measure,
@@ -87,36 +282,36 @@ static bm_status_t measure_clouds(const bm_context_t *context, const measure_t *
 {
   bm_distance_result_t result;
   BM_TRY(measure->distance->compute(context, &measure->settings, a, b, &result));
-  *row = (bm_comparison_row_t){.kind = measure->kind,
-                               .unit = measure->unit,
+  *row = (bm_comparison_row_t){.unit = measure->unit,
                                .value = result.w2,
                                .error = result.error,
-                               .spread = NAN,
+                               .spread = result.spread,
                                .points = result.n};
-  return strcmp(measure->kind, "exact") == 0
-             ? BM_OK
-             : bm_jackknife_error(context, measure->distance, &measure->settings, a, b,
-                                  &row->error);
+  memcpy(row->name, measure->name, sizeof row->name);
+  return measure->jackknife ? bm_jackknife_error(context, measure->distance, &measure->settings, a,
+                                                 b, &row->error)
+                            : BM_OK;
 }
 
 bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,
                                   const bm_comparison_settings_t *settings, const bm_cloud_t *a,
                                   const bm_cloud_t *b, bm_log_t *log, bm_comparison_row_t *rows)
 {
-  const size_t count = bm_comparison_count(potential, settings);
+  list_t list;
   bm_status_t status = BM_OK;
-  bm_log_progress_start(log, "distances", (double)count, "kinds");
-  for (size_t k = 0; status == BM_OK && k < count; k++) {
-    measure_t measure = measure_of(potential, settings, k, a, b);
+  list_measures(potential, settings, smaller(a, b), &list);
+  bm_log_progress_start(log, "distances", (double)list.count, "kinds");
+  for (size_t k = 0; status == BM_OK && k < list.count; k++) {
+    const measure_t *measure = &list.measure[k];
     double *columns[2] = {NULL, NULL};
     bm_cloud_t clouds[2];
-    status = cloud_of(potential, &measure, a, &columns[0], &clouds[0]);
+    status = cloud_of(measure, a, &columns[0], &clouds[0]);
     if (status == BM_OK) {
-      status = cloud_of(potential, &measure, b, &columns[1], &clouds[1]);
+      status = cloud_of(measure, b, &columns[1], &clouds[1]);
     }
     status = bm_agree(context, status);
     if (status == BM_OK) {
-      status = measure_clouds(context, &measure, &clouds[0], &clouds[1], &rows[k]);
+      status = measure_clouds(context, measure, &clouds[0], &clouds[1], &rows[k]);
     }
     bm_free(columns[0]);
     bm_free(columns[1]);
@@ -161,13 +356,12 @@ static void free_pairs(size_t pairs, pairs_t *all)
   bm_free(all->a);
 }
 
-static bm_status_t clouds_of_pairs(const bm_potential_t *potential, const measure_t *measure,
-                                   size_t pairs, const bm_cloud_t *a, const bm_cloud_t *b,
+static bm_status_t clouds_of_pairs(const measure_t *measure, size_t pairs, const bm_cloud_t *a, const bm_cloud_t *b,
                                    pairs_t *all)
 {
   for (size_t p = 0; p < pairs; p++) {
-    BM_TRY(cloud_of(potential, measure, &a[p], &all->columns[2 * p], &all->a[p]));
-    BM_TRY(cloud_of(potential, measure, &b[p], &all->columns[2 * p + 1], &all->b[p]));
+    BM_TRY(cloud_of(measure, &a[p], &all->columns[2 * p], &all->a[p]));
+    BM_TRY(cloud_of(measure, &b[p], &all->columns[2 * p + 1], &all->b[p]));
   }
   return BM_OK;
 }
@@ -184,12 +378,12 @@ static void summarise_pairs(const measure_t *measure, size_t pairs, const pairs_
     squares[p] = (all->values[p] - mean) * (all->values[p] - mean);
   }
   double spread = sqrt(bm_tree_sum(pairs, squares) / (double)(pairs - 1));
-  *row = (bm_comparison_row_t){.kind = measure->kind,
-                               .unit = measure->unit,
+  *row = (bm_comparison_row_t){.unit = measure->unit,
                                .value = mean,
                                .error = spread / sqrt((double)pairs),
                                .spread = spread,
                                .points = pairs};
+  memcpy(row->name, measure->name, sizeof row->name);
 }
 
 bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_t *potential,
@@ -197,18 +391,19 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
                                 const bm_cloud_t *a, const bm_cloud_t *b, bm_comparison_row_t *rows)
 {
   assert(pairs >= 2);
-  const size_t count = bm_comparison_count(potential, settings);
+  list_t list;
+  list_measures(potential, settings, smaller(&a[0], &b[0]), &list);
   pairs_t all = {NULL, NULL, NULL, NULL, NULL};
   bm_status_t status = bm_agree(context, allocate_pairs(pairs, &all));
-  for (size_t k = 0; status == BM_OK && k < count; k++) {
-    measure_t measure = measure_of(potential, settings, k, &a[0], &b[0]);
-    status = bm_agree(context, clouds_of_pairs(potential, &measure, pairs, a, b, &all));
+  for (size_t k = 0; status == BM_OK && k < list.count; k++) {
+    const measure_t *measure = &list.measure[k];
+    status = bm_agree(context, clouds_of_pairs(measure, pairs, a, b, &all));
     if (status == BM_OK) {
-      status = bm_distance_batch(context, measure.distance, &measure.settings, pairs, all.a, all.b,
+      status = bm_distance_batch(context, measure->distance, &measure->settings, pairs, all.a, all.b,
                                  all.results);
     }
     if (status == BM_OK) {
-      summarise_pairs(&measure, pairs, &all, &rows[k]);
+      summarise_pairs(measure, pairs, &all, &rows[k]);
     }
     free_columns(pairs, &all);
   }
@@ -221,7 +416,7 @@ bm_status_t bm_comparison_put(const bm_comparison_row_t *rows, size_t count, con
 {
   for (size_t k = 0; k < count; k++) {
     char name[160];
-    snprintf(name, sizeof name, "w2_%s%s", rows[k].kind, suffix);
+    snprintf(name, sizeof name, "%s%s", rows[k].name, suffix);
     BM_TRY(bm_results_metric(results, name, rows[k].value, rows[k].error, rows[k].unit,
                              rows[k].points));
   }
@@ -233,7 +428,7 @@ bm_status_t bm_comparison_put_floor(const bm_comparison_row_t *rows, size_t coun
 {
   for (size_t k = 0; k < count; k++) {
     char name[160];
-    snprintf(name, sizeof name, "w2_%s%s_floor", rows[k].kind, suffix);
+    snprintf(name, sizeof name, "%s%s_floor", rows[k].name, suffix);
     BM_TRY(bm_results_floor(results, name, rows[k].value, rows[k].spread, rows[k].unit,
                             rows[k].points));
   }

@@ -41,7 +41,7 @@ bm_status_t bm_singular_range(size_t d, double *matrix, double *largest, double 
 static bm_status_t measure(bm_map_t *map, size_t n, const double *base, double *jacobian,
                            double *largest, double *inverse)
 {
-  size_t d = bm_map_dimension(map);
+  size_t d = bm_map_base_dimension(map);
   BM_TRY(bm_stop_poll());
   BM_TRY(bm_map_jacobian(map, n, base, jacobian));
   for (size_t i = 0; i < n; i++) {
@@ -56,7 +56,7 @@ static bm_status_t measure(bm_map_t *map, size_t n, const double *base, double *
 static bm_status_t measure_own(const bm_context_t *context, bm_map_t *map, uint64_t seed, size_t n,
                                bm_log_t *log, double *values /* [2][n] */)
 {
-  size_t d = bm_map_dimension(map);
+  size_t d = bm_map_base_dimension(map);
   bm_range_t own = bm_map_partition(n, context->size, context->rank);
   double *work = NULL;
   BM_TRY(BM_ALLOC(BM_MAP_CHUNK * d * (d + 1), &work));
@@ -163,7 +163,7 @@ static bm_status_t choose_starts(uint64_t seed, size_t n, const double *values, 
 static bm_status_t ascend(bm_map_t *map, uint64_t seed, size_t n, const double *values, int inverse,
                           double *best)
 {
-  size_t d = bm_map_dimension(map);
+  size_t d = bm_map_base_dimension(map);
   double *work = NULL;
   BM_TRY(BM_ALLOC(BM_STARTS * d * (d + 2), &work));
   ascent_t ascent = {.count = n < BM_STARTS ? n : BM_STARTS,

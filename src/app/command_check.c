@@ -8,6 +8,7 @@
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/app/scaling.h"
+#include "boltzmap/app/space.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/parallel/agree.h"
@@ -31,6 +32,7 @@ static const bm_option_t options[] = {
 /* What a case is like. */
 typedef struct {
   bm_flow_shape_t shape;
+  size_t system_d; /* coordinates of a configuration */
   bm_trainer_settings_t trainer;
   bm_evaluate_settings_t evaluate;
   double particles, reference, generated; /* configurations of each set */
@@ -48,11 +50,12 @@ typedef struct {
 
 static bm_status_t describe(const bm_deck_case_t *deck_case, case_t *found)
 {
-  bm_potential_t *potential = NULL;
-  BM_TRY(bm_potential_create(deck_case, &potential));
-  const size_t d = bm_potential_dimension(potential);
-  found->particles = (double)bm_potential_layout(potential)->particles;
-  bm_potential_destroy(&potential);
+  bm_space_t space;
+  BM_TRY(bm_space_create(deck_case, &space));
+  const size_t d = space.d;
+  found->system_d = bm_potential_dimension(space.system);
+  found->particles = (double)bm_potential_layout(space.system)->particles;
+  bm_space_release(&space);
   BM_TRY(bm_experiment_flow_shape(deck_case, d, &found->shape));
   BM_TRY(bm_trainer_settings(deck_case, &found->trainer));
   found->evaluate = bm_experiment_evaluate(deck_case);
@@ -70,7 +73,7 @@ static bm_status_t count_reference(const bm_context_t *context, const bm_deck_ca
     found->reference = (double)bm_deck_int(deck_case, "reference.samples");
     return BM_OK;
   }
-  BM_TRY(bm_stage_read_file(context, deck_case, found->shape.d, &samples));
+  BM_TRY(bm_stage_read_file(context, deck_case, found->system_d, &samples));
   found->reference = (double)samples->n;
   bm_samples_destroy(&samples);
   return BM_OK;
@@ -81,7 +84,7 @@ static bm_status_t count_reference(const bm_context_t *context, const bm_deck_ca
 static double evaluation_bytes(const case_t *found)
 {
   const bm_evaluate_settings_t *evaluate = &found->evaluate;
-  const double d = (double)found->shape.d;
+  const double d = (double)found->system_d;
   double most = evaluate->distance_samples > 0 ? (double)evaluate->distance_samples : INFINITY;
   double compared = fmin(found->reference, most) + fmin(found->generated, most);
   const bm_comparison_settings_t *comparison = &evaluate->comparison;
@@ -94,7 +97,6 @@ static double evaluation_bytes(const case_t *found)
           (jacobians ? 3.0 * BM_MAP_CHUNK * d * d : 0.0) + 8.0 * (double)evaluate->average_samples);
 }
 
-/* Bytes that a sample takes on disk: positions, step and time, and numbers beside them. */
 /* A minibatch has no more rows than there are to train on. */
 static void cap_batch(case_t *found)
 {
@@ -106,6 +108,7 @@ static void cap_batch(case_t *found)
                                                    (size_t)found->trainer.shards);
 }
 
+/* Bytes that a sample takes on disk: positions, step and time, and numbers beside them. */
 static double sample_bytes(const case_t *found)
 {
   return found->particles * 24.0 + 40.0;
@@ -127,7 +130,7 @@ static bm_load_t load_of(const bm_deck_case_t *deck_case, const case_t *found)
   const double steps = ceil((found->reference - held_out) / (double)trainer->batch);
   return (bm_load_t){
       .parameters = found->parameters,
-      .batch = (size_t)trainer->batch,
+      .batch = (size_t)(trainer->batch + trainer->generated), /* rows cost alike in both directions */
       .shards = (size_t)trainer->shards,
       .fast = trainer->fast,
       .steps = epochs * steps,
@@ -168,7 +171,7 @@ static bm_status_t predict(const bm_context_t *context, const bm_deck_case_t *de
       .generated_bytes = found->generated * sample_bytes(found),
       .ranks = context->size,
   };
-  BM_TRY(bm_machine_measure(context, &found->shape, trainer->loss, shards,
+  BM_TRY(bm_machine_measure(context, &found->shape, shards,
                             ((size_t)trainer->batch + shards - 1) / shards, &scaling.machine));
   if (!bm_context_is_root(context)) {
     return BM_OK;

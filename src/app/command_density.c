@@ -34,6 +34,24 @@ static bm_status_t check_densities(const char *path, size_t n, const double *den
   return BM_OK;
 }
 
+/* Densities of whole configurations or, where these have other columns, of shapes. */
+static bm_status_t pull(bm_map_t *map, size_t n, size_t columns, const double *x, double *density)
+{
+  const bm_chart_t *chart = bm_map_chart(map);
+  double *shapes = NULL;
+  if (columns != bm_chart_system_dimension(chart)) {
+    bm_map_pull(map, n, x, NULL, density);
+    return BM_OK;
+  }
+  BM_TRY(BM_ALLOC(n * bm_map_dimension(map), &shapes));
+  bm_status_t status = bm_chart_project(chart, n, x, shapes);
+  if (status == BM_OK) {
+    bm_map_pull(map, n, shapes, NULL, density);
+  }
+  bm_free(shapes);
+  return status;
+}
+
 /* Densities of all rows on every rank: worked out in the map's chunks, dealt over the ranks, zero
  * elsewhere, so that their sum is exact. */
 static bm_status_t pull_rows(const bm_context_t *context, bm_map_t *map,
@@ -42,8 +60,10 @@ static bm_status_t pull_rows(const bm_context_t *context, bm_map_t *map,
   double *all = NULL;
   BM_TRY(bm_samples_replicate(context, samples, &all));
   bm_range_t own = bm_map_partition(samples->n, context->size, context->rank);
-  bm_map_pull(map, own.count, all + own.first * samples->d, NULL, density + own.first);
+  bm_status_t status =
+      pull(map, own.count, samples->d, all + own.first * samples->d, density + own.first);
   bm_free(all);
+  BM_TRY_AGREE(context, status);
   for (size_t done = 0; done < samples->n; done += BM_TRANSFER) {
     size_t count = samples->n - done < BM_TRANSFER ? samples->n - done : BM_TRANSFER;
     BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, density + done, (int)count, MPI_DOUBLE, MPI_SUM,
@@ -57,6 +77,7 @@ static bm_status_t write_densities(const bm_context_t *context, const bm_map_t *
                                    const double *density)
 {
   const bm_layout_t *layout = bm_map_layout(map);
+  const size_t dimensions = samples->d == bm_map_dimension(map) ? layout->dimensions : 3;
   const bm_observable_t observable = {"log_density", "1", density + samples->rows.first};
   const char *model = bm_arguments_positional(arguments, 0);
   bm_origin_t origin = {.count = 0};
@@ -66,8 +87,8 @@ static bm_status_t write_densities(const bm_context_t *context, const bm_map_t *
   bm_origin_add(&origin, "model_xxh64", hash);
   bm_origin_add(&origin, "configurations", bm_arguments_value(arguments, "--in"));
   bm_origin_add_machine(&origin, context);
-  bm_samples_content_t content = {.particles = layout->particles,
-                                  .dimensions = layout->dimensions,
+  bm_samples_content_t content = {.particles = samples->d / dimensions,
+                                  .dimensions = dimensions,
                                   .length_unit = "nm",
                                   .step_stride = 1,
                                   .time_stride_ps = 1.0,
@@ -95,9 +116,10 @@ static bm_status_t evaluate(const bm_context_t *context, const bm_arguments_t *a
                             bm_map_t *map, const bm_samples_t *samples)
 {
   double *density = NULL;
-  if (samples->d != bm_map_dimension(map)) {
+  const size_t expected = bm_chart_system_dimension(bm_map_chart(map));
+  if (samples->d != expected && samples->d != bm_map_dimension(map)) {
     return BM_FAIL(BM_ERR_DATA, "%s: has %zu columns, the model has %zu coordinates",
-                   bm_arguments_value(arguments, "--in"), samples->d, bm_map_dimension(map));
+                   bm_arguments_value(arguments, "--in"), samples->d, expected);
   }
   BM_TRY_AGREE(context, BM_ALLOC(samples->n, &density));
   bm_status_t status = pull_rows(context, map, samples, density);

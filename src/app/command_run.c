@@ -330,32 +330,6 @@ static bm_status_t check_files(const selection_t *selection)
              : BM_OK;
 }
 
-/* A flow learns coordinates as they are: configurations that are turned and moved at random have to be
- * aligned first. */
-static bm_status_t check_flow(const selection_t *selection, const bm_deck_case_t *deck_case)
-{
-  const bm_context_t *context = selection->experiment->context;
-  bm_potential_t *potential = NULL;
-  BM_TRY_AGREE(context, bm_potential_create(deck_case, &potential));
-  int invariant = bm_potential_traits(potential)->invariant;
-  bm_potential_destroy(&potential);
-  return invariant ? bm_deck_fail(deck_case, "system.kind",
-                                  "flows of molecules are not there yet; --stage sample makes the "
-                                  "reference")
-                   : BM_OK;
-}
-
-static bm_status_t check_flows(const selection_t *selection)
-{
-  const bm_deck_t *deck = selection->experiment->deck;
-  for (size_t c = 0; is_asked(selection, &bm_stage_train) && c < bm_deck_case_count(deck); c++) {
-    if (is_selected(selection, bm_deck_case(deck, c))) {
-      BM_TRY(check_flow(selection, bm_deck_case(deck, c)));
-    }
-  }
-  return BM_OK;
-}
-
 static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *selection)
 {
   bm_experiment_t *experiment = selection->experiment;
@@ -363,7 +337,6 @@ static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *
   BM_TRY(check_names(selection));
   BM_TRY(read_restart(arguments, selection));
   BM_TRY(check_stages(selection));
-  BM_TRY(check_flows(selection));
   BM_TRY(check_files(selection));
   BM_TRY(bm_output_open(experiment, selection->anew, bm_arguments_has(arguments, "--force")));
   BM_TRY_AGREE(experiment->context,

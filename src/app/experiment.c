@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "boltzmap/app/floors.h"
+#include "boltzmap/app/space.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/parallel/agree.h"
@@ -103,7 +104,11 @@ const bm_deck_key_t *const *bm_experiment_tables(void)
     add_table(tables, &count, bm_sampler_table[i]->keys);
   }
   add_table(tables, &count, flow_keys);
+  add_table(tables, &count, bm_space_keys);
   add_table(tables, &count, bm_trainer_keys);
+  for (size_t i = 0; bm_loss_table[i] != NULL; i++) {
+    add_table(tables, &count, bm_loss_table[i]->keys);
+  }
   add_table(tables, &count, generate_keys);
   add_table(tables, &count, evaluate_keys);
   return tables;
@@ -164,12 +169,24 @@ bm_evaluate_settings_t bm_experiment_evaluate(const bm_deck_case_t *deck_case)
       .trajectory_time_step = bm_deck_real(deck_case, "evaluate.trajectory_time_step")};
 }
 
-static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potential_t *potential)
+/* Does the loss go with the system? */
+static bm_status_t check_loss(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
+  const bm_loss_data_t none = {space->system, 0, bm_potential_dimension(space->shapes), NULL};
+  bm_loss_term_t *term = NULL;
+  BM_TRY(bm_loss_term_create(deck_case, &none, &term));
+  bm_loss_term_destroy(&term);
+  return BM_OK;
+}
+
+static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_space_t *space)
+{
+  const bm_potential_t *potential = space->system;
   bm_flow_shape_t shape;
   bm_trainer_settings_t trainer;
-  BM_TRY(bm_experiment_flow_shape(deck_case, bm_potential_dimension(potential), &shape));
+  BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
   BM_TRY(bm_trainer_settings(deck_case, &trainer));
+  BM_TRY(check_loss(deck_case, space));
   if (trainer.augment && bm_potential_ops(potential)->symmetry_count == 0) {
     return bm_deck_fail(deck_case, "training.augment", "this kind of system knows no symmetries");
   }
@@ -194,10 +211,10 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_potent
 
 bm_status_t bm_experiment_check(const bm_deck_case_t *deck_case)
 {
-  bm_potential_t *potential = NULL;
-  BM_TRY(bm_potential_create(deck_case, &potential));
-  bm_status_t status = check_groups(deck_case, potential);
-  bm_potential_destroy(&potential);
+  bm_space_t space;
+  BM_TRY(bm_space_create(deck_case, &space));
+  bm_status_t status = check_groups(deck_case, &space);
+  bm_space_release(&space);
   return status;
 }
 
@@ -210,11 +227,12 @@ bm_status_t bm_experiment_check_all(const bm_deck_t *deck)
 }
 
 /* Every rank has all rows of the reference, and parameters with their gradients and moments. */
-static bm_status_t check_memory(const bm_deck_case_t *deck_case, size_t d)
+static bm_status_t check_memory(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
   const double gigabytes = bm_memory_size() / 1e9;
+  const size_t d = bm_potential_dimension(space->system);
   bm_flow_shape_t shape;
-  BM_TRY(bm_experiment_flow_shape(deck_case, d, &shape));
+  BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
   double flow = 4e-9 * sizeof(bm_real_t) * (double)bm_flow_shape_parameters(&shape);
   if (flow > gigabytes) {
     return bm_deck_fail(deck_case, "flow.hidden",
@@ -236,10 +254,10 @@ bm_status_t bm_experiment_check_memory(const bm_deck_t *deck)
 {
   for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
     const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
-    bm_potential_t *potential = NULL;
-    BM_TRY(bm_potential_create(deck_case, &potential));
-    bm_status_t status = check_memory(deck_case, bm_potential_dimension(potential));
-    bm_potential_destroy(&potential);
+    bm_space_t space;
+    BM_TRY(bm_space_create(deck_case, &space));
+    bm_status_t status = check_memory(deck_case, &space);
+    bm_space_release(&space);
     BM_TRY(status);
   }
   return BM_OK;

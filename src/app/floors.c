@@ -13,6 +13,7 @@
 #include "boltzmap/sample/sampler.h"
 
 #define BM_BLOCKS BM_FLOOR_LEAST /* of a file with few walkers */
+#define BM_TRAJECTORIES 6 /* of a molecule, whose halves differ in ten ways */
 
 /* The sets of all pairs: 2·pairs of them, a then b. */
 typedef struct {
@@ -25,21 +26,24 @@ static int is_file(const bm_deck_case_t *reference)
   return strcmp(bm_deck_string(reference, "reference.sampler"), "file") == 0;
 }
 
+/* Trajectories of molecules are long and expensive: they are split, too. */
 int bm_floors_are_independent(const bm_deck_case_t *reference)
 {
-  return !is_file(reference);
+  return !is_file(reference) && !bm_deck_has(reference, "flow.coordinates");
 }
 
-/* An even number of blocks of rows that a file is cut into. */
-static size_t blocks_of(size_t walkers)
+/* An even number of blocks of rows that a reference is cut into. Of a molecule frames of one trajectory
+ * know of each other: few trajectories are few blocks. */
+static size_t blocks_of(const bm_deck_case_t *reference, size_t walkers)
 {
-  return walkers >= BM_BLOCKS ? walkers / 2 * 2 : BM_BLOCKS;
+  size_t least = bm_deck_has(reference, "flow.coordinates") ? BM_TRAJECTORIES : BM_BLOCKS;
+  return walkers >= least ? walkers / 2 * 2 : BM_BLOCKS;
 }
 
 size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers)
 {
-  size_t blocks = blocks_of(walkers);
-  return is_file(reference) ? n / blocks * (blocks / 2) : SIZE_MAX;
+  size_t blocks = blocks_of(reference, walkers);
+  return !bm_floors_are_independent(reference) ? n / blocks * (blocks / 2) : SIZE_MAX;
 }
 
 void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows)
@@ -142,9 +146,8 @@ static bm_status_t take_half(const bm_cloud_t *file, int blocks, const uint32_t 
 }
 
 static bm_status_t split_sets(const bm_experiment_t *experiment, const bm_cloud_t *file,
-                              size_t walkers, sets_t *sets)
+                              int blocks, sets_t *sets)
 {
-  int blocks = (int)blocks_of(walkers);
   uint32_t *order = NULL;
   bm_random_t random = bm_random(experiment->seed, BM_PURPOSE_BOOTSTRAP);
   bm_status_t status = BM_ALLOC((size_t)blocks, &order);
@@ -162,14 +165,15 @@ static bm_status_t split_sets(const bm_experiment_t *experiment, const bm_cloud_
 static bm_status_t make_sets(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
                              const bm_potential_t *potential, sets_t *sets)
 {
-  if (!is_file(reference)) {
+  if (bm_floors_are_independent(reference)) {
     return sample_sets(experiment, reference, potential, sets);
   }
   bm_cloud_t file;
   double *rows = NULL;
   size_t walkers;
   BM_TRY(bm_stage_load_samples(experiment, reference, "reference.h5md", &file, &rows, &walkers));
-  bm_status_t status = split_sets(experiment, &file, walkers, sets);
+  bm_status_t status =
+      split_sets(experiment, &file, (int)blocks_of(reference, walkers), sets);
   bm_free(rows);
   return status;
 }
@@ -188,6 +192,22 @@ static bm_status_t compare_sets(const bm_experiment_t *experiment, const bm_pote
                                            clouds, clouds + sets->pairs, rows);
   bm_free(clouds);
   return status;
+}
+
+/* Configurations to what the flow's samples are compared as. */
+static bm_status_t project_sets(const bm_chart_t *chart, sets_t *sets)
+{
+  const size_t d = bm_chart_shape_dimension(chart);
+  for (size_t i = 0; i < 2 * sets->pairs; i++) {
+    double *shapes = NULL;
+    BM_TRY(BM_ALLOC(sets->n[i % 2] * d, &shapes));
+    bm_status_t status = bm_chart_project(chart, sets->n[i % 2], sets->rows[i], shapes);
+    bm_free(sets->rows[i]);
+    sets->rows[i] = shapes;
+    BM_TRY(status);
+  }
+  sets->d = d;
+  return BM_OK;
 }
 
 /* Averages of the potential's functions over the sets, which are independent of each other. */
@@ -218,18 +238,22 @@ static bm_status_t average_sets(const bm_potential_t *potential, const sets_t *s
   return BM_OK;
 }
 
-static bm_status_t work_out(bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                            const bm_evaluate_settings_t *settings, sets_t *sets, bm_floor_t *floor)
+static bm_status_t work_out(bm_experiment_t *experiment, const bm_floor_question_t *question,
+                            sets_t *sets, bm_floor_t *floor)
 {
-  const bm_potential_t *potential = floor->potential;
-  BM_TRY_AGREE(experiment->context, BM_ALLOC(2 * sets->pairs, &sets->rows));
+  const bm_context_t *context = experiment->context;
+  BM_TRY_AGREE(context, BM_ALLOC(2 * sets->pairs, &sets->rows));
   bm_log_progress_start(experiment->log, "floors", (double)sets->pairs, "pairs");
-  bm_status_t status = make_sets(experiment, reference, potential, sets);
+  bm_status_t status = make_sets(experiment, question->reference, floor->space.system, sets);
   if (status == BM_OK) {
-    status = compare_sets(experiment, potential, &settings->comparison, sets, floor->rows);
+    status = bm_agree(context, project_sets(question->chart, sets));
   }
   if (status == BM_OK) {
-    status = bm_agree(experiment->context, average_sets(potential, sets, floor));
+    status = compare_sets(experiment, floor->space.shapes, &question->settings->comparison, sets,
+                          floor->rows);
+  }
+  if (status == BM_OK) {
+    status = bm_agree(context, average_sets(floor->space.shapes, sets, floor));
   }
   bm_log_progress_end(experiment->log);
   for (size_t i = 0; i < 2 * sets->pairs; i++) {
@@ -239,12 +263,18 @@ static bm_status_t work_out(bm_experiment_t *experiment, const bm_deck_case_t *r
   return status;
 }
 
-static bm_status_t make_room(const bm_deck_case_t *reference,
-                             const bm_evaluate_settings_t *settings, bm_floor_t *floor)
+static size_t smaller(const bm_floor_question_t *question)
 {
-  BM_TRY(bm_potential_create(reference, &floor->potential));
-  const size_t averages = bm_potential_traits(floor->potential)->average_count;
-  BM_TRY(BM_ALLOC(bm_comparison_count(floor->potential, &settings->comparison), &floor->rows));
+  return question->n[0] < question->n[1] ? question->n[0] : question->n[1];
+}
+
+static bm_status_t make_room(const bm_floor_question_t *question, bm_floor_t *floor)
+{
+  BM_TRY(bm_space_create(question->reference, &floor->space));
+  const size_t averages = bm_potential_traits(floor->space.shapes)->average_count;
+  floor->count = bm_comparison_count(floor->space.shapes, &question->settings->comparison,
+                                     smaller(question));
+  BM_TRY(BM_ALLOC(floor->count, &floor->rows));
   BM_TRY(BM_ALLOC(averages, &floor->means));
   return BM_ALLOC(averages, &floor->errors);
 }
@@ -254,7 +284,7 @@ void bm_floors_release(bm_floor_t *floor)
   bm_free(floor->errors);
   bm_free(floor->means);
   bm_free(floor->rows);
-  bm_potential_destroy(&floor->potential);
+  bm_space_release(&floor->space);
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -262,30 +292,31 @@ static uint64_t mix(uint64_t hash, uint64_t value)
   return (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
 }
 
-static uint64_t key_of(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                       const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b)
+/* What decides a floor: with these settings a chart is the same for equal references. */
+static uint64_t key_of(const bm_experiment_t *experiment, const bm_floor_question_t *question)
 {
-  const bm_comparison_settings_t *comparison = &settings->comparison;
-  const uint64_t parts[] = {n_a,
-                            n_b,
-                            settings->floor_pairs,
+  const bm_comparison_settings_t *comparison = &question->settings->comparison;
+  const uint64_t parts[] = {question->n[0],
+                            question->n[1],
+                            question->settings->floor_pairs,
                             comparison->projections,
                             (uint64_t)comparison->exact,
                             comparison->exact_points,
                             comparison->exact_repeats,
-                            comparison->seed};
-  uint64_t key = bm_stage_fingerprint(experiment, &bm_stage_sample, reference);
+                            comparison->seed,
+                            bm_deck_fingerprint(question->reference,
+                                                "flow.coordinates,training.validation_fraction")};
+  uint64_t key = bm_stage_fingerprint(experiment, &bm_stage_sample, question->reference);
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
     key = mix(key, parts[i]);
   }
   return key;
 }
 
-bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                         const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
+bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_floor_question_t *question,
                          const bm_floor_t **floor)
 {
-  uint64_t key = key_of(experiment, reference, settings, n_a, n_b);
+  uint64_t key = key_of(experiment, question);
   for (size_t i = 0; i < experiment->floor_count; i++) {
     *floor = &experiment->floors[i];
     if ((*floor)->key == key) {
@@ -294,14 +325,17 @@ bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *refe
   }
   bm_floor_t made = {.key = key};
   size_t known = experiment->floor_count;
-  bm_status_t status = make_room(reference, settings, &made);
+  bm_status_t status = make_room(question, &made);
   if (status == BM_OK) {
     status = bm_resize(known, known + 1, sizeof *experiment->floors, (void **)&experiment->floors);
   }
   status = bm_agree(experiment->context, status);
   if (status == BM_OK) {
-    sets_t sets = {settings->floor_pairs, {n_a, n_b}, bm_potential_dimension(made.potential), NULL};
-    status = work_out(experiment, reference, settings, &sets, &made);
+    sets_t sets = {question->settings->floor_pairs,
+                   {question->n[0], question->n[1]},
+                   bm_potential_dimension(made.space.system),
+                   NULL};
+    status = work_out(experiment, question, &sets, &made);
   }
   if (status != BM_OK) {
     bm_floors_release(&made);

@@ -8,10 +8,14 @@
 
 #include "boltzmap/analyse/averages.h"
 #include "boltzmap/analyse/comparison.h"
+#include "boltzmap/analyse/conformations.h"
 #include "boltzmap/analyse/lipschitz.h"
 #include "boltzmap/app/floors.h"
+#include "boltzmap/app/space.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
+#include "boltzmap/geometry/principal.h"
+#include "boltzmap/geometry/standardisation.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/sample/sampler.h"
 
@@ -24,11 +28,14 @@ typedef struct {
   bm_experiment_t *experiment;
   const bm_deck_case_t *deck_case;
   bm_evaluate_settings_t settings;
-  bm_potential_t *own, *target;
+  bm_space_t space, target_space;
+  const bm_potential_t *own;    /* of the shapes */
+  const bm_potential_t *target; /* that weights aim at; NULL: none */
   bm_map_t *map;
   bm_cloud_t reference, generated;
   double *rows[2];
   size_t walkers; /* of the reference */
+  double *pca;    /* means, scales and directions; NULL: none */
   bm_results_t *results;
 } evaluation_t;
 
@@ -64,6 +71,9 @@ static bm_status_t put_smallest_generated(const evaluation_t *self)
   bm_status_t status = smallest(self->own, &self->generated, &least);
   for (size_t k = 0; status == BM_OK && k < traits->observable_count; k++) {
     char name[160];
+    if (traits->observables[k].period > 0.0) {
+      continue; /* an angle has no least value */
+    }
     snprintf(name, sizeof name, "min_%s_generated", traits->observables[k].name);
     status = bm_results_metric(self->results, name, least[k], NAN, traits->observables[k].unit,
                                self->generated.n);
@@ -75,7 +85,7 @@ static bm_status_t put_smallest_generated(const evaluation_t *self)
 static bm_status_t averages_of_map(const evaluation_t *self, const double *least)
 {
   bm_map_averages_t what = {.potential = self->own,
-                            .target = self->settings.weights ? self->target : NULL,
+                            .target = self->target,
                             .least = least,
                             .seed = self->experiment->seed,
                             .n = self->settings.average_samples};
@@ -96,6 +106,20 @@ static bm_status_t averages(const evaluation_t *self)
   }
   bm_free(least);
   return status;
+}
+
+/* What the report says of a molecule's conformations, in the reference and generated. */
+static bm_status_t conformations(const evaluation_t *self)
+{
+  bm_status_t status = BM_OK;
+  if (bm_potential_traits(self->own)->molecule != NULL && is_root(self)) {
+    status = bm_conformations_put(self->own, &self->reference, self->walkers, "reference",
+                                  self->results);
+    if (status == BM_OK) {
+      status = bm_conformations_put(self->own, &self->generated, 1, "generated", self->results);
+    }
+  }
+  return bm_agree(self->experiment->context, status);
 }
 
 /* Sizes at which two sets are compared, equal for the distance and its floor. */
@@ -156,7 +180,8 @@ static bm_status_t put_distances(const evaluation_t *self, const bm_evaluate_set
                                  const char *const *suffixes)
 {
   const bm_experiment_t *experiment = self->experiment;
-  const size_t count = bm_comparison_count(self->own, &settings->comparison);
+  const size_t count =
+      bm_comparison_count(self->own, &settings->comparison, a->n < b->n ? a->n : b->n);
   bm_comparison_row_t *rows = NULL;
   BM_TRY_AGREE(experiment->context, BM_ALLOC(count, &rows));
   bm_status_t status = bm_comparison_measure(experiment->context, self->own, &settings->comparison,
@@ -179,9 +204,9 @@ static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t
     return BM_OK;
   }
   const bm_floor_t *floor;
-  BM_TRY(bm_floors_of(self->experiment, where, &settings, a->n, b->n, &floor));
-  const size_t count = bm_comparison_count(self->own, &settings.comparison);
-  bm_status_t status = put_rows(self, floor->rows, count, 1, suffixes);
+  const bm_floor_question_t question = {where, &settings, bm_map_chart(self->map), {a->n, b->n}};
+  BM_TRY(bm_floors_of(self->experiment, &question, &floor));
+  bm_status_t status = put_rows(self, floor->rows, floor->count, 1, suffixes);
   if (status == BM_OK && suffixes[0][0] == '\0') {
     status = put_replicas(self, floor);
   }
@@ -207,6 +232,28 @@ static bm_status_t compare(const evaluation_t *self, const bm_deck_case_t *where
   return status;
 }
 
+/* The reference of a case as shapes. */
+static bm_status_t load_shapes(const evaluation_t *self, const bm_deck_case_t *deck_case,
+                               bm_cloud_t *cloud, double **rows, size_t *walkers)
+{
+  const bm_context_t *context = self->experiment->context;
+  const size_t d = bm_map_dimension(self->map);
+  double *configurations = NULL;
+  *rows = NULL;
+  bm_status_t status = bm_stage_load_samples(self->experiment, deck_case, "reference.h5md", cloud,
+                                             &configurations, walkers);
+  if (status == BM_OK) {
+    status = BM_ALLOC(cloud->n * d, rows);
+    if (status == BM_OK) {
+      status = bm_chart_project(bm_map_chart(self->map), cloud->n, configurations, *rows);
+    }
+    *cloud = (bm_cloud_t){cloud->n, d, *rows};
+    status = bm_agree(context, status);
+  }
+  bm_free(configurations);
+  return status;
+}
+
 /* To the reference of the deck's own system, which another case may have made. */
 static bm_status_t compare_with_target(const evaluation_t *self)
 {
@@ -217,8 +264,7 @@ static bm_status_t compare_with_target(const evaluation_t *self)
   double *rows = NULL;
   size_t walkers;
   BM_TRY(bm_stage_target(experiment, &target));
-  bm_status_t status =
-      bm_stage_load_samples(experiment, target, "reference.h5md", &reference, &rows, &walkers);
+  bm_status_t status = load_shapes(self, target, &reference, &rows, &walkers);
   if (status == BM_OK) {
     status = compare(self, target, &reference, walkers, suffixes);
   }
@@ -255,7 +301,7 @@ static bm_status_t lipschitz(const evaluation_t *self)
   if (n == 0) {
     return BM_OK;
   }
-  if (bm_map_dimension(self->map) > BM_LIPSCHITZ_DIMENSION_MAX) {
+  if (bm_map_base_dimension(self->map) > BM_LIPSCHITZ_DIMENSION_MAX) {
     bm_log_warn(self->experiment->log, "Lipschitz constants are measured up to dimension %d only",
                 BM_LIPSCHITZ_DIMENSION_MAX);
     return BM_OK;
@@ -341,19 +387,53 @@ static int leaves(const bm_deck_case_t *deck_case, const char *file)
          bm_experiment_evaluate(deck_case).trajectory_frames > 0;
 }
 
+/* Principal components of the reference, its columns scaled to unit variance. */
+static bm_status_t find_pca(evaluation_t *self)
+{
+  const size_t d = self->reference.d;
+  const size_t n = self->reference.n;
+  bm_standardisation_t *units = NULL;
+  double variances[BM_PCA_COMPONENTS];
+  BM_TRY(BM_ALLOC((2 + BM_PCA_COMPONENTS) * d, &self->pca));
+  double *scale = self->pca + d;
+  double *directions = scale + d;
+  bm_status_t status = bm_standardisation_fit(n, d, self->reference.x, &units);
+  if (status == BM_OK) {
+    memcpy(scale, units->scale, d * sizeof *scale);
+    status = bm_principal_components(n, d, self->reference.x, scale, BM_PCA_COMPONENTS, self->pca,
+                                     directions, variances);
+  }
+  bm_standardisation_destroy(&units);
+  return status;
+}
+
+static bm_status_t load_spaces(evaluation_t *self)
+{
+  BM_TRY(bm_space_create(self->deck_case, &self->space));
+  self->own = self->space.shapes;
+  if (!self->settings.weights || !bm_space_has_weights(&self->space)) {
+    return BM_OK;
+  }
+  BM_TRY(bm_space_create(bm_stage_target_of(self->experiment, self->deck_case),
+                         &self->target_space));
+  self->target = self->target_space.shapes;
+  return BM_OK;
+}
+
 static bm_status_t load(evaluation_t *self)
 {
   const bm_experiment_t *experiment = self->experiment;
   const bm_deck_case_t *deck_case = self->deck_case;
   size_t one;
-  bm_status_t status = bm_potential_create(deck_case, &self->own);
-  if (status == BM_OK) {
-    status = bm_potential_create(bm_stage_target_of(experiment, deck_case), &self->target);
-  }
-  BM_TRY_AGREE(experiment->context, status);
+  BM_TRY_AGREE(experiment->context, load_spaces(self));
   BM_TRY(bm_stage_load_map(experiment, deck_case, &self->map));
-  BM_TRY(bm_stage_load_samples(experiment, deck_case, "reference.h5md", &self->reference,
-                               &self->rows[0], &self->walkers));
+  BM_TRY(load_shapes(self, deck_case, &self->reference, &self->rows[0], &self->walkers));
+  if (self->space.backbone != NULL) { /* its distances are those of angles */
+    self->settings.comparison.exact = 0;
+    self->settings.comparison.projections = 0;
+  } else if (bm_potential_traits(self->own)->molecule != NULL) {
+    BM_TRY_AGREE(experiment->context, find_pca(self));
+  }
   return bm_stage_load_samples(experiment, deck_case, "generated.h5md", &self->generated,
                                &self->rows[1], &one);
 }
@@ -365,16 +445,21 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
                        .deck_case = deck_case,
                        .settings = bm_experiment_evaluate(deck_case),
                        .results = results};
-  bm_status_t (*const parts[])(const evaluation_t *) = {averages, distances, lipschitz, trajectory};
+  bm_status_t (*const parts[])(const evaluation_t *) = {averages, conformations, distances,
+                                                         lipschitz, trajectory};
   bm_status_t status = load(&self);
+  const size_t d = self.reference.d;
+  const bm_pca_t pca = {self.pca, self.pca + d, self.pca + 2 * d};
+  self.settings.comparison.pca = self.pca == NULL ? NULL : &pca;
   for (size_t i = 0; status == BM_OK && i < sizeof parts / sizeof parts[0]; i++) {
     status = bm_agree(experiment->context, parts[i](&self));
   }
   bm_free(self.rows[1]);
   bm_free(self.rows[0]);
   bm_map_destroy(&self.map);
-  bm_potential_destroy(&self.target);
-  bm_potential_destroy(&self.own);
+  bm_free(self.pca);
+  bm_space_release(&self.target_space);
+  bm_space_release(&self.space);
   return status;
 }
 

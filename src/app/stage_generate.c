@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "boltzmap/app/space.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/generate/generator.h"
@@ -12,9 +13,15 @@ static const char *const files[] = {"generated.h5md", NULL};
 
 /* What is written beside each sample. */
 typedef struct {
-  const bm_potential_t *own;    /* of the case: observables and energy */
-  const bm_potential_t *target; /* of the deck: weights */
+  const bm_potential_t *own;    /* of the case: observables and energy, where there is one */
+  const bm_potential_t *target; /* of the deck: weights; NULL: none */
 } observed_t;
+
+/* Columns besides observables. */
+static size_t extra_columns(const observed_t *observed)
+{
+  return (size_t)bm_potential_has_energy(observed->own) + (observed->target != NULL);
+}
 
 /* Observables, energy, log weight towards the deck's own system. */
 static void observe(const void *self, size_t n, const double *x, const double *log_density,
@@ -24,9 +31,14 @@ static void observe(const void *self, size_t n, const double *x, const double *l
   const size_t count = bm_potential_traits(observed->own)->observable_count;
   double *energy = values + count * n;
   double *log_weight = energy + n;
-  const double beta = bm_potential_beta(observed->target);
   bm_potential_observe(observed->own, n, x, values);
-  bm_potential_energy(observed->own, n, x, energy, NULL);
+  if (bm_potential_has_energy(observed->own)) {
+    bm_potential_energy(observed->own, n, x, energy, NULL);
+  }
+  if (observed->target == NULL) {
+    return;
+  }
+  const double beta = bm_potential_beta(observed->target);
   bm_potential_energy(observed->target, n, x, log_weight, NULL);
   for (size_t i = 0; i < n; i++) {
     log_weight[i] = -beta * log_weight[i] - log_density[i];
@@ -38,7 +50,7 @@ static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case
 {
   const bm_traits_t *traits = bm_potential_traits(observed->own);
   const bm_context_t *context = experiment->context;
-  const size_t count = traits->observable_count + 2;
+  const size_t count = traits->observable_count + extra_columns(observed);
   bm_observable_t *names = NULL;
   char *path = NULL;
   bm_status_t status = BM_ALLOC(count, &names);
@@ -50,9 +62,13 @@ static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case
     for (size_t k = 0; k < traits->observable_count; k++) {
       names[k] = (bm_observable_t){traits->observables[k].name, traits->observables[k].unit, NULL};
     }
-    names[count - 2] =
-        (bm_observable_t){"energy", bm_potential_layout(observed->own)->energy_unit, NULL};
-    names[count - 1] = (bm_observable_t){"log_weight", "1", NULL};
+    bm_observable_t *next = names + traits->observable_count;
+    if (bm_potential_has_energy(observed->own)) {
+      *next++ = (bm_observable_t){"energy", bm_potential_layout(observed->own)->energy_unit, NULL};
+    }
+    if (observed->target != NULL) {
+      *next = (bm_observable_t){"log_weight", "1", NULL};
+    }
     const bm_generate_observer_t observer = {names, count, observe, observed};
     const bm_generate_order_t order = {
         .seed = experiment->seed,
@@ -79,12 +95,12 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
                        bm_results_t *results)
 {
   const bm_context_t *context = experiment->context;
-  bm_potential_t *own = NULL;
-  bm_potential_t *target = NULL;
+  bm_space_t space;
+  bm_space_t target = {.system = NULL};
   bm_map_t *map = NULL;
-  bm_status_t status = bm_potential_create(deck_case, &own);
-  if (status == BM_OK) {
-    status = bm_potential_create(bm_stage_target_of(experiment, deck_case), &target);
+  bm_status_t status = bm_space_create(deck_case, &space);
+  if (status == BM_OK && bm_space_has_weights(&space)) {
+    status = bm_space_create(bm_stage_target_of(experiment, deck_case), &target);
   }
   status = bm_agree(context, status);
   if (status == BM_OK) {
@@ -92,7 +108,7 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
   }
   double started = bm_log_clock();
   if (status == BM_OK) {
-    observed_t observed = {own, target};
+    observed_t observed = {space.shapes, target.shapes};
     status = write_samples(experiment, deck_case, map, &observed);
   }
   if (status == BM_OK && bm_context_is_root(context)) {
@@ -100,8 +116,8 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
                          bm_log_clock() - started, results);
   }
   bm_map_destroy(&map);
-  bm_potential_destroy(&target);
-  bm_potential_destroy(&own);
+  bm_space_release(&target);
+  bm_space_release(&space);
   return bm_agree(context, status);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boltzmap/app/checkpoint.h"
+#include "boltzmap/app/space.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
@@ -109,24 +110,35 @@ static bm_status_t after_step(bm_trainer_t *trainer, void *data)
   return stop;
 }
 
+static const char *number_or_nothing(double value, char text[40])
+{
+  text[0] = '\0';
+  if (isfinite(value)) {
+    snprintf(text, 40, "%.10g", value);
+  }
+  return text;
+}
+
 static bm_status_t write_history(const training_t *training)
 {
   size_t count;
   const bm_history_row_t *rows = bm_trainer_history(training->trainer, &count);
-  const size_t width = 160;
+  const size_t width = 240;
   char *text = NULL;
   char *path = NULL;
   BM_TRY(BM_ALLOC((count + 1) * width, &text));
   size_t used =
-      (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm\n");
+      (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm,"
+                            "term_train,term_validation\n");
   for (size_t i = 0; i < count; i++) {
     const bm_history_row_t *row = &rows[i];
-    char validation[40] = "";
-    if (isfinite(row->nll_validation)) {
-      snprintf(validation, sizeof validation, "%.10g", row->nll_validation);
-    }
-    used += (size_t)snprintf(text + used, width, "%.0f,%.10g,%s,%.6g,%.6g\n", row->epoch,
-                             row->nll_train, validation, row->learning_rate, row->gradient_norm);
+    char validation[40];
+    char terms[2][40];
+    used += (size_t)snprintf(text + used, width, "%.0f,%.10g,%s,%.6g,%.6g,%s,%s\n", row->epoch,
+                             row->nll_train, number_or_nothing(row->nll_validation, validation),
+                             row->learning_rate, row->gradient_norm,
+                             number_or_nothing(row->term_train, terms[0]),
+                             number_or_nothing(row->term_validation, terms[1]));
   }
   bm_status_t status =
       bm_stage_path(training->experiment, training->deck_case, "history.csv", &path);
@@ -199,6 +211,8 @@ static bm_status_t put_results(const training_t *training, bm_map_t *map,
       {"epochs", (double)report.epochs},
       {"steps", (double)report.steps},
       {"skipped_steps", (double)report.skipped_steps},
+      {"spikes", (double)report.spikes},
+      {"rewinds", (double)report.rewinds},
       {"best_epoch", (double)report.best_epoch},
   };
   for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
@@ -261,26 +275,42 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   return bm_agree(context, status);
 }
 
-/* An untrained map for these data: standardised by the rows that are not held out. */
-static bm_status_t create_map(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
-                              size_t held_out, bm_map_t **map)
+/* An untrained map for these configurations, on a chart that is fitted to those that are not held out. */
+static bm_status_t create_map(const bm_deck_case_t *deck_case, const bm_space_t *space,
+                              const bm_training_data_t *data, size_t held_out, bm_map_t **map)
 {
-  bm_standardisation_t *standardisation = NULL;
+  bm_chart_t *chart = NULL;
   bm_flow_shape_t shape;
-  BM_TRY(bm_experiment_flow_shape(deck_case, data->d, &shape));
+  BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
   size_t rows =
       held_out < data->n ? data->n - held_out : data->n; /* else the trainer refuses them */
-  BM_TRY(bm_standardisation_fit(rows, data->d, data->x, &standardisation));
-  bm_status_t status =
-      bm_map_create(&shape, bm_potential_layout(data->potential), standardisation, map);
+  BM_TRY(bm_chart_fit(space->chart, &space->of_chart, rows, data->x, &chart));
+  bm_status_t status = bm_map_create(&shape, bm_potential_layout(space->shapes), chart, map);
   if (status != BM_OK) {
-    bm_standardisation_destroy(&standardisation);
+    bm_chart_destroy(&chart);
   }
   return status;
 }
 
+/* The data as shapes [n][shape d], owned by the caller, and what the loss makes of them. */
+static bm_status_t shape_data(const bm_deck_case_t *deck_case, const bm_space_t *space,
+                              const bm_map_t *map, bm_training_data_t *data, double **shapes,
+                              bm_loss_term_t **term)
+{
+  const size_t d = bm_map_dimension(map);
+  BM_TRY(BM_ALLOC(data->n * d, shapes));
+  BM_TRY(bm_chart_project(bm_map_chart(map), data->n, data->x, *shapes));
+  const bm_loss_data_t known = {space->system, data->n, d, *shapes};
+  BM_TRY(bm_loss_term_create(deck_case, &known, term));
+  data->d = d;
+  data->x = *shapes;
+  data->term = *term;
+  return BM_OK;
+}
+
 static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                         const bm_training_data_t *data, bm_results_t *results)
+                         const bm_space_t *space, const bm_training_data_t *configurations,
+                         bm_results_t *results)
 {
   const bm_context_t *context = experiment->context;
   training_t training = {.experiment = experiment,
@@ -289,10 +319,16 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
                              bm_stage_fingerprint(experiment, &bm_stage_train, deck_case)};
   bm_trainer_settings_t settings;
   bm_map_t *map = NULL;
+  double *shapes = NULL;
+  bm_loss_term_t *term = NULL;
+  bm_training_data_t data = *configurations;
   BM_TRY(bm_trainer_settings(deck_case, &settings));
-  size_t held_out = bm_trainer_held_out(data, settings.validation_fraction);
-  bm_status_t status = bm_agree(context, create_map(deck_case, data, held_out, &map));
-  training.held_out = held_out;
+  training.held_out = bm_trainer_held_out(&data, settings.validation_fraction);
+  bm_status_t status = create_map(deck_case, space, &data, training.held_out, &map);
+  if (status == BM_OK) {
+    status = shape_data(deck_case, space, map, &data, &shapes, &term);
+  }
+  status = bm_agree(context, status);
   if (status == BM_OK) {
     const bm_network_ops_t *backend = bm_flow_shape(bm_map_flow(map))->backend;
     int used = snprintf(training.kernels, sizeof training.kernels, "%s (%s), %s", backend->name,
@@ -303,12 +339,14 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
     }
   }
   if (status == BM_OK) {
-    status = bm_trainer_create(context, map, &settings, data, experiment->seed, &training.trainer);
+    status = bm_trainer_create(context, map, &settings, &data, experiment->seed, &training.trainer);
   }
   if (status == BM_OK) {
-    status = run_trainer(&training, map, &settings, data, results);
+    status = run_trainer(&training, map, &settings, &data, results);
   }
   bm_trainer_destroy(&training.trainer);
+  bm_loss_term_destroy(&term);
+  bm_free(shapes);
   bm_map_destroy(&map);
   return status;
 }
@@ -319,16 +357,16 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
   bm_cloud_t cloud;
   double *rows = NULL;
   size_t walkers;
-  bm_potential_t *potential = NULL;
-  BM_TRY_AGREE(experiment->context, bm_potential_create(deck_case, &potential));
+  bm_space_t space;
+  BM_TRY_AGREE(experiment->context, bm_space_create(deck_case, &space));
   bm_status_t status =
       bm_stage_load_samples(experiment, deck_case, "reference.h5md", &cloud, &rows, &walkers);
   if (status == BM_OK) {
-    bm_training_data_t data = {cloud.n, cloud.d, walkers, rows, potential};
-    status = train(experiment, deck_case, &data, results);
+    bm_training_data_t data = {cloud.n, cloud.d, walkers, rows, space.system, NULL};
+    status = train(experiment, deck_case, &space, &data, results);
   }
   bm_free(rows);
-  bm_potential_destroy(&potential);
+  bm_space_release(&space);
   return status;
 }
 

@@ -34,17 +34,18 @@ bm_status_t bm_generate_rows(bm_map_t *map, uint64_t seed, size_t first, size_t 
                              double *log_density)
 {
   size_t d = bm_map_dimension(map);
+  size_t base_d = bm_map_base_dimension(map);
   double *work = NULL;
-  BM_TRY(BM_ALLOC(BM_MAP_CHUNK * (2 * d + 1), &work));
+  BM_TRY(BM_ALLOC(BM_MAP_CHUNK * (base_d + d + 1), &work));
   double *base = work;
-  double *rows = work + BM_MAP_CHUNK * d;
-  double *density = work + BM_MAP_CHUNK * 2 * d;
+  double *rows = base + BM_MAP_CHUNK * base_d;
+  double *density = rows + BM_MAP_CHUNK * d;
   size_t end = first + count;
   /* Whole chunks of the endless row of samples are computed, and what was asked for is kept. */
   for (size_t start = first / BM_MAP_CHUNK * BM_MAP_CHUNK; start < end; start += BM_MAP_CHUNK) {
     size_t from = start > first ? start : first;
     size_t to = start + BM_MAP_CHUNK < end ? start + BM_MAP_CHUNK : end;
-    bm_generate_base(seed, start, BM_MAP_CHUNK, d, base);
+    bm_generate_base(seed, start, BM_MAP_CHUNK, base_d, base);
     bm_map_push(map, BM_MAP_CHUNK, base, rows, density);
     memcpy(x + (from - first) * d, rows + (from - start) * d, (to - from) * d * sizeof *x);
     memcpy(log_density + (from - first), density + (from - start), (to - from) * sizeof *x);
@@ -59,6 +60,7 @@ typedef struct {
   const bm_generate_order_t *order;
   bm_samples_writer_t *writer;
   size_t room;     /* rows of a piece at most: whole chunks */
+  double *base;    /* [BM_MAP_CHUNK][base d] */
   double *x;       /* [room][d] */
   double *columns; /* [1 + observer count][rows of the piece]: log_density first */
 } stream_t;
@@ -78,6 +80,7 @@ static bm_status_t create_piece(stream_t *stream)
   const bm_generate_observer_t *observer = stream->order->observer;
   const size_t columns = 1 + (observer == NULL ? 0 : observer->count);
   stream->room = piece_room(stream);
+  BM_TRY(BM_ALLOC(BM_MAP_CHUNK * bm_map_base_dimension(stream->map), &stream->base));
   BM_TRY(BM_ALLOC(stream->room * bm_map_dimension(stream->map), &stream->x));
   return BM_ALLOC(stream->room * columns, &stream->columns);
 }
@@ -94,8 +97,9 @@ static void make_piece(const stream_t *stream, bm_range_t rows)
     if (bm_stop_pending()) {
       return;
     }
-    bm_generate_base(stream->order->seed, rows.first + done, count, d, x);
-    bm_map_push(stream->map, count, x, x, stream->columns + done);
+    bm_generate_base(stream->order->seed, rows.first + done, count,
+                     bm_map_base_dimension(stream->map), stream->base);
+    bm_map_push(stream->map, count, stream->base, x, stream->columns + done);
     bm_samples_writer_progress(stream->writer);
   }
   if (observer != NULL && rows.count > 0) {
@@ -176,6 +180,7 @@ bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
   if (status == BM_OK) {
     status = run_stream(&stream, log);
   }
+  bm_free(stream.base);
   bm_free(stream.x);
   bm_free(stream.columns);
   if (status == BM_OK) {

@@ -5,15 +5,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "boltzmap/base/internal.h"
 #include "boltzmap/base/memory.h"
+#include "boltzmap/model/backbone.h"
 #include "boltzmap/model/molecule.h"
 #include "boltzmap/model/pack.h"
 
 #define BM_WHEN "system.kind=amber"
 #define BM_PIECE 64         /* configurations whose terms are held at a time */
-#define BM_BONDS_BETWEEN 2  /* of non-bonded pairs, more than this many */
-#define BM_BASIN_LOW -120.0 /* degrees of psi, of the alpha basin */
-#define BM_BASIN_HIGH 50.0
 
 static const char *const solvents[] = {"none", "obc2", NULL};
 static const char *const constraint_names[] = {"none", "h-bonds", NULL};
@@ -30,11 +29,13 @@ static const bm_deck_key_t keys[] = {
      "system.implicit_solvent=obc2", "dielectric constant of the solvent"},
     {"system.constraints", BM_DECK_STRING, "\"none\"", 0, 0, constraint_names, BM_WHEN,
      "bonds to hydrogen held at their length, or none"},
+    {"system.nonbonded_beyond_bonds", BM_DECK_INT, "2", 1, 100, NULL, BM_WHEN,
+     "atoms more than so many bonds apart are the non-bonded pairs of distances and penalties"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
 static const bm_observable_name_t average_names[] = {
-    {"prob_phi_positive", "1", 0},          {"prob_alpha", "1", 0},
+    BM_BACKBONE_AVERAGES,
     {"energy_mean", "kJ/mol", 0},           {"energy_bond_mean", "kJ/mol", 0},
     {"energy_angle_mean", "kJ/mol", 0},     {"energy_torsion_mean", "kJ/mol", 0},
     {"energy_nonbonded_mean", "kJ/mol", 0}, {"energy_solvation_mean", "kJ/mol", 0},
@@ -45,9 +46,8 @@ static const bm_observable_name_t average_names[] = {
 typedef struct {
   bm_molecule_t *molecule;
   bm_pack_t *pack;
-  bm_dihedral_t *dihedrals;
-  size_t dihedral_count, observable_count;
-  bm_observable_name_t *observables; /* [dihedral_count + 1] */
+  size_t observable_count;
+  bm_observable_name_t *observables; /* [angles + 1] */
   double *terms;                     /* [BM_PIECE][BM_TERM_COUNT] */
 } own_t;
 
@@ -57,7 +57,6 @@ static void destroy(void **self)
   if (own != NULL) {
     bm_pack_double.destroy(&own->pack);
     bm_molecule_destroy(&own->molecule);
-    bm_free(own->dihedrals);
     bm_free(own->observables);
     bm_free(own->terms);
   }
@@ -65,30 +64,18 @@ static void destroy(void **self)
   *self = NULL;
 }
 
-/* Has it atoms so far apart that they count as non-bonded? */
-static int has_nonbonded(const bm_topology_t *topology)
-{
-  for (size_t p = 0; p < topology->pair_count; p++) {
-    if (topology->pairs[p].separation > BM_BONDS_BETWEEN) {
-      return 1;
-    }
-  }
-  return 0;
-}
-
 static bm_status_t fill(const bm_deck_case_t *deck_case, own_t *own)
 {
   BM_TRY(bm_molecule_create(deck_case, &own->molecule));
   const bm_molecule_t *molecule = own->molecule;
   BM_TRY(bm_pack_double.create(molecule->field, NULL, molecule->start, &own->pack));
-  BM_TRY(bm_topology_backbone(molecule->topology, &own->dihedral_count, &own->dihedrals));
-  BM_TRY(BM_ALLOC(own->dihedral_count + 1, &own->observables));
+  BM_TRY(BM_ALLOC(molecule->angle_count + 1, &own->observables));
   BM_TRY(BM_ALLOC(BM_PIECE * BM_TERM_COUNT, &own->terms));
-  for (size_t k = 0; k < own->dihedral_count; k++) {
-    own->observables[k] = (bm_observable_name_t){own->dihedrals[k].name, "rad", 2.0 * M_PI};
+  for (size_t k = 0; k < molecule->angle_count; k++) {
+    own->observables[k] = molecule->angle_names[k];
   }
-  own->observables[own->dihedral_count] = (bm_observable_name_t){"r_nonbonded", "nm", 0.0};
-  own->observable_count = own->dihedral_count + (has_nonbonded(molecule->topology) ? 1 : 0);
+  own->observables[molecule->angle_count] = (bm_observable_name_t){"r_nonbonded", "nm", 0.0};
+  own->observable_count = molecule->angle_count + (molecule->pair_count > 0 ? 1 : 0);
   return BM_OK;
 }
 
@@ -102,7 +89,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
     destroy(self);
     return status;
   }
-  size_t skipped = own->dihedral_count == 0 ? BM_BASINS : 0;
+  size_t skipped = own->molecule->angle_count == 0 ? BM_BASINS : 0;
   *traits = (bm_traits_t){.layout = {own->molecule->topology->atoms, 3, "nm", "kJ/mol"},
                           .beta = 1.0 / own->molecule->kT,
                           .invariant = 1,
@@ -110,6 +97,8 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
                           .observable_count = own->observable_count,
                           .averages = average_names + skipped,
                           .average_count = BM_AVERAGES - skipped,
+                          .pairs = (const size_t(*)[2])own->molecule->pairs,
+                          .pair_count = own->molecule->pair_count,
                           .molecule = own->molecule};
   return BM_OK;
 }
@@ -157,34 +146,26 @@ static void terms(const void *self, size_t n, const double *x /* [n][d] */,
   bm_pack_double.energy(own->pack, n, x, values, NULL);
 }
 
-static double shortest_distance(const bm_topology_t *topology, const double *x)
+static double shortest_distance(const bm_molecule_t *molecule, const double *x)
 {
   double least = INFINITY;
-  for (size_t p = 0; p < topology->pair_count; p++) {
-    const bm_pair_t *pair = &topology->pairs[p];
-    if (pair->separation > BM_BONDS_BETWEEN) {
-      double square = 0.0;
-      for (size_t a = 0; a < 3; a++) {
-        double delta = x[3 * pair->i + a] - x[3 * pair->j + a];
-        square += delta * delta;
-      }
-      least = square < least ? square : least;
-    }
+  for (size_t p = 0; p < molecule->pair_count; p++) {
+    least = fmin(least, bm_internal_distance(x, molecule->pairs[p]));
   }
-  return sqrt(least);
+  return least;
 }
 
 static void observe(const void *self, size_t n, const double *x /* [n][d] */, double *values)
 {
   const own_t *own = self;
-  const bm_topology_t *topology = own->molecule->topology;
+  const bm_molecule_t *molecule = own->molecule;
   for (size_t i = 0; i < n; i++) {
-    const double *frame = x + i * 3 * topology->atoms;
-    for (size_t k = 0; k < own->dihedral_count; k++) {
-      values[k * n + i] = bm_force_dihedral(frame, own->dihedrals[k].atoms);
+    const double *frame = x + i * 3 * molecule->topology->atoms;
+    for (size_t k = 0; k < molecule->angle_count; k++) {
+      values[k * n + i] = bm_internal_dihedral(frame, molecule->angles[k]);
     }
-    if (own->observable_count > own->dihedral_count) {
-      values[own->dihedral_count * n + i] = shortest_distance(topology, frame);
+    if (own->observable_count > molecule->angle_count) {
+      values[molecule->angle_count * n + i] = shortest_distance(molecule, frame);
     }
   }
 }
@@ -192,14 +173,15 @@ static void observe(const void *self, size_t n, const double *x /* [n][d] */, do
 static void average(const void *self, size_t n, const double *x /* [n][d] */, double *values)
 {
   const own_t *own = self;
-  const size_t d = 3 * own->molecule->topology->atoms;
-  for (size_t i = 0; own->dihedral_count > 0 && i < n; i++) {
-    double phi = bm_force_dihedral(x + i * d, own->dihedrals[0].atoms);
-    double psi = bm_force_dihedral(x + i * d, own->dihedrals[1].atoms) * 180.0 / M_PI;
-    values[i] = phi > 0.0 ? 1.0 : 0.0;
-    values[n + i] = phi <= 0.0 && psi > BM_BASIN_LOW && psi < BM_BASIN_HIGH ? 1.0 : 0.0;
+  const bm_molecule_t *molecule = own->molecule;
+  const size_t d = 3 * molecule->topology->atoms;
+  const int has_backbone = molecule->angle_count > 0;
+  for (size_t i = 0; has_backbone && i < n; i++) {
+    bm_backbone_basins(bm_internal_dihedral(x + i * d, molecule->angles[0]),
+                       bm_internal_dihedral(x + i * d, molecule->angles[1]), &values[i],
+                       &values[n + i]);
   }
-  double *energies = values + (own->dihedral_count > 0 ? BM_BASINS * n : 0);
+  double *energies = values + (has_backbone ? BM_BASINS * n : 0);
   for (size_t first = 0; first < n; first += BM_PIECE) {
     size_t count = n - first < BM_PIECE ? n - first : BM_PIECE;
     evaluate(own, count, x + first * d, NULL);

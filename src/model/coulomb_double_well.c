@@ -44,7 +44,10 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
   BM_TRY(BM_ALLOC(1, &own));
   *own = (parameters_t){bm_deck_real(deck_case, "system.coupling"), softening * softening};
   *self = own;
+  static const size_t pair[1][2] = {{0, 1}};
   *traits = (bm_traits_t){.layout = {2, 2, "1", "1"},
+                          .pairs = pair,
+                          .pair_count = 1,
                           .observables = observables,
                           .observable_count = 1,
                           .averages = averages,

@@ -44,13 +44,6 @@ static double angle_of(const planes_t *planes)
   return atan2(dot(normal, planes->g) / planes->length, dot(planes->a, planes->b));
 }
 
-double bm_force_dihedral(const double *x /* [atoms][3] */, const size_t atoms[4])
-{
-  planes_t planes;
-  fill_planes(x, atoms, &planes);
-  return angle_of(&planes);
-}
-
 /* Forces of a torsion whose energy has this slope dE/dphi. */
 static void add_forces(const planes_t *planes, const size_t atoms[4], double slope, double *force)
 {

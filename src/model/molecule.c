@@ -1,5 +1,6 @@
 #include "boltzmap/model/molecule.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -57,10 +58,31 @@ static bm_status_t fill(const bm_deck_case_t *deck_case, bm_molecule_t *molecule
   return BM_OK;
 }
 
+/* What analysis and coordinates of the flow need of the topology. */
+static bm_status_t describe(const bm_deck_case_t *deck_case, bm_molecule_t *molecule)
+{
+  const bm_topology_t *topology = molecule->topology;
+  int beyond = (int)bm_deck_int(deck_case, "system.nonbonded_beyond_bonds");
+  BM_TRY(bm_topology_nonbonded(topology, beyond, &molecule->pair_count, &molecule->pairs));
+  BM_TRY(bm_topology_stereocentres(topology, &molecule->centre_count, &molecule->centres));
+  BM_TRY(bm_topology_backbone(topology, &molecule->angle_count, &molecule->dihedrals));
+  BM_TRY(BM_ALLOC(molecule->angle_count, &molecule->angles));
+  BM_TRY(BM_ALLOC(molecule->angle_count, &molecule->angle_names));
+  for (size_t k = 0; k < molecule->angle_count; k++) {
+    memcpy(molecule->angles[k], molecule->dihedrals[k].atoms, sizeof molecule->angles[k]);
+    molecule->angle_names[k] =
+        (bm_observable_name_t){molecule->dihedrals[k].name, "rad", 2.0 * M_PI};
+  }
+  return BM_OK;
+}
+
 bm_status_t bm_molecule_create(const bm_deck_case_t *deck_case, bm_molecule_t **out)
 {
   BM_TRY(BM_ALLOC(1, out));
   bm_status_t status = fill(deck_case, *out);
+  if (status == BM_OK) {
+    status = describe(deck_case, *out);
+  }
   if (status != BM_OK) {
     bm_molecule_destroy(out);
   }
@@ -74,6 +96,11 @@ void bm_molecule_destroy(bm_molecule_t **molecule)
     bm_force_field_destroy(&(*molecule)->field);
     bm_topology_destroy(&(*molecule)->topology);
     bm_free((*molecule)->start);
+    bm_free((*molecule)->pairs);
+    bm_free((*molecule)->angles);
+    bm_free((*molecule)->angle_names);
+    bm_free((*molecule)->centres);
+    bm_free((*molecule)->dihedrals);
   }
   bm_free(*molecule);
   *molecule = NULL;

@@ -80,11 +80,26 @@ bm_status_t bm_potential_create(const bm_deck_case_t *deck_case, bm_potential_t 
 
 void bm_potential_destroy(bm_potential_t **potential)
 {
-  if (*potential != NULL) {
+  if (*potential != NULL && (*potential)->ops->destroy != NULL) {
     (*potential)->ops->destroy(&(*potential)->self);
   }
   bm_free(*potential);
   *potential = NULL;
+}
+
+bm_status_t bm_potential_derive(const bm_potential_ops_t *ops, const void *self,
+                                const bm_traits_t *traits, bm_potential_t **out)
+{
+  assert(ops->destroy == NULL);
+  BM_TRY(BM_ALLOC(1, out));
+  **out = (bm_potential_t){
+      .ops = ops, .self = (void *)self, .traits = *traits, .beta = traits->beta};
+  return BM_OK;
+}
+
+int bm_potential_has_energy(const bm_potential_t *potential)
+{
+  return potential->ops->energy != NULL;
 }
 
 size_t bm_potential_dimension(const bm_potential_t *potential)

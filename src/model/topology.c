@@ -142,3 +142,39 @@ bm_status_t bm_topology_backbone(const bm_topology_t *topology, size_t *count,
   }
   return BM_OK;
 }
+
+bm_status_t bm_topology_nonbonded(const bm_topology_t *topology, int beyond, size_t *count,
+                                  size_t (**pairs)[2])
+{
+  *count = 0;
+  BM_TRY(BM_ALLOC(topology->pair_count, pairs));
+  for (size_t p = 0; p < topology->pair_count; p++) {
+    const bm_pair_t *pair = &topology->pairs[p];
+    if (pair->separation > beyond) {
+      (*pairs)[*count][0] = pair->i;
+      (*pairs)[(*count)++][1] = pair->j;
+    }
+  }
+  return BM_OK;
+}
+
+bm_status_t bm_topology_stereocentres(const bm_topology_t *topology, size_t *count,
+                                      size_t (**centres)[4])
+{
+  static const char *const names[4] = {"CA", "N", "C", "CB"};
+  *count = 0;
+  BM_TRY(BM_ALLOC(topology->residues, centres));
+  for (size_t residue = 0; residue < topology->residues; residue++) {
+    size_t *centre = (*centres)[*count];
+    int whole = 1;
+    for (size_t k = 0; k < 4; k++) {
+      centre[k] = find_atom(topology, residue, names[k]);
+      whole = whole && centre[k] < topology->atoms;
+    }
+    for (size_t k = 1; whole && k < 4; k++) {
+      whole = bm_topology_bond(topology, centre[0], centre[k]) != NULL;
+    }
+    *count += whole != 0;
+  }
+  return BM_OK;
+}

@@ -19,10 +19,11 @@
 #define BM_MPI_REAL MPI_FLOAT
 #endif
 
-/* A node of some rank, with this rank's slice of its vector. */
+/* A node of some rank in one of the parts, with this rank's slice of its vector. */
 typedef struct {
   bm_node_t node;
   int rank;
+  size_t vector;          /* of that rank */
   const bm_real_t *slice; /* in that rank's own vector, or received */
 } held_t;
 
@@ -44,27 +45,27 @@ struct bm_reduction {
   const bm_context_t *context;
   int alone;  /* each rank is taken for a host of its own */
   int raised; /* this rank's flag */
-  size_t shards, length, blocks;
-  size_t own_first, own_count; /* this rank's nodes in held */
-  held_t *held;                /* nodes of all ranks, in the order of shards */
+  size_t shards, parts, length, blocks;
+  size_t own_first, own_count; /* this rank's nodes in the first part of held */
+  held_t *held;                /* nodes of all ranks, in the order of parts and shards */
   size_t held_count;
   bm_shared_t *shared;  /* of each rank, its vectors; of the first, what is common before them */
   bm_context_t *single; /* of this rank alone; NULL unless `alone` */
   bm_real_t *common;    /* [length] */
-  bm_real_t *vectors;   /* [own_count][stride] */
+  bm_real_t *vectors;   /* [parts][own_count][stride] */
   size_t stride;
   bm_real_t *total;    /* [slice], of a rank without vectors */
   bm_real_t *received; /* [nodes of other hosts][slice] */
-  bm_real_t *work;     /* [depth of the tree][BM_SUM_BLOCK] */
+  bm_real_t *work;     /* [depth of the tree and one][BM_SUM_BLOCK] */
   double *numbers; /* of each rank in turn: squares of its blocks, its shards' values, its flag */
   double *own_numbers;                 /* where they do not come by shared memory alone */
   int *number_counts, *number_offsets; /* [ranks] */
   int *counts, *offsets;               /* [ranks], items of each slice */
-  double *shard_values;                /* [shards] */
+  double *shard_values;                /* [parts][shards] */
   piece_t *pieces;
   size_t piece_count;
   requests_t receives;  /* slices of nodes of other hosts */
-  requests_t sends;     /* [own_count][piece_count]; MPI_REQUEST_NULL for owners on this host */
+  requests_t sends;     /* [parts][own_count][piece_count]; MPI_REQUEST_NULL for owners on this host */
   requests_t exchanges; /* slices of the common vector */
 };
 
@@ -104,22 +105,30 @@ static bm_range_t shards_of(const bm_reduction_t *reduction, int rank)
   return bm_partition(reduction->shards, reduction->context->size, rank);
 }
 
-/* All nodes of all ranks; the same list everywhere. */
-static bm_status_t list_nodes(bm_reduction_t *reduction)
+/* The nodes of one part; the same list everywhere. */
+static void list_part(bm_reduction_t *reduction, size_t part)
 {
-  int size = reduction->context->size;
-  BM_TRY(BM_ALLOC((size_t)size * BM_NODES_MAX, &reduction->held));
-  for (int rank = 0; rank < size; rank++) {
+  for (int rank = 0; rank < reduction->context->size; rank++) {
     bm_node_t nodes[BM_NODES_MAX];
     bm_range_t range = shards_of(reduction, rank);
     size_t count = bm_tree_nodes(reduction->shards, range.first, range.count, nodes);
-    if (rank == reduction->context->rank) {
+    if (part == 0 && rank == reduction->context->rank) {
       reduction->own_first = reduction->held_count;
       reduction->own_count = count;
     }
     for (size_t i = 0; i < count; i++) {
-      reduction->held[reduction->held_count++] = (held_t){nodes[i], rank, NULL};
+      reduction->held[reduction->held_count++] =
+          (held_t){nodes[i], rank, part * count + i, NULL};
     }
+  }
+}
+
+static bm_status_t list_nodes(bm_reduction_t *reduction)
+{
+  size_t size = (size_t)reduction->context->size;
+  BM_TRY(BM_ALLOC(size * reduction->parts * BM_NODES_MAX, &reduction->held));
+  for (size_t part = 0; part < reduction->parts; part++) {
+    list_part(reduction, part);
   }
   return BM_OK;
 }
@@ -131,7 +140,8 @@ static size_t whole_lines(size_t bytes)
 
 static size_t number_count(const bm_reduction_t *reduction)
 {
-  return reduction->blocks + reduction->shards + (size_t)reduction->context->size;
+  return reduction->blocks + reduction->parts * reduction->shards +
+         (size_t)reduction->context->size;
 }
 
 /* Bytes before the vectors of the first rank of a host: the common vector, and the numbers. */
@@ -145,7 +155,7 @@ static size_t common_bytes(const bm_reduction_t *reduction)
 static bm_status_t open_memory(bm_reduction_t *reduction)
 {
   const bm_context_t *context = reduction->context;
-  size_t bytes = reduction->own_count * reduction->stride * sizeof(bm_real_t);
+  size_t bytes = reduction->parts * reduction->own_count * reduction->stride * sizeof(bm_real_t);
   int room;
   BM_TRY(bm_shared_create(context, bytes + (context->host_rank == 0 ? common_bytes(reduction) : 0),
                           &room, &reduction->shared));
@@ -180,8 +190,8 @@ static bm_status_t allocate(bm_reduction_t *reduction)
   size_t depth = bm_tree_depth(reduction->shards);
   BM_TRY(BM_ALLOC(reduction->own_count == 0 ? slice : 0, &reduction->total));
   BM_TRY(BM_ALLOC(far * slice, &reduction->received));
-  BM_TRY(BM_ALLOC((depth + 1) * BM_SUM_BLOCK, &reduction->work));
-  BM_TRY(BM_ALLOC(reduction->shards, &reduction->shard_values));
+  BM_TRY(BM_ALLOC((depth + 2) * BM_SUM_BLOCK, &reduction->work));
+  BM_TRY(BM_ALLOC(reduction->parts * reduction->shards, &reduction->shard_values));
   BM_TRY(
       BM_ALLOC(has_other_hosts(reduction) ? number_count(reduction) : 0, &reduction->own_numbers));
   int **tables[] = {&reduction->counts, &reduction->offsets, &reduction->number_counts,
@@ -202,12 +212,10 @@ static void place(bm_reduction_t *reduction)
                            ? reduction->own_numbers
                            : (double *)(void *)(common + reduction->stride * sizeof(bm_real_t));
   reduction->vectors = vectors_of(reduction, reduction->context->rank);
-  size_t of_rank = 0; /* which of its rank's nodes it is */
   for (size_t i = 0; i < reduction->held_count; i++) {
     held_t *held = &reduction->held[i];
-    of_rank = i > 0 && held[-1].rank == held->rank ? of_rank + 1 : 0;
     held->slice = is_near(reduction, held->rank) ? vectors_of(reduction, held->rank) +
-                                                       of_rank * reduction->stride + slice.first
+                                                       held->vector * reduction->stride + slice.first
                                                  : reduction->received + far++ * slice.count;
   }
 }
@@ -221,7 +229,8 @@ static void fill_tables(bm_reduction_t *reduction)
     reduction->offsets[rank] = (int)slice.first;
     reduction->number_offsets[rank] = numbers;
     reduction->number_counts[rank] =
-        (int)(blocks_of(reduction, rank).count + shards_of(reduction, rank).count + 1);
+        (int)(blocks_of(reduction, rank).count + reduction->parts * shards_of(reduction, rank).count +
+              1);
     numbers += reduction->number_counts[rank];
   }
 }
@@ -254,7 +263,8 @@ static bm_status_t make_requests(bm_reduction_t *reduction)
   bm_range_t slice = bm_reduction_slice(reduction);
   size_t own_pieces = (slice.count + BM_PIECE - 1) / BM_PIECE;
   BM_TRY(BM_ALLOC(reduction->held_count * own_pieces, &reduction->receives.list));
-  BM_TRY(BM_ALLOC(reduction->own_count * reduction->piece_count, &reduction->sends.list));
+  BM_TRY(BM_ALLOC(reduction->parts * reduction->own_count * reduction->piece_count,
+                  &reduction->sends.list));
   for (size_t i = 0; i < reduction->held_count; i++) {
     const held_t *held = &reduction->held[i];
     for (size_t p = 0; p < reduction->piece_count; p++) {
@@ -264,8 +274,8 @@ static bm_status_t make_requests(bm_reduction_t *reduction)
         MPI_Request *send = &reduction->sends.list[reduction->sends.count++];
         *send = MPI_REQUEST_NULL;
         if (!is_near(reduction, piece->owner)) {
-          size_t index = i - reduction->own_first;
-          BM_TRY_MPI(MPI_Send_init(bm_reduction_vector(reduction, index) + piece->range.first,
+          BM_TRY_MPI(MPI_Send_init(bm_reduction_vector(reduction, held->vector) +
+                                       piece->range.first,
                                    count, BM_MPI_REAL, piece->owner,
                                    tag_of(reduction, i, piece->tag), context->comm, send));
         }
@@ -341,8 +351,8 @@ static bm_status_t set_up(bm_reduction_t *reduction)
   return bm_agree(context, status);
 }
 
-bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t length,
-                                bm_reduction_t **out)
+bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t parts,
+                                size_t length, bm_reduction_t **out)
 {
   bm_reduction_t *reduction = NULL;
   *out = NULL;
@@ -353,6 +363,7 @@ bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size
   BM_TRY_AGREE(context, BM_ALLOC(1, &reduction));
   reduction->context = context;
   reduction->shards = shards;
+  reduction->parts = parts;
   reduction->length = length;
   reduction->blocks = (length + BM_SUM_BLOCK - 1) / BM_SUM_BLOCK;
   reduction->stride = whole_lines(length * sizeof(bm_real_t)) / sizeof(bm_real_t);
@@ -405,9 +416,9 @@ bm_node_t bm_reduction_node(const bm_reduction_t *reduction, size_t index)
   return reduction->held[reduction->own_first + index].node;
 }
 
-bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t index)
+bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t vector)
 {
-  return reduction->vectors + index * reduction->stride;
+  return reduction->vectors + vector * reduction->stride;
 }
 
 bm_range_t bm_reduction_slice(const bm_reduction_t *reduction)
@@ -466,12 +477,12 @@ static void put_squares(bm_reduction_t *reduction, const bm_real_t *slice, bm_ra
 /* Is one vector of this rank the total already? */
 static int is_total(const bm_reduction_t *reduction)
 {
-  return reduction->context->size == 1;
+  return reduction->context->size == 1 && reduction->parts == 1;
 }
 
-static bm_status_t complete(bm_reduction_t *reduction, size_t index, size_t piece)
+static bm_status_t complete(bm_reduction_t *reduction, size_t vector, size_t piece)
 {
-  MPI_Request *send = &reduction->sends.list[index * reduction->piece_count + piece];
+  MPI_Request *send = &reduction->sends.list[vector * reduction->piece_count + piece];
   if (is_total(reduction)) { /* while it is in the cache */
     put_squares(reduction, bm_reduction_vector(reduction, 0), reduction->pieces[piece].range);
   } else if (*send != MPI_REQUEST_NULL) {
@@ -498,7 +509,7 @@ static bm_status_t keep_going(bm_reduction_t *reduction)
   return BM_OK;
 }
 
-void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, size_t count)
+void bm_reduction_ready(bm_reduction_t *reduction, size_t vector, size_t first, size_t count)
 {
   bm_range_t filled = {first, count};
   bm_status_t status = BM_OK;
@@ -508,7 +519,7 @@ void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, s
     piece->filled += items;
     if (items > 0 && piece->filled == piece->range.count) {
       piece->filled = 0;
-      status = complete(reduction, index, p);
+      status = complete(reduction, vector, p);
     }
   }
   if (status == BM_OK && has_other_hosts(reduction)) {
@@ -567,6 +578,19 @@ static const bm_real_t *evaluate(const bm_reduction_t *reduction, bm_node_t node
   return out;
 }
 
+/* To the sum of the first part, `made`, those of the others, in `out`, which may be the same. */
+static const bm_real_t *add_parts(const bm_reduction_t *reduction, block_t *block,
+                                  const bm_real_t *made, bm_real_t *out)
+{
+  for (size_t part = 1; part < reduction->parts; part++) {
+    const bm_real_t *other = evaluate(reduction, (bm_node_t){0, reduction->shards}, block,
+                                      reduction->work + BM_SUM_BLOCK, reduction->work);
+    add(block->count, made, other, out);
+    made = out;
+  }
+  return made;
+}
+
 /* Total and squares of this rank's slice, block by block while they are in the cache. */
 static const bm_real_t *sum_slice(bm_reduction_t *reduction)
 {
@@ -580,6 +604,7 @@ static const bm_real_t *sum_slice(bm_reduction_t *reduction)
     block_t block = {first, count, 0};
     const bm_real_t *made = evaluate(reduction, (bm_node_t){0, reduction->shards}, &block,
                                      reduction->work, total + first);
+    made = add_parts(reduction, &block, made, total + first);
     squares[first / BM_SUM_BLOCK] = square_sum(count, made);
     sum = first == 0 ? made : sum;
   }
@@ -610,8 +635,11 @@ static void take_numbers(bm_reduction_t *reduction, bm_total_t *total)
     for (size_t b = blocks_of(reduction, rank).count; b > 0; b--) {
       squares += *next++;
     }
-    memcpy(reduction->shard_values + shards.first, next, shards.count * sizeof *next);
-    next += shards.count;
+    for (size_t part = 0; part < reduction->parts; part++) {
+      memcpy(reduction->shard_values + part * reduction->shards + shards.first, next,
+             shards.count * sizeof *next);
+      next += shards.count;
+    }
     total->raised |= *next++ > 0.0;
   }
   total->squares = squares;
@@ -627,8 +655,9 @@ bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_
   end_where_failed(reduction, wait_for(&reduction->sends));
   bm_shared_wait(reduction->shared);
   total->slice = is_total(reduction) ? bm_reduction_vector(reduction, 0) : sum_slice(reduction);
-  memcpy(values, local, shards_of(reduction, rank).count * sizeof *values);
-  values[shards_of(reduction, rank).count] = reduction->raised;
+  size_t count = reduction->parts * shards_of(reduction, rank).count;
+  memcpy(values, local, count * sizeof *values);
+  values[count] = reduction->raised;
   reduction->raised = 0;
   BM_TRY(exchange_numbers(reduction));
   take_numbers(reduction, total);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "boltzmap/base/memory.h"
+
 const bm_loss_ops_t *const bm_loss_table[] = {
 #define BM_LOSS_ROW(row, name) &bm_loss_##row,
     BM_LOSS_TABLE(BM_LOSS_ROW)
@@ -16,12 +18,126 @@ const char *const bm_loss_names[] = {
         NULL,
 };
 
-const bm_loss_ops_t *bm_loss_find(const char *name)
+struct bm_loss_term {
+  const bm_loss_ops_t *ops;
+  void *self;
+};
+
+static const bm_loss_ops_t *find(const char *name)
 {
-  for (size_t i = 0; bm_loss_table[i] != NULL; i++) {
-    if (strcmp(bm_loss_table[i]->name, name) == 0) {
-      return bm_loss_table[i];
+  size_t i = 0;
+  while (strcmp(bm_loss_table[i]->name, name) != 0) {
+    i++;
+  }
+  return bm_loss_table[i];
+}
+
+bm_status_t bm_loss_term_create(const bm_deck_case_t *deck_case, const bm_loss_data_t *data,
+                                bm_loss_term_t **out)
+{
+  const bm_loss_ops_t *ops = find(bm_deck_string(deck_case, "training.loss"));
+  *out = NULL;
+  if (ops->value == NULL) {
+    return BM_OK;
+  }
+  if (data->d != bm_potential_dimension(data->potential)) {
+    return bm_deck_fail(deck_case, "training.loss",
+                        "needs whole configurations, which flow.coordinates does not give");
+  }
+  BM_TRY(BM_ALLOC(1, out));
+  (*out)->ops = ops;
+  bm_status_t status = ops->create(deck_case, data, &(*out)->self);
+  if (status != BM_OK) {
+    bm_loss_term_destroy(out);
+  }
+  return status;
+}
+
+void bm_loss_term_destroy(bm_loss_term_t **term)
+{
+  if (*term != NULL && (*term)->self != NULL) {
+    (*term)->ops->destroy(&(*term)->self);
+  }
+  bm_free(*term);
+  *term = NULL;
+}
+
+void bm_loss_term_value(const bm_loss_term_t *term, size_t n, const double *x, double *value,
+                        double *gradient)
+{
+  term->ops->value(term->self, n, x, value, gradient);
+}
+
+bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_room_t *room)
+{
+  const size_t shape_d = bm_chart_shape_dimension(chart);
+  const size_t d = bm_chart_dimension(chart);
+  memset(room, 0, sizeof *room);
+  BM_TRY(BM_ALLOC(rows * (d + 1), &room->y));
+  BM_TRY(BM_ALLOC(rows, &room->log_det));
+  BM_TRY(BM_ALLOC(rows * shape_d, &room->x));
+  BM_TRY(BM_ALLOC(rows * shape_d, &room->gradient));
+  BM_TRY(BM_ALLOC(rows, &room->value));
+  return BM_ALLOC(d, &room->coordinate);
+}
+
+void bm_loss_room_release(bm_loss_room_t *room)
+{
+  void *blocks[] = {room->y, room->log_det, room->x, room->gradient, room->value, room->coordinate};
+  for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+    bm_free(blocks[i]);
+  }
+}
+
+/* The generated coordinates as shapes. */
+static void decode_rows(const bm_chart_t *chart, size_t rows, const bm_loss_room_t *room)
+{
+  const size_t shape_d = bm_chart_shape_dimension(chart);
+  const size_t d = bm_chart_dimension(chart);
+  for (size_t i = 0; i < rows; i++) {
+    for (size_t k = 0; k < d; k++) {
+      room->coordinate[k] = (double)room->y[i * d + k];
+    }
+    bm_chart_decode(chart, room->coordinate, room->x + i * shape_d, NULL);
+  }
+}
+
+/* The gradient by shapes as one by coordinates, times `weight`. */
+static void take_gradient(const bm_chart_t *chart, size_t rows, double weight,
+                          const bm_loss_room_t *room)
+{
+  const size_t shape_d = bm_chart_shape_dimension(chart);
+  const size_t d = bm_chart_dimension(chart);
+  for (size_t i = 0; i < rows; i++) {
+    bm_chart_decode_adjoint(chart, room->gradient + i * shape_d, room->coordinate);
+    for (size_t k = 0; k < d; k++) {
+      room->y[i * d + k] = (bm_real_t)(weight * room->coordinate[k]);
     }
   }
-  return NULL;
+}
+
+void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
+                           const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                           const bm_batch_t *batch, const bm_loss_room_t *room, double *shard_sums,
+                           const bm_gradient_sink_t *sink)
+{
+  const bm_shards_t *shards = &batch->shards;
+  const size_t rows = shards->offset[shards->count];
+  const double weight = 1.0 / (double)batch->batch_rows;
+  bm_flow_forward(flow, workspace, shards, batch->y, room->y, room->log_det);
+  decode_rows(chart, rows, room);
+  term->ops->value(term->self, rows, room->x, room->value, room->gradient);
+  for (size_t s = 0; s < shards->count; s++) {
+    shard_sums[s] = 0.0;
+    for (size_t i = shards->offset[s]; i < shards->offset[s + 1]; i++) {
+      shard_sums[s] += weight * room->value[i];
+    }
+  }
+  if (sink == NULL) {
+    return;
+  }
+  bm_real_t *d_log_det = room->y + rows * bm_chart_dimension(chart);
+  take_gradient(chart, rows, weight, room);
+  memset(d_log_det, 0, rows * sizeof *d_log_det);
+  bm_flow_forward_backward(flow, workspace, shards, room->y, d_log_det, sink);
 }

@@ -16,9 +16,9 @@ double bm_loss_nll_sum(size_t rows, size_t d, const bm_real_t *base, const doubl
   return sum;
 }
 
-static void evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace, const bm_batch_t *batch,
-                     bm_real_t *rows_work, double *log_det, double *shard_sums,
-                     const bm_gradient_sink_t *sink)
+void bm_loss_nll_evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                          const bm_batch_t *batch, bm_real_t *rows_work, double *log_det,
+                          double *shard_sums, const bm_gradient_sink_t *sink)
 {
   const bm_shards_t *shards = &batch->shards;
   size_t d = bm_flow_shape(flow)->d;
@@ -44,6 +44,5 @@ static void evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace, cons
 
 const bm_loss_ops_t bm_loss_nll = {
     .name = "nll",
-    .description = "negative log-likelihood of the reference samples",
-    .evaluate = evaluate,
+    .description = "negative log-likelihood of the reference samples alone",
 };

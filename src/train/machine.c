@@ -24,7 +24,6 @@
 typedef struct {
   bm_flow_t *flow;
   bm_flow_workspace_t *workspace;
-  const bm_loss_ops_t *loss;
   size_t shards, rows; /* of the node at work: rows a shard */
   size_t most_shards, most_rows;
   size_t *offset;  /* [most_shards + 1] */
@@ -106,8 +105,8 @@ static void gradient_of_node(bench_t *bench)
   }
   const bm_batch_t batch = {{bench->shards, bench->offset}, bench->y, BM_ROWS};
   const bm_gradient_sink_t sink = {.gradient = bench->gradient};
-  bench->loss->evaluate(bench->flow, bench->workspace, &batch, bench->work, bench->log_det,
-                        bench->sums, &sink);
+  bm_loss_nll_evaluate(bench->flow, bench->workspace, &batch, bench->work, bench->log_det,
+                       bench->sums, &sink);
 }
 
 static void map_rows(bench_t *bench)
@@ -214,14 +213,12 @@ static size_t most(size_t a, size_t b)
 }
 
 bm_status_t bm_machine_measure(const bm_context_t *context, const bm_flow_shape_t *shape,
-                               const bm_loss_ops_t *loss, size_t shards, size_t rows,
-                               bm_machine_t *machine)
+                               size_t shards, size_t rows, bm_machine_t *machine)
 {
   const bm_flow_shape_t measured = measured_shape(shape);
   rows = most(1, least(rows, BM_ROWS_MOST));
   shards = most(2, least(shards, BM_ROWS / rows));
-  bench_t bench = {.loss = loss,
-                   .most_shards = shards,
+  bench_t bench = {.most_shards = shards,
                    .most_rows = most(BM_ROWS, 2 * rows),
                    .items = least(BM_ITEMS_MOST, bm_flow_shape_parameters(&measured))};
   bm_status_t status = bm_agree(context, allocate(&bench, &measured));

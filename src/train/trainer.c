@@ -14,15 +14,24 @@
 
 #define BM_VALIDATION_CHUNK 128 /* rows a shard of the validation set */
 #define BM_VALIDATIONS 100      /* evaluations a run, where the deck leaves it open */
+#define BM_VALIDATION_GENERATED (8 * BM_VALIDATION_CHUNK) /* generated rows of the held-out loss */
+#define BM_HELD_OUT_ROUND ((uint64_t)1 << 47) /* of random numbers: no step comes so far */
+#define BM_TREND_STEPS 100.0    /* over which the trend of the loss is taken */
+#define BM_SPIKES_MOST 50       /* in a row, before training goes back */
+#define BM_REWINDS_MOST 10      /* before it is given up */
+#define BM_REWIND_RATE 0.5      /* of the learning rate, each time */
 
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
-static const char *const nonfinite_names[] = {"stop", "skip", NULL};
+static const char *const nonfinite_names[] = {"recover", "skip", "stop", NULL};
 static const char *const reduction_names[] = {"fixed", "fast", NULL};
 static const char *const augment_names[] = {"none", "symmetries", NULL};
 
 const bm_deck_key_t bm_trainer_keys[] = {
     {"training.loss", BM_DECK_STRING, "\"nll\"", 0, 0, bm_loss_names, NULL, "loss to minimise"},
+    {"training.generated", BM_DECK_INT, "0", 0, 1e9, NULL,
+     "training.loss=penalty|pair-penalty|energy",
+     "samples generated each step for the loss; 0: as many as rows of a minibatch"},
     {"training.epochs", BM_DECK_INT, "400", 1, 1e9, NULL, NULL, "passes over the training rows"},
     {"training.batch", BM_DECK_INT, "256", 1, 1e9, NULL, NULL, "rows a minibatch"},
     {"training.shards", BM_DECK_INT, "8", 1, BM_SHARDS_MAX, NULL, NULL,
@@ -47,8 +56,11 @@ const bm_deck_key_t bm_trainer_keys[] = {
      "epochs between evaluations of the held-out loss; 0: about a hundred a run"},
     {"training.keep", BM_DECK_STRING, "\"best\"", 0, 0, keep_names, NULL,
      "which parameters the model keeps: of the best held-out loss, or the last"},
-    {"training.nonfinite", BM_DECK_STRING, "\"stop\"", 0, 0, nonfinite_names, NULL,
-     "what to do at a loss or gradient that is not finite"},
+    {"training.nonfinite", BM_DECK_STRING, "\"recover\"", 0, 0, nonfinite_names, NULL,
+     "what to do at a loss or gradient that is not finite; recover: as at a spike"},
+    {"training.spike", BM_DECK_REAL, "1.0", 0, 1e12, NULL, NULL,
+     "nats a coordinate above its trend from which the loss is a spike; after 50 in a row training goes "
+     "back to the parameters it would keep, at half the rate; 0: never"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -61,8 +73,13 @@ struct bm_trainer {
   uint64_t seed;
   size_t d, train_rows, validation_rows, steps_per_epoch;
   size_t shards;         /* parts of a minibatch */
-  bm_real_t *train;      /* [train_rows][d], standardised */
-  double *image;         /* [d], of one row */
+  bm_real_t *train;      /* [train_rows][d], the flow's coordinates */
+  double *image;         /* [shape d], of one row */
+  double *coordinate;    /* [d] */
+  const bm_chart_t *chart;
+  bm_real_t *base;       /* [generated rows], of this rank's shards */
+  bm_loss_room_t room;   /* for generated samples */
+  size_t generated;      /* samples generated a step; 0: none */
   bm_real_t *validation; /* [validation_rows][d] */
   uint32_t *order;       /* [train_rows], rows in the order of this epoch */
   int64_t order_epoch;   /* epoch that order belongs to; -1: none */
@@ -73,8 +90,8 @@ struct bm_trainer {
   int64_t rows_step;    /* finished steps before the one they are for; -1: none */
   bm_real_t *rows_work; /* [batch][d + 1] */
   double *log_det;      /* [batch] */
-  double *shard_sums;   /* [shards], own */
-  double *chunk_sums;   /* [validation chunks] */
+  double *shard_sums;   /* [parts][own shards] */
+  double *chunk_sums;   /* [validation chunks, then those of generated rows] */
 
   int raised; /* some rank's flag, in the step just finished */
 
@@ -82,8 +99,10 @@ struct bm_trainer {
   int64_t epoch, step; /* finished epochs, finished steps */
   int64_t updates;     /* optimiser steps, skipped ones left out */
   int64_t skipped, best_epoch;
-  double best_validation, last_validation;
-  double epoch_loss, epoch_norm; /* sums over the rows of the epoch under way */
+  double best_validation, last_validation; /* of the whole loss */
+  int64_t spikes, spikes_in_row, rewinds;
+  double trend; /* of the loss; NaN before the first step */
+  double epoch_loss, epoch_term, epoch_norm; /* sums over the rows of the epoch under way */
   double epoch_rows;             /* rows in these sums: those of skipped steps are left out */
   bm_real_t *moments[2];         /* [own slice] */
   bm_real_t *best;               /* [own slice] */
@@ -99,7 +118,6 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
 {
   int cosine = strcmp(bm_deck_string(deck_case, "training.schedule"), "cosine") == 0;
   *settings = (bm_trainer_settings_t){
-      .loss = bm_loss_find(bm_deck_string(deck_case, "training.loss")),
       .epochs = bm_deck_int(deck_case, "training.epochs"),
       .batch = bm_deck_int(deck_case, "training.batch"),
       .shards = bm_deck_int(deck_case, "training.shards"),
@@ -113,8 +131,20 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
       .keep_best = strcmp(bm_deck_string(deck_case, "training.keep"), "best") == 0,
       .fast = strcmp(bm_deck_string(deck_case, "training.reduction"), "fast") == 0,
       .augment = strcmp(bm_deck_string(deck_case, "training.augment"), "symmetries") == 0,
-      .skip_nonfinite = strcmp(bm_deck_string(deck_case, "training.nonfinite"), "skip") == 0,
+      .spike = bm_deck_real(deck_case, "training.spike"),
   };
+  settings->nonfinite = BM_NONFINITE_RECOVER;
+  while (strcmp(bm_deck_string(deck_case, "training.nonfinite"),
+                nonfinite_names[settings->nonfinite]) != 0) {
+    settings->nonfinite++;
+  }
+  if (bm_deck_has(deck_case, "training.generated")) {
+    int64_t generated = bm_deck_int(deck_case, "training.generated");
+    settings->generated = generated > 0 ? generated : settings->batch;
+    if (!settings->fast && settings->shards > settings->generated) {
+      return bm_deck_fail(deck_case, "training.generated", "fewer samples than training.shards");
+    }
+  }
   if (!settings->fast && settings->shards > settings->batch) {
     return bm_deck_fail(deck_case, "training.shards", "more shards than rows in a minibatch");
   }
@@ -133,11 +163,29 @@ size_t bm_trainer_held_out(const bm_training_data_t *data, double fraction)
   return held_out * (data->n / units);
 }
 
-static void standardise(const bm_standardisation_t *units, size_t n, const double *x, bm_real_t *y)
+/* One row's coordinates as the flow takes them, with noise where the chart has any. */
+static void take_row(bm_trainer_t *trainer, size_t row, uint64_t round, bm_real_t *y /* [d] */)
 {
-  for (size_t i = 0; i < n; i++) {
-    for (size_t k = 0; k < units->d; k++) {
-      y[i * units->d + k] = (bm_real_t)((x[i * units->d + k] - units->mean[k]) / units->scale[k]);
+  bm_random_t random = bm_random(trainer->seed, BM_PURPOSE_NOISE);
+  bm_chart_add_noise(trainer->chart, random, (uint32_t)row, round, trainer->coordinate);
+  for (size_t k = 0; k < trainer->d; k++) {
+    y[k] = (bm_real_t)trainer->coordinate[k];
+  }
+}
+
+/* `count` rows from `first` on; held-out ones with the noise that they keep. */
+static void encode_rows(bm_trainer_t *trainer, size_t first, size_t count, int held_out,
+                        bm_real_t *y)
+{
+  for (size_t i = 0; i < count; i++) {
+    bm_chart_encode(trainer->chart, trainer->data.x + (first + i) * trainer->data.d,
+                    trainer->coordinate);
+    if (held_out) {
+      take_row(trainer, first + i, BM_HELD_OUT_ROUND, y + i * trainer->d);
+      continue;
+    }
+    for (size_t k = 0; k < trainer->d; k++) {
+      y[i * trainer->d + k] = (bm_real_t)trainer->coordinate[k];
     }
   }
 }
@@ -160,6 +208,16 @@ static size_t validation_chunks(const bm_trainer_t *trainer)
   return (trainer->validation_rows + BM_VALIDATION_CHUNK - 1) / BM_VALIDATION_CHUNK;
 }
 
+static size_t generated_chunks(const bm_trainer_t *trainer)
+{
+  return trainer->data.term == NULL ? 0 : BM_VALIDATION_GENERATED / BM_VALIDATION_CHUNK;
+}
+
+static size_t parts_of(const bm_trainer_t *trainer)
+{
+  return trainer->data.term == NULL ? 1 : 2;
+}
+
 static bm_status_t allocate(bm_trainer_t *trainer)
 {
   size_t batch = (size_t)trainer->settings.batch < trainer->train_rows
@@ -167,17 +225,23 @@ static bm_status_t allocate(bm_trainer_t *trainer)
                      : trainer->train_rows;
   size_t shards = trainer->shards;
   size_t slice = bm_reduction_slice(trainer->reduction).count;
+  batch = batch > trainer->generated ? batch : trainer->generated;
   size_t rows = batch > BM_VALIDATION_CHUNK ? batch : BM_VALIDATION_CHUNK;
   BM_TRY(bm_flow_workspace_create(trainer->flow, rows, shards, &trainer->workspace));
   BM_TRY(BM_ALLOC(trainer->train_rows * trainer->d, &trainer->train));
-  BM_TRY(BM_ALLOC(trainer->d, &trainer->image));
+  BM_TRY(BM_ALLOC(trainer->data.d, &trainer->image));
+  BM_TRY(BM_ALLOC(trainer->d, &trainer->coordinate));
+  if (trainer->data.term != NULL) {
+    BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->base));
+    BM_TRY(bm_loss_room_create(rows, trainer->chart, &trainer->room));
+  }
   BM_TRY(BM_ALLOC(trainer->validation_rows * trainer->d, &trainer->validation));
   BM_TRY(BM_ALLOC(trainer->train_rows, &trainer->order));
   BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->rows));
   BM_TRY(BM_ALLOC(rows * (trainer->d + 1), &trainer->rows_work));
   BM_TRY(BM_ALLOC(rows, &trainer->log_det));
-  BM_TRY(BM_ALLOC(shards, &trainer->shard_sums));
-  BM_TRY(BM_ALLOC(validation_chunks(trainer), &trainer->chunk_sums));
+  BM_TRY(BM_ALLOC(parts_of(trainer) * shards, &trainer->shard_sums));
+  BM_TRY(BM_ALLOC(validation_chunks(trainer) + generated_chunks(trainer), &trainer->chunk_sums));
   BM_TRY(BM_ALLOC(slice, &trainer->moments[0]));
   BM_TRY(BM_ALLOC(slice, &trainer->moments[1]));
   BM_TRY(BM_ALLOC(slice, &trainer->best));
@@ -202,7 +266,9 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->data = *data;
   trainer->settings = *settings;
   trainer->seed = seed;
-  trainer->d = data->d;
+  trainer->chart = bm_map_chart(map);
+  trainer->d = bm_chart_dimension(trainer->chart);
+  trainer->generated = data->term == NULL ? 0 : (size_t)settings->generated;
   trainer->train_rows = data->n - held_out;
   trainer->validation_rows = held_out;
   trainer->steps_per_epoch =
@@ -212,8 +278,10 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->rows_step = -1;
   trainer->best_validation = INFINITY;
   trainer->last_validation = NAN;
-  bm_status_t status = bm_reduction_create(
-      context, trainer->shards, bm_flow_parameter_count(trainer->flow), &trainer->reduction);
+  trainer->trend = NAN;
+  bm_status_t status =
+      bm_reduction_create(context, trainer->shards, parts_of(trainer),
+                          bm_flow_parameter_count(trainer->flow), &trainer->reduction);
   if (status == BM_OK) {
     status = bm_agree(context, allocate(trainer));
   }
@@ -221,9 +289,8 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
     bm_trainer_destroy(&trainer);
     return status;
   }
-  standardise(bm_map_standardisation(map), trainer->train_rows, data->x, trainer->train);
-  standardise(bm_map_standardisation(map), held_out, data->x + trainer->train_rows * data->d,
-              trainer->validation);
+  encode_rows(trainer, 0, trainer->train_rows, 0, trainer->train);
+  encode_rows(trainer, trainer->train_rows, held_out, 1, trainer->validation);
   bm_flow_initialise(trainer->flow, seed);
   keep_parameters(trainer);
   *out = trainer;
@@ -236,7 +303,8 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
   if (self != NULL) {
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
-    void *blocks[] = {self->image,      self->train,      self->validation, self->order,
+    bm_loss_room_release(&self->room);
+    void *blocks[] = {self->coordinate, self->base,       self->image,      self->train,      self->validation, self->order,
                       self->rows,       self->rows_work,  self->log_det,    self->shard_sums,
                       self->chunk_sums, self->moments[0], self->moments[1], self->best,
                       self->history,    self->epoch_rates};
@@ -272,7 +340,7 @@ static double learning_rate(const bm_trainer_t *trainer, int64_t finished)
   if (finished < settings->warmup_steps) {
     rate *= (double)(finished + 1) / (double)settings->warmup_steps;
   }
-  return rate;
+  return rate * pow(BM_REWIND_RATE, (double)trainer->rewinds);
 }
 
 /* Rows of the minibatch after so many finished steps, as places in the epoch's order. */
@@ -287,13 +355,24 @@ static bm_range_t minibatch(const bm_trainer_t *trainer, int64_t finished)
 /* A training row as one of its images under the potential's symmetries, drawn anew for each epoch. */
 static void draw_image(bm_trainer_t *trainer, size_t row, bm_real_t *y /* [d] */)
 {
-  const size_t d = trainer->d;
+  const size_t d = trainer->data.d;
   uint32_t words[4];
   bm_random_words(bm_random(trainer->seed, BM_PURPOSE_SYMMETRY), (uint32_t)row,
                   (uint64_t)trainer->epoch, 0, words);
   memcpy(trainer->image, trainer->data.x + row * d, d * sizeof *trainer->image);
   bm_potential_symmetry(trainer->data.potential, words[0], trainer->image);
-  standardise(bm_map_standardisation(trainer->map), 1, trainer->image, y);
+  bm_chart_encode(trainer->chart, trainer->image, trainer->coordinate);
+  take_row(trainer, row, (uint64_t)trainer->epoch, y);
+}
+
+/* The same without images. */
+static void draw_row(bm_trainer_t *trainer, size_t row, bm_real_t *y /* [d] */)
+{
+  const bm_real_t *stored = trainer->train + row * trainer->d;
+  for (size_t k = 0; k < trainer->d; k++) {
+    trainer->coordinate[k] = (double)stored[k];
+  }
+  take_row(trainer, row, (uint64_t)trainer->epoch, y);
 }
 
 /* The first row of a shard, counted in its minibatch. */
@@ -302,6 +381,28 @@ static size_t shard_start(const bm_trainer_t *trainer, size_t batch_rows, size_t
   return shard == trainer->shards
              ? batch_rows
              : bm_partition(batch_rows, (int)trainer->shards, (int)shard).first;
+}
+
+/* Base points of samples [first, first + count) of this round. */
+static void draw_base(bm_trainer_t *trainer, size_t first, size_t count, uint64_t round,
+                      bm_real_t *base)
+{
+  bm_random_t random = bm_random(trainer->seed, BM_PURPOSE_LOSS_BASE);
+  for (size_t i = 0; i < count; i++) {
+    bm_random_normals(random, (uint32_t)(first + i), round, 0, trainer->d, trainer->coordinate);
+    for (size_t k = 0; k < trainer->d; k++) {
+      base[i * trainer->d + k] = (bm_real_t)trainer->coordinate[k];
+    }
+  }
+}
+
+/* Base points of the samples that this rank generates in the step after so many finished ones. */
+static void gather_base(bm_trainer_t *trainer, int64_t finished)
+{
+  bm_range_t shards = bm_partition(trainer->shards, trainer->context->size, trainer->context->rank);
+  size_t first = shard_start(trainer, trainer->generated, shards.first);
+  size_t end = shard_start(trainer, trainer->generated, shards.first + shards.count);
+  draw_base(trainer, first, end - first, (uint64_t)finished, trainer->base);
 }
 
 /* This rank's rows of the minibatch after so many finished steps of the epoch under way. */
@@ -318,61 +419,70 @@ static void gather_rows(bm_trainer_t *trainer, int64_t finished)
     if (images) {
       draw_image(trainer, row, y);
     } else {
-      memcpy(y, trainer->train + row * trainer->d, trainer->d * sizeof *y);
+      draw_row(trainer, row, y);
     }
   }
+  gather_base(trainer, finished);
   trainer->rows_step = finished;
+}
+
+static size_t own_shards(const bm_trainer_t *trainer)
+{
+  return bm_partition(trainer->shards, trainer->context->size, trainer->context->rank).count;
 }
 
 /* A vector that is being filled. */
 typedef struct {
   bm_reduction_t *reduction;
-  size_t index;
+  size_t vector;
 } filling_t;
 
 static void on_ready(void *self, size_t first, size_t count)
 {
   const filling_t *filling = self;
-  bm_reduction_ready(filling->reduction, filling->index, first, count);
+  bm_reduction_ready(filling->reduction, filling->vector, first, count);
 }
 
-/* Loss sums and gradient of one node's shards, into the reduction's vector. */
-static void compute_node(bm_trainer_t *trainer, size_t index, size_t batch_rows)
+/* Loss sums and gradient of one node's shards in one part of the loss, into the reduction's vector. */
+static void compute_node(bm_trainer_t *trainer, size_t part, size_t index, size_t rows)
 {
+  size_t nodes = bm_reduction_node_count(trainer->reduction);
   bm_node_t node = bm_reduction_node(trainer->reduction, index);
   size_t own = bm_reduction_node(trainer->reduction, 0).first;
   size_t offset[BM_SHARDS_MAX + 1];
-  size_t first = shard_start(trainer, batch_rows, node.first);
+  size_t first = shard_start(trainer, rows, node.first);
   for (size_t s = 0; s <= node.count; s++) {
-    offset[s] = shard_start(trainer, batch_rows, node.first + s) - first;
+    offset[s] = shard_start(trainer, rows, node.first + s) - first;
   }
-  const bm_real_t *y = trainer->rows + (first - shard_start(trainer, batch_rows, own)) * trainer->d;
-  bm_batch_t batch = {{node.count, offset}, y, batch_rows};
-  filling_t filling = {trainer->reduction, index};
-  bm_gradient_sink_t sink = {bm_reduction_vector(trainer->reduction, index), on_ready, &filling};
-  trainer->settings.loss->evaluate(trainer->flow, trainer->workspace, &batch, trainer->rows_work,
-                                   trainer->log_det, trainer->shard_sums + (node.first - own),
-                                   &sink);
+  size_t before = (first - shard_start(trainer, rows, own)) * trainer->d;
+  bm_batch_t batch = {{node.count, offset}, (part == 0 ? trainer->rows : trainer->base) + before, rows};
+  filling_t filling = {trainer->reduction, part * nodes + index};
+  bm_gradient_sink_t sink = {bm_reduction_vector(trainer->reduction, filling.vector), on_ready,
+                             &filling};
+  double *sums = trainer->shard_sums + part * own_shards(trainer) + (node.first - own);
+  if (part == 0) {
+    bm_loss_nll_evaluate(trainer->flow, trainer->workspace, &batch, trainer->rows_work,
+                         trainer->log_det, sums, &sink);
+  } else {
+    bm_loss_term_evaluate(trainer->data.term, trainer->chart, trainer->flow, trainer->workspace,
+                          &batch, &trainer->room, sums, &sink);
+  }
 }
 
-/* A loss or gradient that is not finite: name it, or skip the step. */
-static bm_status_t handle_nonfinite(bm_trainer_t *trainer, const double *shard_losses)
+/* A loss or gradient that is not finite: name it. */
+static bm_status_t fail_nonfinite(const bm_trainer_t *trainer, const double *shard_losses)
 {
-  if (trainer->settings.skip_nonfinite) {
-    trainer->skipped++;
-    return BM_OK;
-  }
-  for (size_t s = 0; s < trainer->shards; s++) {
+  for (size_t s = 0; s < parts_of(trainer) * trainer->shards; s++) {
     if (!isfinite(shard_losses[s])) {
       return BM_FAIL(BM_ERR_DATA,
                      "training: the loss is not finite at step %lld, shard %zu; lower "
-                     "training.learning_rate or set training.nonfinite = \"skip\"",
-                     (long long)trainer->step + 1, s);
+                     "training.learning_rate or set training.nonfinite = \"recover\"",
+                     (long long)trainer->step + 1, s % trainer->shards);
     }
   }
   return BM_FAIL(BM_ERR_DATA,
                  "training: the gradient is not finite at step %lld; lower "
-                 "training.learning_rate or set training.nonfinite = \"skip\"",
+                 "training.learning_rate or set training.nonfinite = \"recover\"",
                  (long long)trainer->step + 1);
 }
 
@@ -398,8 +508,10 @@ static void compute(bm_trainer_t *trainer)
   if (trainer->rows_step != trainer->step) {
     gather_rows(trainer, trainer->step);
   }
-  for (size_t i = 0; i < bm_reduction_node_count(trainer->reduction); i++) {
-    compute_node(trainer, i, batch.count);
+  for (size_t part = 0; part < parts_of(trainer); part++) {
+    for (size_t i = 0; i < bm_reduction_node_count(trainer->reduction); i++) {
+      compute_node(trainer, part, i, part == 0 ? batch.count : trainer->generated);
+    }
   }
   bm_reduction_arrive(trainer->reduction);
   if (next % (int64_t)trainer->steps_per_epoch != 0) {
@@ -407,75 +519,194 @@ static void compute(bm_trainer_t *trainer)
   }
 }
 
-static bm_status_t step(bm_trainer_t *trainer)
+/* Back to the parameters that would be kept, or to the first ones; the optimiser starts anew. */
+static bm_status_t rewind_training(bm_trainer_t *trainer, bm_log_t *log)
+{
+  bm_range_t slice = bm_reduction_slice(trainer->reduction);
+  if (trainer->rewinds == BM_REWINDS_MOST) {
+    return BM_FAIL(BM_ERR_DATA,
+                   "training: the loss has left its trend %d times, the last time at step %lld; lower "
+                   "training.learning_rate or training.clip_norm",
+                   BM_REWINDS_MOST + 1, (long long)trainer->step + 1);
+  }
+  trainer->rewinds++;
+  trainer->updates = 0;
+  trainer->spikes_in_row = 0;
+  trainer->trend = NAN;
+  memset(trainer->moments[0], 0, slice.count * sizeof *trainer->moments[0]);
+  memset(trainer->moments[1], 0, slice.count * sizeof *trainer->moments[1]);
+  memcpy(bm_reduction_common(trainer->reduction) + slice.first, trainer->best,
+         slice.count * sizeof *trainer->best);
+  bm_log_warn(log, "the loss does not come down: training goes on from epoch %lld at half the rate",
+              (long long)trainer->best_epoch);
+  return bm_reduction_share(trainer->reduction);
+}
+
+/* A loss far above its trend, or not finite. A few rows that the flow has missed do that, too: their clipped
+ * gradient is what it learns them from. Only where the loss stays up the parameters are lost. */
+static int is_spike(const bm_trainer_t *trainer, double loss)
+{
+  double room = trainer->settings.spike * (double)trainer->d;
+  return !isfinite(loss) || (room > 0.0 && loss > trainer->trend + room); /* no trend: no spike */
+}
+
+/* Count spikes; is it time to go back? */
+static int note_spike(bm_trainer_t *trainer, double loss, bm_log_t *log)
+{
+  trainer->spikes++;
+  trainer->spikes_in_row++;
+  if (trainer->spikes_in_row == 1) {
+    bm_log_record(log, "step %lld: the loss is %.4g, its trend %.4g: a spike",
+                  (long long)trainer->step + 1, loss, trainer->trend);
+  }
+  return trainer->spikes_in_row == BM_SPIKES_MOST;
+}
+
+static void add_to_epoch(bm_trainer_t *trainer, const double *losses, double norm, double rows)
+{
+  trainer->epoch_loss += losses[0] * rows;
+  trainer->epoch_term += losses[1] * rows;
+  trainer->epoch_norm += norm * rows;
+  trainer->epoch_rows += rows;
+}
+
+static void follow(bm_trainer_t *trainer, double loss)
+{
+  trainer->spikes_in_row = 0;
+  trainer->trend =
+      isnan(trainer->trend) ? loss : trainer->trend + (loss - trainer->trend) / BM_TREND_STEPS;
+}
+
+/* What becomes of a step whose gradient is known. */
+static bm_status_t decide(bm_trainer_t *trainer, const bm_total_t *total, double rows,
+                          bm_log_t *log)
+{
+  const size_t parts = parts_of(trainer);
+  const double losses[2] = {
+      bm_tree_sum(trainer->shards, total->shard_values),
+      parts == 2 ? bm_tree_sum(trainer->shards, total->shard_values + trainer->shards) : 0.0};
+  const double loss = losses[0] + losses[1];
+  const double norm = sqrt(total->squares);
+  const int is_finite = isfinite(loss) && isfinite(total->squares);
+  if (!is_finite && trainer->settings.nonfinite == BM_NONFINITE_STOP) {
+    return fail_nonfinite(trainer, total->shard_values);
+  }
+  trainer->skipped += !is_finite;
+  if (!is_finite && trainer->settings.nonfinite == BM_NONFINITE_SKIP) {
+    return BM_OK;
+  }
+  if (is_spike(trainer, is_finite ? loss : INFINITY)) {
+    if (note_spike(trainer, loss, log)) {
+      return rewind_training(trainer, log);
+    }
+  } else {
+    follow(trainer, loss);
+  }
+  if (!is_finite) {
+    return BM_OK;
+  }
+  add_to_epoch(trainer, losses, norm, rows);
+  return update(trainer, total->slice, norm);
+}
+
+static bm_status_t step(bm_trainer_t *trainer, bm_log_t *log)
 {
   double rows = (double)minibatch(trainer, trainer->step).count;
   bm_total_t total;
   compute(trainer);
   BM_TRY(bm_reduction_sum(trainer->reduction, trainer->shard_sums, &total));
   trainer->raised = total.raised;
-  double loss = bm_tree_sum(trainer->shards, total.shard_values);
-  double norm = sqrt(total.squares);
-  if (!isfinite(loss) || !isfinite(total.squares)) {
-    BM_TRY(handle_nonfinite(trainer, total.shard_values));
-  } else {
-    trainer->epoch_loss += loss * rows;
-    trainer->epoch_norm += norm * rows;
-    trainer->epoch_rows += rows;
-    BM_TRY(update(trainer, total.slice, norm));
-  }
+  BM_TRY(decide(trainer, &total, rows, log));
   trainer->step++;
   trainer->stepping_rows += rows;
   return BM_OK;
 }
 
-/* Mean loss over the held-out rows: fixed chunks, dealt over ranks, summed in order. */
-static bm_status_t validate(bm_trainer_t *trainer, double *mean)
+/* Rows of this validation chunk, of so many rows in all. */
+static size_t chunk_rows(size_t rows, size_t chunk)
+{
+  size_t left = rows - chunk * BM_VALIDATION_CHUNK;
+  return left < BM_VALIDATION_CHUNK ? left : BM_VALIDATION_CHUNK;
+}
+
+static double held_out_sum(bm_trainer_t *trainer, size_t chunk)
+{
+  size_t rows = chunk_rows(trainer->validation_rows, chunk);
+  const size_t offset[2] = {0, rows};
+  bm_shards_t shards = {1, offset};
+  bm_flow_inverse(trainer->flow, trainer->workspace, &shards,
+                  trainer->validation + chunk * BM_VALIDATION_CHUNK * trainer->d,
+                  trainer->rows_work, trainer->log_det);
+  return bm_loss_nll_sum(rows, trainer->d, trainer->rows_work, trainer->log_det);
+}
+
+/* The generated samples of the held-out loss are always from the same base points. */
+static double generated_sum(bm_trainer_t *trainer, size_t chunk)
+{
+  const size_t offset[2] = {0, BM_VALIDATION_CHUNK};
+  double sum;
+  draw_base(trainer, chunk * BM_VALIDATION_CHUNK, BM_VALIDATION_CHUNK, BM_HELD_OUT_ROUND,
+            trainer->rows_work);
+  bm_batch_t batch = {{1, offset}, trainer->rows_work, 1};
+  bm_loss_term_evaluate(trainer->data.term, trainer->chart, trainer->flow, trainer->workspace,
+                        &batch, &trainer->room, &sum, NULL);
+  return sum;
+}
+
+/* The held-out loss and the part of the term in it: fixed chunks, dealt over ranks, summed in order. */
+static bm_status_t validate(bm_trainer_t *trainer, double *nll, double *term)
 {
   size_t chunks = validation_chunks(trainer);
+  size_t generated = generated_chunks(trainer);
   const bm_context_t *context = trainer->context;
-  memset(trainer->chunk_sums, 0, chunks * sizeof *trainer->chunk_sums);
-  bm_range_t own = bm_partition(chunks, context->size, context->rank);
+  memset(trainer->chunk_sums, 0, (chunks + generated) * sizeof *trainer->chunk_sums);
+  bm_range_t own = bm_partition(chunks + generated, context->size, context->rank);
   for (size_t c = own.first; c < own.first + own.count; c++) {
-    size_t first = c * BM_VALIDATION_CHUNK;
-    size_t rows = trainer->validation_rows - first;
-    rows = rows < BM_VALIDATION_CHUNK ? rows : BM_VALIDATION_CHUNK;
-    const size_t offset[2] = {0, rows};
-    bm_shards_t shards = {1, offset};
-    bm_flow_inverse(trainer->flow, trainer->workspace, &shards,
-                    trainer->validation + first * trainer->d, trainer->rows_work, trainer->log_det);
     trainer->chunk_sums[c] =
-        bm_loss_nll_sum(rows, trainer->d, trainer->rows_work, trainer->log_det);
+        c < chunks ? held_out_sum(trainer, c) : generated_sum(trainer, c - chunks);
   }
   /* Every chunk has one owner and zeros elsewhere: this sum has no rounding. */
-  BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, trainer->chunk_sums, (int)chunks, MPI_DOUBLE, MPI_SUM,
-                           context->comm));
-  *mean = bm_tree_sum(chunks, trainer->chunk_sums) / (double)trainer->validation_rows;
+  BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, trainer->chunk_sums, (int)(chunks + generated), MPI_DOUBLE,
+                           MPI_SUM, context->comm));
+  *nll = bm_tree_sum(chunks, trainer->chunk_sums) / (double)trainer->validation_rows;
+  *term = generated == 0 ? 0.0
+                         : bm_tree_sum(generated, trainer->chunk_sums + chunks) /
+                               (double)BM_VALIDATION_GENERATED;
   return BM_OK;
 }
 
 /* Close an epoch: history, held-out loss, best parameters. */
 static bm_status_t end_epoch(bm_trainer_t *trainer)
 {
-  double units = bm_standardisation_log_det(bm_map_standardisation(trainer->map));
+  double units = bm_chart_log_det(trainer->chart);
   double rows = trainer->epoch_rows;
+  int has_term = trainer->data.term != NULL;
   trainer->epoch++;
-  bm_history_row_t row = {(double)trainer->epoch, trainer->epoch_loss / rows + units, NAN,
-                          learning_rate(trainer, trainer->step - 1), trainer->epoch_norm / rows};
+  bm_history_row_t row = {(double)trainer->epoch,
+                          trainer->epoch_loss / rows + units,
+                          NAN,
+                          learning_rate(trainer, trainer->step - 1),
+                          trainer->epoch_norm / rows,
+                          has_term ? trainer->epoch_term / rows : NAN,
+                          NAN};
   int last = trainer->epoch == trainer->settings.epochs;
   if (last || trainer->epoch % trainer->settings.validate_every == 0) {
-    double mean;
-    BM_TRY(validate(trainer, &mean));
-    row.nll_validation = mean + units;
-    trainer->last_validation = row.nll_validation;
-    if (row.nll_validation < trainer->best_validation || (last && !trainer->settings.keep_best)) {
-      trainer->best_validation = row.nll_validation;
+    double nll;
+    double term;
+    BM_TRY(validate(trainer, &nll, &term));
+    row.nll_validation = nll + units;
+    row.term_validation = has_term ? term : NAN;
+    trainer->last_validation = row.nll_validation + term;
+    if (trainer->last_validation < trainer->best_validation ||
+        (isfinite(trainer->last_validation) && !trainer->settings.keep_best)) {
+      trainer->best_validation = trainer->last_validation;
       trainer->best_epoch = trainer->epoch;
       keep_parameters(trainer);
     }
   }
   trainer->history[trainer->history_count++] = row;
   trainer->epoch_loss = 0.0;
+  trainer->epoch_term = 0.0;
   trainer->epoch_norm = 0.0;
   trainer->epoch_rows = 0.0;
   if (trainer->stepping_s > 0.0) {
@@ -520,7 +751,7 @@ static bm_status_t run_steps(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_ho
   while (status == BM_OK && trainer->step < total) {
     prepare_epoch(trainer);
     double started = bm_log_clock();
-    status = step(trainer);
+    status = step(trainer, log);
     trainer->stepping_s += bm_log_clock() - started;
     if (status == BM_OK && trainer->step % (int64_t)trainer->steps_per_epoch == 0) {
       status = end_epoch(trainer);
@@ -575,6 +806,8 @@ void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report
                                    .steps = trainer->step,
                                    .best_epoch = trainer->best_epoch,
                                    .skipped_steps = trainer->skipped,
+                                   .spikes = trainer->spikes,
+                                   .rewinds = trainer->rewinds,
                                    .best_validation = trainer->best_validation,
                                    .last_validation = trainer->last_validation,
                                    .samples_per_s = NAN};
@@ -591,9 +824,9 @@ const bm_history_row_t *bm_trainer_history(const bm_trainer_t *trainer, size_t *
 }
 
 /* Counters in the order they are stored. */
-#define BM_COUNTERS 6
-#define BM_SUMS 5
-#define BM_HISTORY_COLUMNS 5
+#define BM_COUNTERS 9
+#define BM_SUMS 7
+#define BM_HISTORY_COLUMNS 7
 _Static_assert(sizeof(bm_history_row_t) == BM_HISTORY_COLUMNS * sizeof(double),
                "a row of the history is stored as its columns");
 
@@ -601,9 +834,12 @@ static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
 {
   const int64_t counters[BM_COUNTERS] = {trainer->epoch,      trainer->step,
                                          trainer->updates,    trainer->skipped,
-                                         trainer->best_epoch, (int64_t)trainer->history_count};
-  const double sums[BM_SUMS] = {trainer->best_validation, trainer->last_validation,
-                                trainer->epoch_loss, trainer->epoch_norm, trainer->epoch_rows};
+                                         trainer->best_epoch, (int64_t)trainer->history_count,
+                                         trainer->spikes,     trainer->spikes_in_row,
+                                         trainer->rewinds};
+  const double sums[BM_SUMS] = {
+      trainer->best_validation, trainer->last_validation, trainer->epoch_loss, trainer->epoch_norm,
+      trainer->epoch_rows,      trainer->epoch_term,      trainer->trend};
   BM_TRY(bm_state_put_ints(state, "trainer/counters", BM_COUNTERS, counters));
   BM_TRY(bm_state_put_doubles(state, "trainer/sums", BM_SUMS, sums));
   return bm_state_put_doubles(state, "trainer/history", trainer->history_count * BM_HISTORY_COLUMNS,
@@ -667,11 +903,16 @@ static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *sta
   trainer->skipped = counters[3];
   trainer->best_epoch = counters[4];
   trainer->history_count = (size_t)counters[5];
+  trainer->spikes = counters[6];
+  trainer->spikes_in_row = counters[7];
+  trainer->rewinds = counters[8];
   trainer->best_validation = sums[0];
   trainer->last_validation = sums[1];
   trainer->epoch_loss = sums[2];
   trainer->epoch_norm = sums[3];
   trainer->epoch_rows = sums[4];
+  trainer->epoch_term = sums[5];
+  trainer->trend = sums[6];
   return bm_state_get_doubles(state, "trainer/history", trainer->history_count * BM_HISTORY_COLUMNS,
                               (double *)trainer->history);
 }

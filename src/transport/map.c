@@ -12,13 +12,15 @@ struct bm_map {
   bm_flow_t *flow;
   bm_flow_workspace_t *workspace; /* of a frozen map: without backward passes */
   bm_flow_workspace_t *backward;  /* for Jacobians of a frozen map; NULL until one is asked for */
-  bm_standardisation_t *standardisation;
-  bm_layout_t layout;
-  size_t d;
+  bm_chart_t *chart;
+  bm_layout_t layout; /* of a shape */
+  size_t d, shape_d;
   int frozen;
-  double log_scale;    /* log-determinant of the standardisation undone */
+  double log_scale;    /* log-determinant of the chart's scales */
   bm_real_t *in, *out; /* [BM_MAP_CHUNK][d] */
   double *log_det;     /* [BM_MAP_CHUNK] */
+  double *row;         /* [d], one row in the chart's coordinates */
+  double *shape;       /* [shape d] */
   double *jacobian;    /* [BM_MAP_CHUNK][d][d]; NULL until one is asked for */
 };
 
@@ -26,13 +28,16 @@ static const size_t chunk_offset[2] = {0, BM_MAP_CHUNK};
 static const bm_shards_t chunk = {1, chunk_offset};
 
 bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layout,
-                          bm_standardisation_t *standardisation, bm_map_t **out)
+                          bm_chart_t *chart, bm_map_t **out)
 {
-  assert(layout->particles * layout->dimensions == shape->d && standardisation->d == shape->d);
+  assert(bm_chart_dimension(chart) == shape->d);
   bm_map_t *map;
   *out = NULL;
   BM_TRY(BM_ALLOC(1, &map));
   map->layout = *layout;
+  map->shape_d = bm_chart_shape_dimension(chart);
+  map->layout.particles = bm_chart_particles(chart);
+  map->layout.dimensions = map->shape_d / map->layout.particles;
   map->d = shape->d;
   size_t items = BM_MAP_CHUNK * map->d;
   bm_status_t status = bm_flow_create(shape, &map->flow);
@@ -48,12 +53,18 @@ bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layou
   if (status == BM_OK) {
     status = BM_ALLOC(BM_MAP_CHUNK, &map->log_det);
   }
+  if (status == BM_OK) {
+    status = BM_ALLOC(map->d, &map->row);
+  }
+  if (status == BM_OK) {
+    status = BM_ALLOC(map->shape_d, &map->shape);
+  }
   if (status != BM_OK) {
     bm_map_destroy(&map);
     return status;
   }
-  map->standardisation = standardisation;
-  map->log_scale = bm_standardisation_log_det(standardisation);
+  map->chart = chart;
+  map->log_scale = bm_chart_log_det(chart);
   *out = map;
   return BM_OK;
 }
@@ -65,10 +76,12 @@ void bm_map_destroy(bm_map_t **map)
     bm_flow_workspace_destroy(&self->workspace);
     bm_flow_workspace_destroy(&self->backward);
     bm_flow_destroy(&self->flow);
-    bm_standardisation_destroy(&self->standardisation);
+    bm_chart_destroy(&self->chart);
     bm_free(self->in);
     bm_free(self->out);
     bm_free(self->log_det);
+    bm_free(self->row);
+    bm_free(self->shape);
     bm_free(self->jacobian);
   }
   bm_free(self);
@@ -90,9 +103,9 @@ bm_flow_t *bm_map_flow(bm_map_t *map)
   return map->flow;
 }
 
-const bm_standardisation_t *bm_map_standardisation(const bm_map_t *map)
+const bm_chart_t *bm_map_chart(const bm_map_t *map)
 {
-  return map->standardisation;
+  return map->chart;
 }
 
 const bm_layout_t *bm_map_layout(const bm_map_t *map)
@@ -100,9 +113,14 @@ const bm_layout_t *bm_map_layout(const bm_map_t *map)
   return &map->layout;
 }
 
-size_t bm_map_dimension(const bm_map_t *map)
+size_t bm_map_base_dimension(const bm_map_t *map)
 {
   return map->d;
+}
+
+size_t bm_map_dimension(const bm_map_t *map)
+{
+  return map->shape_d;
 }
 
 bm_range_t bm_map_partition(size_t n, int parts, int part)
@@ -115,7 +133,7 @@ bm_range_t bm_map_partition(size_t n, int parts, int part)
   return (bm_range_t){first, end - first};
 }
 
-/* log density of a configuration from its base point and the flow's log-determinant. */
+/* log density of the unscaled coordinates from the base point and the flow's log-determinant. */
 static double log_density_of(const bm_map_t *map, const bm_real_t *base /* [d] */, double log_det)
 {
   double squares = 0.0;
@@ -140,40 +158,56 @@ static void load_base(bm_map_t *map, size_t rows, const double *base)
   }
 }
 
+/* A row of the flow's coordinates to the shape; what that adds to its log density. */
+static double decode_row(const bm_map_t *map, const bm_real_t *y, double *x)
+{
+  double log_weight;
+  for (size_t k = 0; k < map->d; k++) {
+    map->row[k] = (double)y[k];
+  }
+  bm_chart_decode(map->chart, map->row, x, &log_weight);
+  return log_weight;
+}
+
 void bm_map_push(bm_map_t *map, size_t n, const double *base, double *x, double *log_density)
 {
-  const bm_standardisation_t *units = map->standardisation;
   for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
     size_t rows = chunk_rows(n, first);
     load_base(map, rows, base + first * map->d);
     bm_flow_forward(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det);
     for (size_t i = 0; i < rows; i++) {
-      for (size_t k = 0; k < map->d; k++) {
-        x[(first + i) * map->d + k] =
-            units->mean[k] + units->scale[k] * (double)map->out[i * map->d + k];
-      }
+      double log_weight =
+          decode_row(map, map->out + i * map->d, x + (first + i) * map->shape_d);
       if (log_density != NULL) {
-        log_density[first + i] = log_density_of(map, map->in + i * map->d, map->log_det[i]);
+        log_density[first + i] =
+            log_density_of(map, map->in + i * map->d, map->log_det[i]) + log_weight;
       }
     }
   }
 }
 
+/* Shapes into the chunk, which is filled up with zeros; what decoding adds to their log densities. */
+static void load_shapes(bm_map_t *map, size_t rows, const double *x, double *log_weight)
+{
+  double *same = map->shape; /* decoding gives the shape again */
+  memset(map->in, 0, BM_MAP_CHUNK * map->d * sizeof *map->in);
+  for (size_t i = 0; i < rows; i++) {
+    bm_chart_encode(map->chart, x + i * map->shape_d, map->row);
+    for (size_t k = 0; k < map->d; k++) {
+      map->in[i * map->d + k] = (bm_real_t)map->row[k];
+    }
+    bm_chart_decode(map->chart, map->row, same, &log_weight[i]);
+  }
+}
+
 void bm_map_pull(bm_map_t *map, size_t n, const double *x, double *base, double *log_density)
 {
-  const bm_standardisation_t *units = map->standardisation;
   for (size_t first = 0; first < n; first += BM_MAP_CHUNK) {
     size_t rows = chunk_rows(n, first);
-    memset(map->in, 0, BM_MAP_CHUNK * map->d * sizeof *map->in);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t k = 0; k < map->d; k++) {
-        map->in[i * map->d + k] =
-            (bm_real_t)((x[(first + i) * map->d + k] - units->mean[k]) / units->scale[k]);
-      }
-    }
+    load_shapes(map, rows, x + first * map->shape_d, log_density + first);
     bm_flow_inverse(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det);
     for (size_t i = 0; i < rows; i++) {
-      log_density[first + i] = log_density_of(map, map->out + i * map->d, map->log_det[i]);
+      log_density[first + i] += log_density_of(map, map->out + i * map->d, map->log_det[i]);
     }
     for (size_t i = 0; base != NULL && i < rows * map->d; i++) {
       base[first * map->d + i] = (double)map->out[i];
@@ -183,7 +217,7 @@ void bm_map_pull(bm_map_t *map, size_t n, const double *x, double *base, double 
 
 bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double *jacobian)
 {
-  const bm_standardisation_t *units = map->standardisation;
+  const double *scale = bm_chart_scale(map->chart);
   size_t d = map->d;
   if (map->jacobian == NULL) {
     BM_TRY(BM_ALLOC(BM_MAP_CHUNK * d * d, &map->jacobian));
@@ -197,7 +231,7 @@ bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base, double 
     load_base(map, rows, base + first * d);
     bm_flow_jacobian(map->flow, workspace, &chunk, map->in, map->out, map->log_det, map->jacobian);
     for (size_t i = 0; i < rows * d * d; i++) {
-      jacobian[first * d * d + i] = map->jacobian[i] * units->scale[i / d % d];
+      jacobian[first * d * d + i] = map->jacobian[i] * scale[i / d % d];
     }
   }
   return BM_OK;
@@ -221,15 +255,14 @@ bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state)
   BM_TRY(bm_state_put_doubles(state, "flow/scale_cap", 1, &shape->scale_cap));
   BM_TRY(bm_state_put_reals(state, "flow/parameters", bm_flow_parameter_count(map->flow),
                             bm_flow_parameters(map->flow)));
-  BM_TRY(bm_state_put_doubles(state, "standardisation/mean", map->d, map->standardisation->mean));
-  BM_TRY(bm_state_put_doubles(state, "standardisation/scale", map->d, map->standardisation->scale));
+  BM_TRY(bm_chart_save(map->chart, state));
   return bm_state_put_string(state, "units/length", map->layout.length_unit);
 }
 
 /* Sizes that a healthy file can have; anything else would be a wrong or forged file. */
 static bm_status_t check_sizes(const int64_t *sizes, size_t count)
 {
-  int good = sizes[0] >= 2 && sizes[0] == sizes[2] * sizes[3] && sizes[3] <= 3 && sizes[3] > 0;
+  int good = sizes[0] >= 2 && sizes[3] <= 3;
   for (size_t i = 0; i < count; i++) {
     good = good && sizes[i] > 0 && sizes[i] <= 1 << 20;
   }
@@ -289,12 +322,7 @@ static bm_status_t check_finite(bm_map_t *map)
   for (size_t i = 0; i < bm_flow_parameter_count(map->flow); i++) {
     good = good && isfinite(bm_flow_parameters(map->flow)[i]);
   }
-  for (size_t k = 0; k < map->d; k++) {
-    good = good && isfinite(map->standardisation->mean[k]) &&
-           isfinite(map->standardisation->scale[k]) && map->standardisation->scale[k] > 0.0;
-  }
-  return good ? BM_OK
-              : BM_FAIL(BM_ERR_DATA, "the model's parameters or scales are not finite numbers");
+  return good ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's parameters are not finite numbers");
 }
 
 bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
@@ -303,22 +331,13 @@ bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
   bm_flow_shape_t shape;
   bm_layout_t layout;
   BM_TRY(load_shape(state, &shape, &layout));
-  double *values = NULL;
-  bm_standardisation_t *standardisation = NULL;
-  BM_TRY(BM_ALLOC(2 * shape.d, &values));
-  bm_status_t status = bm_state_get_doubles(state, "standardisation/mean", shape.d, values);
-  if (status == BM_OK) {
-    status = bm_state_get_doubles(state, "standardisation/scale", shape.d, values + shape.d);
-  }
-  if (status == BM_OK) {
-    status = bm_standardisation_create(shape.d, values, values + shape.d, &standardisation);
-  }
-  bm_free(values);
-  if (status == BM_OK) {
-    status = bm_map_create(&shape, &layout, standardisation, out);
-  }
+  bm_chart_t *chart = NULL;
+  BM_TRY(bm_chart_load(state, layout.particles, layout.dimensions, &chart));
+  bm_status_t status = bm_chart_dimension(chart) == shape.d
+                           ? bm_map_create(&shape, &layout, chart, out)
+                           : BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
   if (status != BM_OK) {
-    bm_standardisation_destroy(&standardisation);
+    bm_chart_destroy(&chart);
     return status;
   }
   status = bm_state_get_reals(state, "flow/parameters", bm_flow_parameter_count((*out)->flow),

@@ -117,7 +117,7 @@ static void sums_are_those_of_the_plain_tree(const bm_context_t *all, size_t sha
   for (size_t i = 0; i < length; i++) {
     expected[i] = plain_sum(0, shards, i);
   }
-  REQUIRE(bm_reduction_create(all, shards, length, &reduction) == BM_OK);
+  REQUIRE(bm_reduction_create(all, shards, 1, length, &reduction) == BM_OK);
   for (int round = 0; round < 3; round++) {
     reduce(reduction, shards, length, &got);
     CHECK_BITS(got.whole, expected, length);
@@ -140,7 +140,7 @@ static void a_flag_of_any_rank_reaches_all_in_its_round(const bm_context_t *all)
 {
   bm_reduction_t *reduction;
   round_t got = room_for_round(3, 10);
-  REQUIRE(bm_reduction_create(all, 3, 10, &reduction) == BM_OK);
+  REQUIRE(bm_reduction_create(all, 3, 1, 10, &reduction) == BM_OK);
   for (int rank = 0; rank < all->size; rank++) {
     if (all->rank == rank) {
       bm_reduction_raise(reduction);
@@ -158,7 +158,7 @@ static double squares_on(const bm_context_t *context, size_t shards, size_t leng
 {
   bm_reduction_t *reduction;
   round_t got = room_for_round(shards, length);
-  REQUIRE(bm_reduction_create(context, shards, length, &reduction) == BM_OK);
+  REQUIRE(bm_reduction_create(context, shards, 1, length, &reduction) == BM_OK);
   reduce(reduction, shards, length, &got);
   double squares = got.squares;
   bm_reduction_destroy(&reduction);
@@ -183,7 +183,7 @@ static void squares_do_not_depend_on_the_ranks(const bm_context_t *all, const bm
 static void slices_cover_the_vector(const bm_context_t *all, size_t length)
 {
   bm_reduction_t *reduction;
-  REQUIRE(bm_reduction_create(all, 8, length, &reduction) == BM_OK);
+  REQUIRE(bm_reduction_create(all, 8, 1, length, &reduction) == BM_OK);
   bm_range_t range = bm_reduction_slice(reduction);
   unsigned long long ends[2] = {range.first + range.count, range.count};
   unsigned long long before = 0;
@@ -198,7 +198,7 @@ static void slices_cover_the_vector(const bm_context_t *all, size_t length)
 static void ranks_of_a_host_have_one_common_vector(const bm_context_t *all)
 {
   bm_reduction_t *reduction;
-  REQUIRE(bm_reduction_create(all, 8, 100, &reduction) == BM_OK);
+  REQUIRE(bm_reduction_create(all, 8, 1, 100, &reduction) == BM_OK);
   if (all->host_rank == all->host_size - 1) {
     bm_reduction_common(reduction)[50] = (bm_real_t)(1 + all->host_of[all->rank]);
   }
@@ -210,7 +210,7 @@ static void ranks_of_a_host_have_one_common_vector(const bm_context_t *all)
 static void vectors_too_long_for_mpi_are_refused(const bm_context_t *all)
 {
   bm_reduction_t *reduction;
-  CHECK(bm_reduction_create(all, 2, (size_t)INT_MAX + 1, &reduction) == BM_ERR_DATA);
+  CHECK(bm_reduction_create(all, 2, 1, (size_t)INT_MAX + 1, &reduction) == BM_ERR_DATA);
   CHECK(reduction == NULL);
 }
 

@@ -9,6 +9,7 @@
 
 #include "boltzmap/analyse/comparison.h"
 #include "boltzmap/app/origin.h"
+#include "boltzmap/app/space.h"
 #include "boltzmap/base/status.h"
 #include "boltzmap/flow/flow.h"
 #include "boltzmap/io/deck.h"
@@ -21,8 +22,9 @@
 /* A floor that was worked out in this process, for cases that share it. */
 typedef struct {
   uint64_t key;
-  bm_potential_t *potential; /* whose names the rows have */
-  bm_comparison_row_t *rows; /* [bm_comparison_count] */
+  bm_space_t space;          /* whose names the rows have */
+  bm_comparison_row_t *rows; /* [count] */
+  size_t count;
   /* averages of the potential's functions over all sets of the floor: mean and standard error from the
    * spread over the sets */
   double *means, *errors; /* [average_count] */

@@ -2,15 +2,16 @@
 #define BOLTZMAP_APP_FLOORS_H
 
 /* Floors: the distances between independent references of the same sizes. Where a sampler makes the
- * reference, each pair is two new runs of it with seeds of their own and the step size, burn-in and
- * thinning that the reference was made with. Where the reference is a file there are no more of it:
- * each pair is then a random split of the file's walkers (of twenty blocks of rows where there are
- * fewer walkers than that) into halves; such pairs share their points, so that the spread over them is
+ * reference of a system that is no molecule, each pair is two new runs of it with seeds of their own and the step size, burn-in and
+ * thinning that the reference was made with. Where the reference is a file or that of a molecule, each
+ * pair is a random split of its walkers into halves (of twenty blocks of rows where there are fewer
+ * walkers than that; of a molecule, fewer than six); such pairs share their points, so that the spread over them is
  * somewhat too small. */
 
 #include <stddef.h>
 
 #include "boltzmap/app/experiment.h"
+#include "boltzmap/geometry/chart.h"
 
 /* Are the pairs new runs of a sampler? */
 int bm_floors_are_independent(const bm_deck_case_t *reference);
@@ -21,11 +22,16 @@ int bm_floors_are_independent(const bm_deck_case_t *reference);
 /* Largest set that floors can be made for with this reference of n rows: about n/2 for a file. */
 size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers);
 
-/* Floors of the comparison's rows for sets of n_a and n_b configurations from the reference of this
- * case (or base). Worked out once a process for equal questions; owned by the experiment, valid until
- * the next call. Collective. */
-bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                         const bm_evaluate_settings_t *settings, size_t n_a, size_t n_b,
+typedef struct {
+  const bm_deck_case_t *reference; /* case (or base) whose reference it is */
+  const bm_evaluate_settings_t *settings;
+  const bm_chart_t *chart; /* of the map whose samples are compared */
+  size_t n[2];             /* configurations of the two sets */
+} bm_floor_question_t;
+
+/* Floors of the comparison's rows. Worked out once a process for equal questions; owned by the experiment,
+ * valid until the next call. Collective. */
+bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_floor_question_t *question,
                          const bm_floor_t **floor);
 
 /* Free what a floor holds. */

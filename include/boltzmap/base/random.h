@@ -33,6 +33,7 @@
   X(BM_PURPOSE_VELOCITY, 15)      \
   X(BM_PURPOSE_EXCHANGE, 16)      \
   X(BM_PURPOSE_LEVEL, 17)         \
+  X(BM_PURPOSE_NOISE, 18)         \
   X(BM_PURPOSE_TEST, 255)
 
 typedef enum {

@@ -72,7 +72,4 @@ void bm_force_field_energy(const bm_force_field_t *field, const double *x /* [at
  * and its derivative by r. */
 double bm_force_born_integral(double r, double rho, double s, double *derivative);
 
-/* Torsion angle of four atoms, in (-pi, pi], sign as IUPAC has it. */
-double bm_force_dihedral(const double *x /* [atoms][3] */, const size_t atoms[4]);
-
 #endif

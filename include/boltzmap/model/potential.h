@@ -37,6 +37,8 @@ typedef struct {
   const bm_observable_name_t *averages; /* functions whose averages the results give under these
                                            names, such as "prob_same_well" */
   size_t average_count;
+  const size_t (*pairs)[2]; /* [pair_count], particles that should not come too close */
+  size_t pair_count;
   const bm_molecule_t *molecule; /* for samplers of molecular dynamics; NULL: none */
 } bm_traits_t;
 
@@ -104,6 +106,12 @@ extern const bm_deck_key_t bm_potential_keys[];
  * go together. Not collective. */
 bm_status_t bm_potential_create(const bm_deck_case_t *deck_case, bm_potential_t **out);
 void bm_potential_destroy(bm_potential_t **potential);
+
+/* One that is made of another, without a deck; what `self` is does not belong to it. Without an energy the
+ * functions below that need one are not to be called. */
+bm_status_t bm_potential_derive(const bm_potential_ops_t *ops, const void *self,
+                                const bm_traits_t *traits, bm_potential_t **out);
+int bm_potential_has_energy(const bm_potential_t *potential);
 
 size_t bm_potential_dimension(const bm_potential_t *potential); /* d */
 const bm_layout_t *bm_potential_layout(const bm_potential_t *potential);

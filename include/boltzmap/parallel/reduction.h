@@ -29,15 +29,15 @@ typedef struct bm_reduction bm_reduction_t;
 typedef struct {
   const bm_real_t *slice;     /* total of this rank's slice */
   double squares;             /* sum of the squares of the whole total, the same on all ranks */
-  const double *shard_values; /* [shards], of all ranks, in order */
+  const double *shard_values; /* [parts][shards], of all ranks, in order */
   int raised;                 /* did any rank raise its flag, before it came to this sum? */
 } bm_total_t;
 
-/* Sums of vectors of `length` items over `shards` shards on this context. BM_ERR_DATA above INT_MAX
- * items, BM_ERR_MEMORY. Where a host has no room for shared memory, ranks exchange messages as if each
+/* Sums of vectors of `length` items over `shards` shards on this context, in `parts` trees of their own
+ * whose totals are added at last: each node has a vector for every part. BM_ERR_DATA above INT_MAX items, BM_ERR_MEMORY. Where a host has no room for shared memory, ranks exchange messages as if each
  * were alone on its host. Collective. */
-bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t length,
-                                bm_reduction_t **out);
+bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t parts,
+                                size_t length, bm_reduction_t **out);
 
 /* Collective over hosts: the memory is theirs together. */
 void bm_reduction_destroy(bm_reduction_t **reduction);
@@ -47,9 +47,9 @@ void bm_reduction_destroy(bm_reduction_t **reduction);
 size_t bm_reduction_node_count(const bm_reduction_t *reduction);
 bm_node_t bm_reduction_node(const bm_reduction_t *reduction, size_t index);
 
-/* The vector of a node, [length]. Ranks of the same host read it between bm_reduction_arrive and
- * bm_reduction_share. */
-bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t index);
+/* Vector `vector` = part · node count + node, [length]. Ranks of the same host read it between
+ * bm_reduction_arrive and bm_reduction_share. */
+bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t vector);
 
 /* Items of the vectors that this rank owns. */
 bm_range_t bm_reduction_slice(const bm_reduction_t *reduction);
@@ -58,9 +58,9 @@ bm_range_t bm_reduction_slice(const bm_reduction_t *reduction);
  * return of bm_reduction_sum, all ranks are ended (bm_context_abort). */
 void bm_reduction_start(bm_reduction_t *reduction);
 
-/* Items [first, first + count) of vector `index` are filled; each item is told of once a round, one
+/* Items [first, first + count) of this vector are filled; each item is told of once a round, one
  * vector after the other. Sends to other hosts are begun and kept going. Not collective. */
-void bm_reduction_ready(bm_reduction_t *reduction, size_t index, size_t first, size_t count);
+void bm_reduction_ready(bm_reduction_t *reduction, size_t vector, size_t first, size_t count);
 
 /* All vectors of this rank are filled. What is done between this and bm_reduction_sum is done while
  * other ranks are waited for. Not collective. */
@@ -70,7 +70,7 @@ void bm_reduction_arrive(bm_reduction_t *reduction);
  * of its own. Not collective. */
 void bm_reduction_raise(bm_reduction_t *reduction);
 
-/* Add up all nodes. `local` are this rank's values of its own shards (of its nodes, in order). The squares
+/* Add up all nodes. `local` [parts][own shards] are this rank's values of its shards, in order. The squares
  * are float64 sums over fixed blocks, added in order. Collective. */
 bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_total_t *total);
 

@@ -1,32 +1,44 @@
 #ifndef BOLTZMAP_TRAIN_LOSS_H
 #define BOLTZMAP_TRAIN_LOSS_H
 
-/* Losses: one file and one row of bm_loss_table each, chosen by `training.loss`. A loss works on the
- * shards of one node of the tree and gives a sum per shard and the gradient of their total. */
+/* The loss of a training step: the negative log-likelihood of reference samples (paper section 4) and, as
+ * `training.loss` says, a term that is the mean of a function over generated samples (paper eq. 17 is
+ * one). A term is one file and one row of BM_LOSS_TABLE. Both work on the shards of one node of the tree
+ * and give a sum per shard and the gradient of their total. */
 
 #include <stddef.h>
 
+#include "boltzmap/base/status.h"
 #include "boltzmap/flow/flow.h"
+#include "boltzmap/geometry/chart.h"
+#include "boltzmap/io/deck.h"
+#include "boltzmap/model/potential.h"
 
-/* A node's share of a minibatch, in the flow's own (standardised) coordinates. */
+/* What a term may learn from: reference samples as shapes (geometry/chart.h), and their system. */
 typedef struct {
-  bm_shards_t shards;
-  const bm_real_t *y; /* [rows][d] */
-  size_t batch_rows;  /* of the whole minibatch: the mean is over these */
-} bm_batch_t;
+  const bm_potential_t *potential; /* of whole configurations, which the shapes have to be */
+  size_t n, d;
+  const double *x; /* [n][d] */
+} bm_loss_data_t;
 
 typedef struct {
-  const char *name;
+  const char *name; /* training.loss */
   const char *description;
-  /* shard_sums[s] = sum over the rows of shard s of the row losses, divided by batch_rows; the sink
-   * gets the gradient, and is told of it once for each parameter. `rows_work` has room for rows·(d + 1) items and rows float64. */
-  void (*evaluate)(const bm_flow_t *flow, bm_flow_workspace_t *workspace, const bm_batch_t *batch,
-                   bm_real_t *rows_work, double *log_det, double *shard_sums /* [shards] */,
-                   const bm_gradient_sink_t *sink);
+  const bm_deck_key_t *keys; /* of `training`, each with when = "training.loss=name"; NULL: none */
+  /* The function of a generated sample; all NULL: no such term. BM_ERR_DATA for a system that it does not go
+   * with; data->n may be 0, for a look at whether it does. */
+  bm_status_t (*create)(const bm_deck_case_t *deck_case, const bm_loss_data_t *data, void **self);
+  void (*destroy)(void **self);
+  void (*value)(const void *self, size_t n, const double *x /* [n][d] */, double *value /* [n] */,
+                double *gradient /* [n][d] */);
 } bm_loss_ops_t;
 
-/* All losses: bm_loss_<row> is defined in a file of its own. */
-#define BM_LOSS_TABLE(X) X(nll, "nll")
+/* All of them: bm_loss_<row> is defined in a file of its own. */
+#define BM_LOSS_TABLE(X)           \
+  X(nll, "nll")                    \
+  X(penalty, "penalty")            \
+  X(pair_penalty, "pair-penalty")  \
+  X(energy, "energy")
 
 #define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
 BM_LOSS_TABLE(BM_LOSS_ROW)
@@ -35,7 +47,48 @@ BM_LOSS_TABLE(BM_LOSS_ROW)
 extern const bm_loss_ops_t *const bm_loss_table[]; /* ended by NULL */
 extern const char *const bm_loss_names[];
 
-const bm_loss_ops_t *bm_loss_find(const char *name);
+/* The term that a deck asks for. `*out` is NULL where it asks for none; owned by the caller. */
+typedef struct bm_loss_term bm_loss_term_t;
+bm_status_t bm_loss_term_create(const bm_deck_case_t *deck_case, const bm_loss_data_t *data,
+                                bm_loss_term_t **out);
+void bm_loss_term_destroy(bm_loss_term_t **term);
+
+/* The function of n samples, as `value` above. */
+void bm_loss_term_value(const bm_loss_term_t *term, size_t n, const double *x, double *value,
+                        double *gradient);
+
+/* A node's share of a minibatch, in the flow's own coordinates. */
+typedef struct {
+  bm_shards_t shards;
+  const bm_real_t *y; /* [rows][d]; for a term, base points */
+  size_t batch_rows;  /* of the whole minibatch: the mean is over these */
+} bm_batch_t;
+
+/* shard_sums[s] = sum over the rows of shard s of the row losses, divided by batch_rows; the sink gets the
+ * gradient, and is told of it once for each parameter. `rows_work` has room for rows·(d + 1) items,
+ * `log_det` for rows. */
+void bm_loss_nll_evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                          const bm_batch_t *batch, bm_real_t *rows_work, double *log_det,
+                          double *shard_sums /* [shards] */, const bm_gradient_sink_t *sink);
+
+/* Room that generated samples need. */
+typedef struct {
+  bm_real_t *y;       /* [rows][d + 1] */
+  double *log_det;    /* [rows] */
+  double *x;          /* [rows][shape d] */
+  double *gradient;   /* [rows][shape d] */
+  double *value;      /* [rows] */
+  double *coordinate; /* [d] */
+} bm_loss_room_t;
+
+bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_room_t *room);
+void bm_loss_room_release(bm_loss_room_t *room);
+
+/* The same for a term, whose samples are generated from batch->y. `sink` NULL: the sums alone. */
+void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
+                           const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                           const bm_batch_t *batch, const bm_loss_room_t *room, double *shard_sums,
+                           const bm_gradient_sink_t *sink);
 
 /* Negative log-likelihood of rows under the flow with standard normal base, from the base points and
  * log-determinants that bm_flow_inverse gave: ½|x|² + (d/2)·log 2π + log|det J_F| (paper section 4).

@@ -27,7 +27,6 @@ typedef struct {
  * rate. Parts of a flow that would take longer are measured on fewer and narrower layers. BM_ERR_MEMORY.
  * Collective. */
 bm_status_t bm_machine_measure(const bm_context_t *context, const bm_flow_shape_t *shape,
-                               const bm_loss_ops_t *loss, size_t shards, size_t rows,
-                               bm_machine_t *machine);
+                               size_t shards, size_t rows, bm_machine_t *machine);
 
 #endif

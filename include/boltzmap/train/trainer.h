@@ -18,10 +18,14 @@
 #include "boltzmap/train/loss.h"
 #include "boltzmap/transport/map.h"
 
+/* What to do at a loss or gradient that is not finite: leave the step out and after many in a row go back, as
+ * at a spike; leave it out; end with BM_ERR_DATA. */
+typedef enum { BM_NONFINITE_RECOVER, BM_NONFINITE_SKIP, BM_NONFINITE_STOP } bm_nonfinite_t;
+
 /* Settings of the deck's `training` group. */
 typedef struct {
-  const bm_loss_ops_t *loss;
   int64_t epochs, batch, shards;
+  int64_t generated; /* samples a step for the term of the loss; 0: there is none */
   double learning_rate, final_learning_rate; /* final: as a fraction of learning_rate */
   int cosine;                                /* cosine decay, else constant */
   int64_t warmup_steps;
@@ -31,7 +35,8 @@ typedef struct {
   int keep_best;              /* keep the parameters of the best validation loss, else the last */
   int fast;                   /* as many shards as ranks, whatever `shards` is */
   int augment;        /* each epoch sees each row through random symmetries of the potential */
-  int skip_nonfinite; /* skip and count a step with a non-finite loss or gradient, else stop */
+  bm_nonfinite_t nonfinite; /* loss or gradient */
+  double spike;       /* nats a coordinate above the trend that make a loss a spike; 0: none is */
 } bm_trainer_settings_t;
 
 extern const bm_deck_key_t bm_trainer_keys[]; /* keys of `training` */
@@ -41,27 +46,30 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
 /* Parts that a minibatch is cut into on so many ranks. */
 size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks);
 
-/* What training data are: all rows on every rank, walker-major. */
+/* What training data are: all rows on every rank, walker-major. Nothing is owned. */
 typedef struct {
   size_t n, d, walkers;
-  const double *x;                 /* [n][d], physical units, not owned */
-  const bm_potential_t *potential; /* for its symmetries, not owned; NULL: none */
+  const double *x;                 /* [n][d], shapes of the map's chart, physical units */
+  const bm_potential_t *potential; /* for its symmetries; NULL: none */
+  const bm_loss_term_t *term;      /* of the loss, on generated samples; NULL: none */
 } bm_training_data_t;
 
 /* How many rows, the last ones, are held out of the training: those of whole walkers, at least one;
  * of a single walker so many rows. All of them where there are too few to hold some out. */
 size_t bm_trainer_held_out(const bm_training_data_t *data, double fraction);
 
-/* One line of the history; losses in nats per configuration, physical units; the learning rate of
+/* One line of the history; losses in nats per configuration, in the physical units of the chart's coordinates; the learning rate of
  * the epoch's last step. */
 typedef struct {
   double epoch, nll_train, nll_validation /* NaN: not evaluated */, learning_rate, gradient_norm;
+  double term_train, term_validation; /* of the loss on generated samples; NaN: none */
 } bm_history_row_t;
 
 /* How it went. */
 typedef struct {
   int64_t epochs, steps, best_epoch, skipped_steps;
-  double best_validation, last_validation;
+  int64_t spikes, rewinds; /* steps left out for their loss; returns to earlier parameters */
+  double best_validation, last_validation; /* of the whole loss */
   double samples_per_s; /* optimiser steps only, median over epochs; NaN before the first epoch */
 } bm_training_report_t;
 

@@ -1,8 +1,9 @@
 #ifndef BOLTZMAP_TRANSPORT_MAP_H
 #define BOLTZMAP_TRANSPORT_MAP_H
 
-/* The learned transport map: base density (standard normal) → RealNVP → standardisation undone →
- * configuration. What training makes, what generation and metrics use, and what a model file holds.
+/* The learned transport map: base density (standard normal) → RealNVP → chart undone (geometry/chart.h)
+ * → configuration, or what the chart keeps of one: its shape. What training makes, what generation and
+ * metrics use, and what a model file holds.
  *
  * Rows are worked through in chunks of BM_MAP_CHUNK at fixed places of the whole set, always full-sized
  * inside, so that a row's result depends neither on the number of rows nor on who computes it, as
@@ -12,7 +13,7 @@
 
 #include "boltzmap/base/status.h"
 #include "boltzmap/flow/flow.h"
-#include "boltzmap/geometry/standardisation.h"
+#include "boltzmap/geometry/chart.h"
 #include "boltzmap/io/state.h"
 #include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/partition.h"
@@ -21,10 +22,10 @@
 
 typedef struct bm_map bm_map_t;
 
-/* A map with an untrained flow. Takes over `standardisation` (on success). The layout is copied
- * (its unit texts must outlive the map or be literals). */
+/* A map with an untrained flow. Takes over `chart` (on success). Units of the layout are copied (their texts
+ * must outlive the map or be literals), sizes are those of the chart's shapes. */
 bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layout,
-                          bm_standardisation_t *standardisation, bm_map_t **out);
+                          bm_chart_t *chart, bm_map_t **out);
 void bm_map_destroy(bm_map_t **map);
 
 /* The parameters of the flow will not change any more: makes what follows faster. Once at most.
@@ -32,23 +33,24 @@ void bm_map_destroy(bm_map_t **map);
 bm_status_t bm_map_freeze(bm_map_t *map);
 
 bm_flow_t *bm_map_flow(bm_map_t *map);
-const bm_standardisation_t *bm_map_standardisation(const bm_map_t *map);
+const bm_chart_t *bm_map_chart(const bm_map_t *map);
 const bm_layout_t *bm_map_layout(const bm_map_t *map);
-size_t bm_map_dimension(const bm_map_t *map);
+size_t bm_map_dimension(const bm_map_t *map);      /* of a shape: D below */
+size_t bm_map_base_dimension(const bm_map_t *map); /* of a base point: d below */
 
 /* Rows of part `part` when n rows are dealt out in whole chunks. */
 bm_range_t bm_map_partition(size_t n, int parts, int part);
 
-/* x = T(base) and log density of the push-forward at x (physical units), for n rows that start at a
- * chunk boundary. log_density may be NULL; base and x may be one array. */
-void bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */, double *x /* [n][d] */,
+/* x = T(base) and log density of the push-forward at x (physical units; see geometry/chart.h), for n rows that
+ * start at a chunk boundary. log_density may be NULL. */
+void bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */, double *x /* [n][D] */,
                  double *log_density /* [n] */);
 
-/* base = T^-1(x) and log density at x. base may be NULL. */
-void bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][d] */, double *base /* [n][d] */,
+/* base = T^-1(x) and log density at shapes x. base may be NULL. */
+void bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][D] */, double *base /* [n][d] */,
                  double *log_density /* [n] */);
 
-/* Jacobian of T at base points, in physical units. The first call makes room for those of a chunk:
+/* Jacobian of T at base points, in physical units, to the chart's coordinates before they are scaled. The first call makes room for those of a chunk:
  * BM_ERR_MEMORY. */
 bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d] */,
                             double *jacobian /* [n][d][d] */);

@@ -38,12 +38,12 @@ static void rows_are_named_and_have_sizes(void **state)
   bm_cloud_t second = {N, 4, b};
   bm_comparison_row_t rows[3];
   bm_results_t *results;
-  assert_int_equal(bm_comparison_count(potential, &settings), 3);
+  assert_int_equal(bm_comparison_count(potential, &settings, N), 3);
   assert_int_equal(
       bm_comparison_measure(context, potential, &settings, &first, &second, NULL, rows), BM_OK);
-  assert_string_equal(rows[0].kind, "r");
-  assert_string_equal(rows[1].kind, "sliced");
-  assert_string_equal(rows[2].kind, "exact");
+  assert_string_equal(rows[0].name, "w2_r");
+  assert_string_equal(rows[1].name, "w2_sliced");
+  assert_string_equal(rows[2].name, "w2_exact");
   assert_int_equal(rows[1].points, N);
   assert_int_equal(rows[2].points, 60);
   assert_int_equal(bm_results_create(&results), BM_OK);
