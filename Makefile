@@ -58,7 +58,7 @@ export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
 .PHONY: all run paper report check check-unit check-mpi check-system check-asan bench bench-training \
   bench-dynamics bench-transport bench-scaling \
-  format check-format layers tidy install dist clean help setup FORCE
+  format check-format layers tidy install dist clean help setup setup-tests FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -181,6 +181,14 @@ UNIT_PROGRAMS = $(call tests_of,f32,$(UNIT_TESTS)) $(call tests_of,f64,$(REAL_TE
 MPI_PROGRAMS = $(call tests_of,f32,$(MPI_TESTS))
 RUN_TESTS = BM_TOP=$(TOP) BM_BUILD=$(abspath $(BUILD)) MPIRUN=$(MPIRUN) $(PYTHON) $(TOP)/tests/run.py
 
+# Beside what the program needs. Where it cannot be installed, the test that wants it says so.
+TEST_PACKAGES := python3-mdanalysis
+
+setup-tests:
+	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh $(TEST_PACKAGES) || true)
+
+check check-system: | setup-tests
+
 check: $(UNIT_PROGRAMS) $(MPI_PROGRAMS) $(BUILD)/boltzmap
 	@$(RUN_TESTS) --unit $(abspath $(UNIT_PROGRAMS)) --mpi $(abspath $(MPI_PROGRAMS)) --system
 
@@ -244,7 +252,7 @@ DOC = $(DESTDIR)$(prefix)/share/doc/boltzmap
 install: $(BUILD)/boltzmap
 	install -d $(DESTDIR)$(prefix)/bin $(DOC)
 	install -m 755 $(BUILD)/boltzmap $(DESTDIR)$(prefix)/bin/
-	@cd $(TOP) && find input jobs postprocess -name __pycache__ -prune -o -type f -print | \
+	@cd $(TOP) && find input jobs postprocess \( -name __pycache__ -o -name '.*' \) -prune -o -type f -print | \
 	  while read -r file; do \
 	    mode=644; [ ! -x "$$file" ] || mode=755; \
 	    echo "install -m $$mode $$file $(SHARE)/$$file"; \

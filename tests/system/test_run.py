@@ -17,6 +17,7 @@ import unittest
 from pathlib import Path
 
 import h5py
+import MDAnalysis
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -419,10 +420,6 @@ class Contents(Runs):
                 for key in ("deck", "seed", "ranks", "host_type", "libraries", "mpi", "kernel",
                             "program_revision"):
                     self.assertIn(key, known)
-        try:
-            import MDAnalysis
-        except ImportError:
-            return
         universe = MDAnalysis.Universe.empty(2, trajectory=True)
         universe.load_new(str(self.whole / "b" / "reference.h5md"))
         self.assertEqual(len(universe.trajectory), 400)
