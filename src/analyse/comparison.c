@@ -288,9 +288,9 @@ static bm_status_t measure_clouds(const bm_context_t *context, const measure_t *
                                .spread = result.spread,
                                .points = result.n};
   memcpy(row->name, measure->name, sizeof row->name);
-  return measure->jackknife ? bm_jackknife_error(context, measure->distance, &measure->settings, a,
-                                                 b, &row->error)
-                            : BM_OK;
+  return measure->jackknife
+             ? bm_jackknife_error(context, measure->distance, &measure->settings, a, b, &row->error)
+             : BM_OK;
 }
 
 bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,
@@ -356,8 +356,8 @@ static void free_pairs(size_t pairs, pairs_t *all)
   bm_free(all->a);
 }
 
-static bm_status_t clouds_of_pairs(const measure_t *measure, size_t pairs, const bm_cloud_t *a, const bm_cloud_t *b,
-                                   pairs_t *all)
+static bm_status_t clouds_of_pairs(const measure_t *measure, size_t pairs, const bm_cloud_t *a,
+                                   const bm_cloud_t *b, pairs_t *all)
 {
   for (size_t p = 0; p < pairs; p++) {
     BM_TRY(cloud_of(measure, &a[p], &all->columns[2 * p], &all->a[p]));
@@ -399,8 +399,8 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
     const measure_t *measure = &list.measure[k];
     status = bm_agree(context, clouds_of_pairs(measure, pairs, a, b, &all));
     if (status == BM_OK) {
-      status = bm_distance_batch(context, measure->distance, &measure->settings, pairs, all.a, all.b,
-                                 all.results);
+      status = bm_distance_batch(context, measure->distance, &measure->settings, pairs, all.a,
+                                 all.b, all.results);
     }
     if (status == BM_OK) {
       summarise_pairs(measure, pairs, &all, &rows[k]);

@@ -30,9 +30,8 @@ static bm_status_t compute_columns(const bm_context_t *context,
 }
 
 static bm_status_t compute_ramachandran(const bm_context_t *context,
-                                        const bm_distance_settings_t *settings,
-                                        const bm_cloud_t *a, const bm_cloud_t *b,
-                                        bm_distance_result_t *result)
+                                        const bm_distance_settings_t *settings, const bm_cloud_t *a,
+                                        const bm_cloud_t *b, bm_distance_result_t *result)
 {
   return compute_one(context, &bm_distance_ramachandran, settings, a, b, result);
 }

@@ -13,7 +13,7 @@
 #include "boltzmap/sample/sampler.h"
 
 #define BM_BLOCKS BM_FLOOR_LEAST /* of a file with few walkers */
-#define BM_TRAJECTORIES 6 /* of a molecule, whose halves differ in ten ways */
+#define BM_TRAJECTORIES 6        /* of a molecule, whose halves differ in ten ways */
 
 /* The sets of all pairs: 2·pairs of them, a then b. */
 typedef struct {
@@ -145,8 +145,8 @@ static bm_status_t take_half(const bm_cloud_t *file, int blocks, const uint32_t 
   return status;
 }
 
-static bm_status_t split_sets(const bm_experiment_t *experiment, const bm_cloud_t *file,
-                              int blocks, sets_t *sets)
+static bm_status_t split_sets(const bm_experiment_t *experiment, const bm_cloud_t *file, int blocks,
+                              sets_t *sets)
 {
   uint32_t *order = NULL;
   bm_random_t random = bm_random(experiment->seed, BM_PURPOSE_BOOTSTRAP);
@@ -172,8 +172,7 @@ static bm_status_t make_sets(const bm_experiment_t *experiment, const bm_deck_ca
   double *rows = NULL;
   size_t walkers;
   BM_TRY(bm_stage_load_samples(experiment, reference, "reference.h5md", &file, &rows, &walkers));
-  bm_status_t status =
-      split_sets(experiment, &file, (int)blocks_of(reference, walkers), sets);
+  bm_status_t status = split_sets(experiment, &file, (int)blocks_of(reference, walkers), sets);
   bm_free(rows);
   return status;
 }
@@ -272,8 +271,8 @@ static bm_status_t make_room(const bm_floor_question_t *question, bm_floor_t *fl
 {
   BM_TRY(bm_space_create(question->reference, &floor->space));
   const size_t averages = bm_potential_traits(floor->space.shapes)->average_count;
-  floor->count = bm_comparison_count(floor->space.shapes, &question->settings->comparison,
-                                     smaller(question));
+  floor->count =
+      bm_comparison_count(floor->space.shapes, &question->settings->comparison, smaller(question));
   BM_TRY(BM_ALLOC(floor->count, &floor->rows));
   BM_TRY(BM_ALLOC(averages, &floor->means));
   return BM_ALLOC(averages, &floor->errors);
@@ -296,16 +295,16 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 static uint64_t key_of(const bm_experiment_t *experiment, const bm_floor_question_t *question)
 {
   const bm_comparison_settings_t *comparison = &question->settings->comparison;
-  const uint64_t parts[] = {question->n[0],
-                            question->n[1],
-                            question->settings->floor_pairs,
-                            comparison->projections,
-                            (uint64_t)comparison->exact,
-                            comparison->exact_points,
-                            comparison->exact_repeats,
-                            comparison->seed,
-                            bm_deck_fingerprint(question->reference,
-                                                "flow.coordinates,training.validation_fraction")};
+  const uint64_t parts[] = {
+      question->n[0],
+      question->n[1],
+      question->settings->floor_pairs,
+      comparison->projections,
+      (uint64_t)comparison->exact,
+      comparison->exact_points,
+      comparison->exact_repeats,
+      comparison->seed,
+      bm_deck_fingerprint(question->reference, "flow.coordinates,training.validation_fraction")};
   uint64_t key = bm_stage_fingerprint(experiment, &bm_stage_sample, question->reference);
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
     key = mix(key, parts[i]);

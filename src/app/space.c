@@ -49,8 +49,9 @@ static bm_status_t fill(const bm_deck_case_t *deck_case, bm_space_t *space)
                : BM_OK;
   }
   if (space->of_chart.angle_count < BM_BACKBONE_LEAST) {
-    return bm_deck_fail(deck_case, "flow.coordinates",
-                        "the molecule has no amino acid between two others, thus no backbone angles");
+    return bm_deck_fail(
+        deck_case, "flow.coordinates",
+        "the molecule has no amino acid between two others, thus no backbone angles");
   }
   BM_TRY(bm_backbone_create(space->system, &space->backbone));
   space->shapes = space->backbone;

@@ -414,8 +414,8 @@ static bm_status_t load_spaces(evaluation_t *self)
   if (!self->settings.weights || !bm_space_has_weights(&self->space)) {
     return BM_OK;
   }
-  BM_TRY(bm_space_create(bm_stage_target_of(self->experiment, self->deck_case),
-                         &self->target_space));
+  BM_TRY(
+      bm_space_create(bm_stage_target_of(self->experiment, self->deck_case), &self->target_space));
   self->target = self->target_space.shapes;
   return BM_OK;
 }
@@ -446,7 +446,7 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
                        .settings = bm_experiment_evaluate(deck_case),
                        .results = results};
   bm_status_t (*const parts[])(const evaluation_t *) = {averages, conformations, distances,
-                                                         lipschitz, trajectory};
+                                                        lipschitz, trajectory};
   bm_status_t status = load(&self);
   const size_t d = self.reference.d;
   const bm_pca_t pca = {self.pca, self.pca + d, self.pca + 2 * d};

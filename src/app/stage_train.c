@@ -127,9 +127,8 @@ static bm_status_t write_history(const training_t *training)
   char *text = NULL;
   char *path = NULL;
   BM_TRY(BM_ALLOC((count + 1) * width, &text));
-  size_t used =
-      (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm,"
-                            "term_train,term_validation\n");
+  size_t used = (size_t)sprintf(text, "epoch,nll_train,nll_validation,learning_rate,gradient_norm,"
+                                      "term_train,term_validation\n");
   for (size_t i = 0; i < count; i++) {
     const bm_history_row_t *row = &rows[i];
     char validation[40];

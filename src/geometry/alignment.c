@@ -6,9 +6,10 @@
 
 #include "boltzmap/base/memory.h"
 
-#define BM_ROUNDS 10        /* of the mean; it has converged to rounding after about six */
-#define BM_UNDECIDED 1e-9  /* relative gap of eigenvalues below which rotations are equally good */
-#define BM_LINE_LIMIT 1e-6 /* least size of a rotation's direction, in units of the structure's size */
+#define BM_ROUNDS 10      /* of the mean; it has converged to rounding after about six */
+#define BM_UNDECIDED 1e-9 /* relative gap of eigenvalues below which rotations are equally good */
+#define BM_LINE_LIMIT \
+  1e-6 /* least size of a rotation's direction, in units of the structure's size */
 
 /* Move the centre of a configuration to the origin; y may be x. */
 static void centre(size_t particles, const double *x, double *y)
@@ -133,14 +134,22 @@ static void horn(size_t particles, const double *x, const double *a, double k[16
     }
   }
   const double rows[16] = {
-      s[0][0] + s[1][1] + s[2][2],  s[1][2] - s[2][1],
-      s[2][0] - s[0][2],            s[0][1] - s[1][0], /**/
-      s[1][2] - s[2][1],            s[0][0] - s[1][1] - s[2][2],
-      s[0][1] + s[1][0],            s[2][0] + s[0][2], /**/
-      s[2][0] - s[0][2],            s[0][1] + s[1][0],
-      -s[0][0] + s[1][1] - s[2][2], s[1][2] + s[2][1], /**/
-      s[0][1] - s[1][0],            s[2][0] + s[0][2],
-      s[1][2] + s[2][1],            -s[0][0] - s[1][1] + s[2][2],
+      s[0][0] + s[1][1] + s[2][2],
+      s[1][2] - s[2][1],
+      s[2][0] - s[0][2],
+      s[0][1] - s[1][0], /**/
+      s[1][2] - s[2][1],
+      s[0][0] - s[1][1] - s[2][2],
+      s[0][1] + s[1][0],
+      s[2][0] + s[0][2], /**/
+      s[2][0] - s[0][2],
+      s[0][1] + s[1][0],
+      -s[0][0] + s[1][1] - s[2][2],
+      s[1][2] + s[2][1], /**/
+      s[0][1] - s[1][0],
+      s[2][0] + s[0][2],
+      s[1][2] + s[2][1],
+      -s[0][0] - s[1][1] + s[2][2],
   };
   memcpy(k, rows, sizeof rows);
 }

@@ -279,10 +279,11 @@ bm_status_t bm_chart_project_aligned(const bm_chart_t *chart, size_t n, const do
                                (size_t)centre[3]};
       double hand = bm_internal_handedness(x + i * chart->system_d, atoms);
       if (hand * chart->hands[c] <= 0.0) {
-        return BM_FAIL(BM_ERR_DATA,
-                       "configuration %zu has the other handedness at atom %zu than the structure of "
-                       "system.coordinates: a mirror image; leave it out or mirror it",
-                       i, atoms[0] + 1);
+        return BM_FAIL(
+            BM_ERR_DATA,
+            "configuration %zu has the other handedness at atom %zu than the structure of "
+            "system.coordinates: a mirror image; leave it out or mirror it",
+            i, atoms[0] + 1);
       }
     }
   }

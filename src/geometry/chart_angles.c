@@ -8,8 +8,9 @@
 #include "boltzmap/base/memory.h"
 #include "chart_parts.h"
 
-#define BM_BINS 72  /* of a circle, to look for the cut */
-#define BM_SPREAD 3 /* bins to either side that count as well, so that one empty bin does not decide */
+#define BM_BINS 72 /* of a circle, to look for the cut */
+#define BM_SPREAD \
+  3 /* bins to either side that count as well, so that one empty bin does not decide */
 
 static double wrapped(double angle)
 {

@@ -73,8 +73,8 @@ static bm_status_t load_alignment(const bm_state_t *state, bm_chart_t *chart)
   bm_free(reference);
   BM_TRY(status);
   chart->centre_count = bm_state_count(state, "chart/hands");
-  BM_TRY(load_atoms(state, "chart/centres", chart->centre_count, chart->particles,
-                    &chart->centres));
+  BM_TRY(
+      load_atoms(state, "chart/centres", chart->centre_count, chart->particles, &chart->centres));
   BM_TRY(load_block(state, "chart/hands", chart->centre_count, &chart->hands));
   return bm_state_get_doubles(state, "chart/noise", 1, &chart->noise);
 }

@@ -69,7 +69,6 @@ bm_status_t bm_principal_components(size_t n, size_t d, const double *x, const d
     variances[k] = values[d - 1 - k];
   }
   bm_free(work);
-  return info == 0
-             ? BM_OK
-             : BM_FAIL(BM_ERR_INTERNAL, "principal components: LAPACK dsyev gives %d", info);
+  return info == 0 ? BM_OK
+                   : BM_FAIL(BM_ERR_INTERNAL, "principal components: LAPACK dsyev gives %d", info);
 }

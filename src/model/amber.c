@@ -12,7 +12,7 @@
 #include "boltzmap/model/pack.h"
 
 #define BM_WHEN "system.kind=amber"
-#define BM_PIECE 64         /* configurations whose terms are held at a time */
+#define BM_PIECE 64 /* configurations whose terms are held at a time */
 
 static const char *const solvents[] = {"none", "obc2", NULL};
 static const char *const constraint_names[] = {"none", "h-bonds", NULL};
@@ -36,9 +36,12 @@ static const bm_deck_key_t keys[] = {
 
 static const bm_observable_name_t average_names[] = {
     BM_BACKBONE_AVERAGES,
-    {"energy_mean", "kJ/mol", 0},           {"energy_bond_mean", "kJ/mol", 0},
-    {"energy_angle_mean", "kJ/mol", 0},     {"energy_torsion_mean", "kJ/mol", 0},
-    {"energy_nonbonded_mean", "kJ/mol", 0}, {"energy_solvation_mean", "kJ/mol", 0},
+    {"energy_mean", "kJ/mol", 0},
+    {"energy_bond_mean", "kJ/mol", 0},
+    {"energy_angle_mean", "kJ/mol", 0},
+    {"energy_torsion_mean", "kJ/mol", 0},
+    {"energy_nonbonded_mean", "kJ/mol", 0},
+    {"energy_solvation_mean", "kJ/mol", 0},
 };
 #define BM_AVERAGES (sizeof average_names / sizeof average_names[0])
 #define BM_BASINS 2 /* averages that need a backbone, the first ones */

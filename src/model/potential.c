@@ -92,8 +92,8 @@ bm_status_t bm_potential_derive(const bm_potential_ops_t *ops, const void *self,
 {
   assert(ops->destroy == NULL);
   BM_TRY(BM_ALLOC(1, out));
-  **out = (bm_potential_t){
-      .ops = ops, .self = (void *)self, .traits = *traits, .beta = traits->beta};
+  **out =
+      (bm_potential_t){.ops = ops, .self = (void *)self, .traits = *traits, .beta = traits->beta};
   return BM_OK;
 }
 

@@ -64,8 +64,8 @@ struct bm_reduction {
   double *shard_values;                /* [parts][shards] */
   piece_t *pieces;
   size_t piece_count;
-  requests_t receives;  /* slices of nodes of other hosts */
-  requests_t sends;     /* [parts][own_count][piece_count]; MPI_REQUEST_NULL for owners on this host */
+  requests_t receives; /* slices of nodes of other hosts */
+  requests_t sends; /* [parts][own_count][piece_count]; MPI_REQUEST_NULL for owners on this host */
   requests_t exchanges; /* slices of the common vector */
 };
 
@@ -117,8 +117,7 @@ static void list_part(bm_reduction_t *reduction, size_t part)
       reduction->own_count = count;
     }
     for (size_t i = 0; i < count; i++) {
-      reduction->held[reduction->held_count++] =
-          (held_t){nodes[i], rank, part * count + i, NULL};
+      reduction->held[reduction->held_count++] = (held_t){nodes[i], rank, part * count + i, NULL};
     }
   }
 }
@@ -214,9 +213,10 @@ static void place(bm_reduction_t *reduction)
   reduction->vectors = vectors_of(reduction, reduction->context->rank);
   for (size_t i = 0; i < reduction->held_count; i++) {
     held_t *held = &reduction->held[i];
-    held->slice = is_near(reduction, held->rank) ? vectors_of(reduction, held->rank) +
-                                                       held->vector * reduction->stride + slice.first
-                                                 : reduction->received + far++ * slice.count;
+    held->slice =
+        is_near(reduction, held->rank)
+            ? vectors_of(reduction, held->rank) + held->vector * reduction->stride + slice.first
+            : reduction->received + far++ * slice.count;
   }
 }
 
@@ -228,9 +228,8 @@ static void fill_tables(bm_reduction_t *reduction)
     reduction->counts[rank] = (int)slice.count;
     reduction->offsets[rank] = (int)slice.first;
     reduction->number_offsets[rank] = numbers;
-    reduction->number_counts[rank] =
-        (int)(blocks_of(reduction, rank).count + reduction->parts * shards_of(reduction, rank).count +
-              1);
+    reduction->number_counts[rank] = (int)(blocks_of(reduction, rank).count +
+                                           reduction->parts * shards_of(reduction, rank).count + 1);
     numbers += reduction->number_counts[rank];
   }
 }
@@ -274,10 +273,9 @@ static bm_status_t make_requests(bm_reduction_t *reduction)
         MPI_Request *send = &reduction->sends.list[reduction->sends.count++];
         *send = MPI_REQUEST_NULL;
         if (!is_near(reduction, piece->owner)) {
-          BM_TRY_MPI(MPI_Send_init(bm_reduction_vector(reduction, held->vector) +
-                                       piece->range.first,
-                                   count, BM_MPI_REAL, piece->owner,
-                                   tag_of(reduction, i, piece->tag), context->comm, send));
+          BM_TRY_MPI(MPI_Send_init(
+              bm_reduction_vector(reduction, held->vector) + piece->range.first, count, BM_MPI_REAL,
+              piece->owner, tag_of(reduction, i, piece->tag), context->comm, send));
         }
       } else if (piece->owner == context->rank && !is_near(reduction, held->rank)) {
         bm_real_t *to = (bm_real_t *)held->slice + (piece->range.first - slice.first);

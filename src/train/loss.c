@@ -126,11 +126,12 @@ void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
   const double weight = 1.0 / (double)batch->batch_rows;
   bm_flow_forward(flow, workspace, shards, batch->y, room->y, room->log_det);
   decode_rows(chart, rows, room);
+  const double entropy = term->ops->entropy == NULL ? 0.0 : term->ops->entropy(term->self);
   term->ops->value(term->self, rows, room->x, room->value, room->gradient);
   for (size_t s = 0; s < shards->count; s++) {
     shard_sums[s] = 0.0;
     for (size_t i = shards->offset[s]; i < shards->offset[s + 1]; i++) {
-      shard_sums[s] += weight * room->value[i];
+      shard_sums[s] += weight * (room->value[i] - entropy * room->log_det[i]);
     }
   }
   if (sink == NULL) {
@@ -138,6 +139,8 @@ void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
   }
   bm_real_t *d_log_det = room->y + rows * bm_chart_dimension(chart);
   take_gradient(chart, rows, weight, room);
-  memset(d_log_det, 0, rows * sizeof *d_log_det);
+  for (size_t i = 0; i < rows; i++) {
+    d_log_det[i] = (bm_real_t)(-weight * entropy);
+  }
   bm_flow_forward_backward(flow, workspace, shards, room->y, d_log_det, sink);
 }

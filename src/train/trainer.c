@@ -16,10 +16,10 @@
 #define BM_VALIDATIONS 100      /* evaluations a run, where the deck leaves it open */
 #define BM_VALIDATION_GENERATED (8 * BM_VALIDATION_CHUNK) /* generated rows of the held-out loss */
 #define BM_HELD_OUT_ROUND ((uint64_t)1 << 47) /* of random numbers: no step comes so far */
-#define BM_TREND_STEPS 100.0    /* over which the trend of the loss is taken */
-#define BM_SPIKES_MOST 50       /* in a row, before training goes back */
-#define BM_REWINDS_MOST 10      /* before it is given up */
-#define BM_REWIND_RATE 0.5      /* of the learning rate, each time */
+#define BM_TREND_STEPS 100.0                  /* over which the trend of the loss is taken */
+#define BM_SPIKES_MOST 50                     /* in a row, before training goes back */
+#define BM_REWINDS_MOST 10                    /* before it is given up */
+#define BM_REWIND_RATE 0.5                    /* of the learning rate, each time */
 
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
@@ -30,7 +30,7 @@ static const char *const augment_names[] = {"none", "symmetries", NULL};
 const bm_deck_key_t bm_trainer_keys[] = {
     {"training.loss", BM_DECK_STRING, "\"nll\"", 0, 0, bm_loss_names, NULL, "loss to minimise"},
     {"training.generated", BM_DECK_INT, "0", 0, 1e9, NULL,
-     "training.loss=penalty|pair-penalty|energy",
+     "training.loss=penalty|pair-penalty|energy|reverse-kl",
      "samples generated each step for the loss; 0: as many as rows of a minibatch"},
     {"training.epochs", BM_DECK_INT, "400", 1, 1e9, NULL, NULL, "passes over the training rows"},
     {"training.batch", BM_DECK_INT, "256", 1, 1e9, NULL, NULL, "rows a minibatch"},
@@ -59,7 +59,8 @@ const bm_deck_key_t bm_trainer_keys[] = {
     {"training.nonfinite", BM_DECK_STRING, "\"recover\"", 0, 0, nonfinite_names, NULL,
      "what to do at a loss or gradient that is not finite; recover: as at a spike"},
     {"training.spike", BM_DECK_REAL, "1.0", 0, 1e12, NULL, NULL,
-     "nats a coordinate above its trend from which the loss is a spike; after 50 in a row training goes "
+     "nats a coordinate above its trend from which the loss is a spike; after 50 in a row training "
+     "goes "
      "back to the parameters it would keep, at half the rate; 0: never"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -72,10 +73,10 @@ struct bm_trainer {
   bm_trainer_settings_t settings;
   uint64_t seed;
   size_t d, train_rows, validation_rows, steps_per_epoch;
-  size_t shards;         /* parts of a minibatch */
-  bm_real_t *train;      /* [train_rows][d], the flow's coordinates */
-  double *image;         /* [shape d], of one row */
-  double *coordinate;    /* [d] */
+  size_t shards;      /* parts of a minibatch */
+  bm_real_t *train;   /* [train_rows][d], the flow's coordinates */
+  double *image;      /* [shape d], of one row */
+  double *coordinate; /* [d] */
   const bm_chart_t *chart;
   bm_real_t *base;       /* [generated rows], of this rank's shards */
   bm_loss_room_t room;   /* for generated samples */
@@ -101,12 +102,12 @@ struct bm_trainer {
   int64_t skipped, best_epoch;
   double best_validation, last_validation; /* of the whole loss */
   int64_t spikes, spikes_in_row, rewinds;
-  double trend; /* of the loss; NaN before the first step */
+  double trend;                              /* of the loss; NaN before the first step */
   double epoch_loss, epoch_term, epoch_norm; /* sums over the rows of the epoch under way */
-  double epoch_rows;             /* rows in these sums: those of skipped steps are left out */
-  bm_real_t *moments[2];         /* [own slice] */
-  bm_real_t *best;               /* [own slice] */
-  bm_history_row_t *history;     /* [epochs] */
+  double epoch_rows;         /* rows in these sums: those of skipped steps are left out */
+  bm_real_t *moments[2];     /* [own slice] */
+  bm_real_t *best;           /* [own slice] */
+  bm_history_row_t *history; /* [epochs] */
   size_t history_count;
 
   double *epoch_rates; /* [epochs], samples/s, of this process's own epochs */
@@ -304,10 +305,10 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
     bm_loss_room_release(&self->room);
-    void *blocks[] = {self->coordinate, self->base,       self->image,      self->train,      self->validation, self->order,
-                      self->rows,       self->rows_work,  self->log_det,    self->shard_sums,
-                      self->chunk_sums, self->moments[0], self->moments[1], self->best,
-                      self->history,    self->epoch_rates};
+    void *blocks[] = {self->coordinate, self->base,       self->image,      self->train,
+                      self->validation, self->order,      self->rows,       self->rows_work,
+                      self->log_det,    self->shard_sums, self->chunk_sums, self->moments[0],
+                      self->moments[1], self->best,       self->history,    self->epoch_rates};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
       bm_free(blocks[i]);
     }
@@ -455,7 +456,8 @@ static void compute_node(bm_trainer_t *trainer, size_t part, size_t index, size_
     offset[s] = shard_start(trainer, rows, node.first + s) - first;
   }
   size_t before = (first - shard_start(trainer, rows, own)) * trainer->d;
-  bm_batch_t batch = {{node.count, offset}, (part == 0 ? trainer->rows : trainer->base) + before, rows};
+  bm_batch_t batch = {
+      {node.count, offset}, (part == 0 ? trainer->rows : trainer->base) + before, rows};
   filling_t filling = {trainer->reduction, part * nodes + index};
   bm_gradient_sink_t sink = {bm_reduction_vector(trainer->reduction, filling.vector), on_ready,
                              &filling};
@@ -524,10 +526,11 @@ static bm_status_t rewind_training(bm_trainer_t *trainer, bm_log_t *log)
 {
   bm_range_t slice = bm_reduction_slice(trainer->reduction);
   if (trainer->rewinds == BM_REWINDS_MOST) {
-    return BM_FAIL(BM_ERR_DATA,
-                   "training: the loss has left its trend %d times, the last time at step %lld; lower "
-                   "training.learning_rate or training.clip_norm",
-                   BM_REWINDS_MOST + 1, (long long)trainer->step + 1);
+    return BM_FAIL(
+        BM_ERR_DATA,
+        "training: the loss has left its trend %d times, the last time at step %lld; lower "
+        "training.learning_rate or training.clip_norm",
+        BM_REWINDS_MOST + 1, (long long)trainer->step + 1);
   }
   trainer->rewinds++;
   trainer->updates = 0;
@@ -698,7 +701,7 @@ static bm_status_t end_epoch(bm_trainer_t *trainer)
     row.term_validation = has_term ? term : NAN;
     trainer->last_validation = row.nll_validation + term;
     if (trainer->last_validation < trainer->best_validation ||
-        (isfinite(trainer->last_validation) && !trainer->settings.keep_best)) {
+        (!trainer->settings.keep_best && (last || isfinite(trainer->last_validation)))) {
       trainer->best_validation = trainer->last_validation;
       trainer->best_epoch = trainer->epoch;
       keep_parameters(trainer);
@@ -832,11 +835,10 @@ _Static_assert(sizeof(bm_history_row_t) == BM_HISTORY_COLUMNS * sizeof(double),
 
 static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
 {
-  const int64_t counters[BM_COUNTERS] = {trainer->epoch,      trainer->step,
-                                         trainer->updates,    trainer->skipped,
-                                         trainer->best_epoch, (int64_t)trainer->history_count,
-                                         trainer->spikes,     trainer->spikes_in_row,
-                                         trainer->rewinds};
+  const int64_t counters[BM_COUNTERS] = {
+      trainer->epoch,   trainer->step,          trainer->updates,
+      trainer->skipped, trainer->best_epoch,    (int64_t)trainer->history_count,
+      trainer->spikes,  trainer->spikes_in_row, trainer->rewinds};
   const double sums[BM_SUMS] = {
       trainer->best_validation, trainer->last_validation, trainer->epoch_loss, trainer->epoch_norm,
       trainer->epoch_rows,      trainer->epoch_term,      trainer->trend};

@@ -176,8 +176,7 @@ void bm_map_push(bm_map_t *map, size_t n, const double *base, double *x, double 
     load_base(map, rows, base + first * map->d);
     bm_flow_forward(map->flow, map->workspace, &chunk, map->in, map->out, map->log_det);
     for (size_t i = 0; i < rows; i++) {
-      double log_weight =
-          decode_row(map, map->out + i * map->d, x + (first + i) * map->shape_d);
+      double log_weight = decode_row(map, map->out + i * map->d, x + (first + i) * map->shape_d);
       if (log_density != NULL) {
         log_density[first + i] =
             log_density_of(map, map->in + i * map->d, map->log_det[i]) + log_weight;

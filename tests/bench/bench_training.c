@@ -156,9 +156,12 @@ static double *made_rows(size_t n, size_t d)
 static bm_map_t *made_map(const bm_flow_shape_t *shape, size_t n, const double *x)
 {
   const bm_layout_t layout = {shape->d / 2, 2, "1", "1"};
-  bm_standardisation_t *units;
+  bm_chart_t *units;
   bm_map_t *map;
-  REQUIRE(bm_standardisation_fit(n, shape->d, x, &units));
+  REQUIRE(bm_chart_fit(
+      &bm_chart_standardised,
+      &(bm_chart_system_t){.particles = layout.particles, .dimensions = layout.dimensions}, n, x,
+      &units));
   REQUIRE(bm_map_create(shape, &layout, units, &map));
   return map;
 }
@@ -178,8 +181,7 @@ static bm_status_t after_step(bm_trainer_t *trainer, void *data)
 static void measure_training(const options_t *options, stopwatch_t *watch)
 {
   const bm_flow_shape_t *shape = &options->flow->shape;
-  const bm_trainer_settings_t settings = {.loss = bm_loss_find("nll"),
-                                          .epochs = EPOCHS,
+  const bm_trainer_settings_t settings = {.epochs = EPOCHS,
                                           .batch = (int64_t)options->batch,
                                           .shards = (int64_t)options->shards,
                                           .fast = options->fast,
@@ -258,9 +260,8 @@ static void nll_step(void *work)
 {
   share_t *share = work;
   const bm_batch_t batch = {{share->shards, share->offset}, share->y, share->rows};
-  bm_loss_find("nll")->evaluate(share->flow, share->workspace, &batch, share->rows_work,
-                                share->log_det, share->shard_sums,
-                                &(bm_gradient_sink_t){share->gradient, NULL, NULL});
+  bm_loss_nll_evaluate(share->flow, share->workspace, &batch, share->rows_work, share->log_det,
+                       share->shard_sums, &(bm_gradient_sink_t){share->gradient, NULL, NULL});
 }
 
 /* Mean of ½|F(x)|² + log|det J_F(x)| over as many generated rows (the rows are taken as base points): any

@@ -18,8 +18,7 @@ typedef struct {
 
 static bm_trainer_settings_t settings_of_test(int64_t shards)
 {
-  return (bm_trainer_settings_t){.loss = bm_loss_find("nll"),
-                                 .epochs = EPOCHS,
+  return (bm_trainer_settings_t){.epochs = EPOCHS,
                                  .batch = 32,
                                  .shards = shards,
                                  .learning_rate = 1e-2,
@@ -37,7 +36,7 @@ static const double *rows; /* [ROWS][TINY_D] */
 static bm_trainer_t *made_trainer(const bm_context_t *context, bm_map_t *map,
                                   const bm_trainer_settings_t *settings)
 {
-  const bm_training_data_t data = {ROWS, TINY_D, 10, rows, NULL};
+  const bm_training_data_t data = {ROWS, TINY_D, 10, rows, NULL, NULL};
   bm_trainer_t *trainer;
   REQUIRE(bm_trainer_create(context, map, settings, &data, 3, &trainer) == BM_OK);
   return trainer;
@@ -247,10 +246,10 @@ static void a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(const bm_conte
 {
   bm_trainer_settings_t settings = settings_of_test(8);
   double *bad = tiny_data(ROWS);
-  const bm_training_data_t data = {ROWS, TINY_D, 10, bad, NULL};
+  const bm_training_data_t data = {ROWS, TINY_D, 10, bad, NULL, NULL};
   bad[40 * TINY_D] = NAN;
   for (int skip = 0; skip < 2; skip++) {
-    settings.skip_nonfinite = skip;
+    settings.nonfinite = skip ? BM_NONFINITE_SKIP : BM_NONFINITE_STOP;
     bm_map_t *map = tiny_map(ROWS, rows);
     bm_trainer_t *trainer;
     bm_training_report_t report;

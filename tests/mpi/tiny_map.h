@@ -33,9 +33,12 @@ static inline bm_map_t *tiny_map(size_t n, const double *x)
                                  .activation = BM_RELU,
                                  .scale_cap = 2.0};
   const bm_layout_t layout = {2, 2, "1", "1"};
-  bm_standardisation_t *units;
+  bm_chart_t *units;
   bm_map_t *map;
-  REQUIRE(bm_standardisation_fit(n, TINY_D, x, &units) == BM_OK);
+  REQUIRE(bm_chart_fit(
+              &bm_chart_standardised,
+              &(bm_chart_system_t){.particles = layout.particles, .dimensions = layout.dimensions},
+              n, x, &units) == BM_OK);
   REQUIRE(bm_map_create(&shape, &layout, units, &map) == BM_OK);
   return map;
 }

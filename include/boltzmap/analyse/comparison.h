@@ -43,7 +43,7 @@ typedef struct {
 #define BM_COMPARISON_NAME 64
 typedef struct {
   char name[BM_COMPARISON_NAME];
-  const char *unit; /* static or the potential's */
+  const char *unit;    /* static or the potential's */
   double value, error; /* one standard error; NaN: not known */
   double spread;       /* standard deviation over subsamples; floor: over the pairs */
   size_t points;       /* of each set; floor: number of pairs */

@@ -19,7 +19,8 @@
 typedef struct {
   size_t particles;
   double *reference; /* [particles][3], its centre at the origin */
-  double *rigid;     /* [BM_RIGID][3·particles], orthonormal: three translations, then rotations about the
+  double
+      *rigid; /* [BM_RIGID][3·particles], orthonormal: three translations, then rotations about the
                         reference */
 } bm_alignment_t;
 

@@ -26,12 +26,12 @@
 /* What charts may need to know of a system; nothing is owned. */
 typedef struct {
   size_t particles, dimensions;
-  const double *start;          /* [particles][dimensions], a structure of the right handedness */
-  size_t angle_count;           /* backbone angles */
-  const size_t (*angles)[4];    /* [angle_count] */
-  size_t centre_count;          /* stereocentres */
-  const size_t (*centres)[4];   /* [centre_count], the atom and three of its neighbours */
-  double noise;                 /* nm, in directions in which aligned molecules do not vary */
+  const double *start;        /* [particles][dimensions], a structure of the right handedness */
+  size_t angle_count;         /* backbone angles */
+  const size_t (*angles)[4];  /* [angle_count] */
+  size_t centre_count;        /* stereocentres */
+  const size_t (*centres)[4]; /* [centre_count], the atom and three of its neighbours */
+  double noise;               /* nm, in directions in which aligned molecules do not vary */
 } bm_chart_system_t;
 
 typedef struct bm_chart bm_chart_t;
@@ -88,8 +88,8 @@ double bm_chart_log_det(const bm_chart_t *chart);
 
 /* Shapes of n configurations. BM_ERR_DATA, naming the configuration, for mirror images and for what cannot be
  * aligned. */
-bm_status_t bm_chart_project(const bm_chart_t *chart, size_t n,
-                             const double *x /* [n][system d] */, double *z /* [n][shape d] */);
+bm_status_t bm_chart_project(const bm_chart_t *chart, size_t n, const double *x /* [n][system d] */,
+                             double *z /* [n][shape d] */);
 
 /* One shape to flow coordinates, and back. `log_weight`, where not NULL, is what has to be added to the log
  * density of the unscaled coordinates to make it one of the shape. z and y are different arrays. */

@@ -8,7 +8,11 @@
 #include "boltzmap/model/potential.h"
 
 /* Names of the two functions of the first residue's angles that are averaged. */
-#define BM_BACKBONE_AVERAGES {"prob_phi_positive", "1", 0}, {"prob_alpha", "1", 0}
+#define BM_BACKBONE_AVERAGES     \
+  {"prob_phi_positive", "1", 0}, \
+  {                              \
+    "prob_alpha", "1", 0         \
+  }
 
 /* Is phi positive? Is the residue in the alpha basin, phi negative and psi in (-120, 50) degrees? 1 or 0. */
 void bm_backbone_basins(double phi, double psi, double *positive, double *alpha);

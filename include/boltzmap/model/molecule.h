@@ -17,15 +17,15 @@
 struct bm_molecule {
   bm_topology_t *topology;
   bm_force_field_t *field;
-  bm_constraints_t *constraints; /* NULL: none */
-  double *start;                 /* [atoms][3], nm, at the constrained lengths */
-  size_t (*pairs)[2];            /* [pair_count], non-bonded ones */
-  size_t (*angles)[4];           /* [angle_count], phi and psi of the backbone */
+  bm_constraints_t *constraints;     /* NULL: none */
+  double *start;                     /* [atoms][3], nm, at the constrained lengths */
+  size_t (*pairs)[2];                /* [pair_count], non-bonded ones */
+  size_t (*angles)[4];               /* [angle_count], phi and psi of the backbone */
   bm_observable_name_t *angle_names; /* [angle_count] */
-  size_t (*centres)[4];          /* [centre_count], stereocentres (model/topology.h) */
+  size_t (*centres)[4];              /* [centre_count], stereocentres (model/topology.h) */
   size_t pair_count, angle_count, centre_count;
-  bm_dihedral_t *dihedrals;      /* [angle_count], where the names are */
-  double temperature_K, kT;      /* kT in kJ/mol */
+  bm_dihedral_t *dihedrals; /* [angle_count], where the names are */
+  double temperature_K, kT; /* kT in kJ/mol */
 };
 
 /* Degrees of freedom that carry kinetic energy: three an atom, less the constraints. The thermostat

@@ -31,14 +31,17 @@ typedef struct {
   void (*destroy)(void **self);
   void (*value)(const void *self, size_t n, const double *x /* [n][d] */, double *value /* [n] */,
                 double *gradient /* [n][d] */);
+  /* How much of the log-determinant of the flow is taken off the function; NULL: nothing. */
+  double (*entropy)(const void *self);
 } bm_loss_ops_t;
 
 /* All of them: bm_loss_<row> is defined in a file of its own. */
-#define BM_LOSS_TABLE(X)           \
-  X(nll, "nll")                    \
-  X(penalty, "penalty")            \
-  X(pair_penalty, "pair-penalty")  \
-  X(energy, "energy")
+#define BM_LOSS_TABLE(X)          \
+  X(nll, "nll")                   \
+  X(penalty, "penalty")           \
+  X(pair_penalty, "pair-penalty") \
+  X(energy, "energy")             \
+  X(reverse_kl, "reverse-kl")
 
 #define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
 BM_LOSS_TABLE(BM_LOSS_ROW)

@@ -34,9 +34,9 @@ typedef struct {
   int64_t validate_every;     /* epochs; 0: about a hundred times a run */
   int keep_best;              /* keep the parameters of the best validation loss, else the last */
   int fast;                   /* as many shards as ranks, whatever `shards` is */
-  int augment;        /* each epoch sees each row through random symmetries of the potential */
+  int augment; /* each epoch sees each row through random symmetries of the potential */
   bm_nonfinite_t nonfinite; /* loss or gradient */
-  double spike;       /* nats a coordinate above the trend that make a loss a spike; 0: none is */
+  double spike; /* nats a coordinate above the trend that make a loss a spike; 0: none is */
 } bm_trainer_settings_t;
 
 extern const bm_deck_key_t bm_trainer_keys[]; /* keys of `training` */

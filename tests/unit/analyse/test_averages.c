@@ -20,9 +20,11 @@ static bm_map_t *gaussian_map(size_t d, double mean, double scale)
   const bm_layout_t layout = {1, d, "1", "1"};
   double means[3] = {mean, mean, mean};
   double scales[3] = {scale, scale, scale};
-  bm_standardisation_t *units;
+  bm_chart_t *units;
   bm_map_t *map;
-  assert_int_equal(bm_standardisation_create(d, means, scales, &units), BM_OK);
+  assert_int_equal(
+      bm_chart_create_standardised(layout.particles, layout.dimensions, means, scales, &units),
+      BM_OK);
   assert_int_equal(bm_map_create(&shape, &layout, units, &map), BM_OK);
   return map;
 }

@@ -21,9 +21,11 @@ static bm_map_t *made_map(double gain)
 {
   const bm_flow_shape_t shape = flow_shape(D, 4, 1, 12, BM_TANH);
   const bm_layout_t layout = {2, 2, "nm", "1"};
-  bm_standardisation_t *units;
+  bm_chart_t *units;
   bm_map_t *map;
-  assert_int_equal(bm_standardisation_create(D, means, scales, &units), BM_OK);
+  assert_int_equal(
+      bm_chart_create_standardised(layout.particles, layout.dimensions, means, scales, &units),
+      BM_OK);
   assert_int_equal(bm_map_create(&shape, &layout, units, &map), BM_OK);
   bm_flow_t *flow = bm_map_flow(map);
   draw_reals(80, gain, bm_flow_parameter_count(flow), bm_flow_parameters(flow));

@@ -78,8 +78,8 @@ static bm_flow_t *trained_flow(double *first_loss, double *last_loss)
   const bm_adam_t adam = {3e-3, 0.9, 0.999, 1e-8};
   for (int step = 1; step <= TRAIN_STEPS; step++) {
     double sums[2];
-    bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, sums,
-                                  &(bm_gradient_sink_t){.gradient = gradient});
+    bm_loss_nll_evaluate(flow, workspace, &batch, work, log_det, sums,
+                         &(bm_gradient_sink_t){.gradient = gradient});
     bm_adam_step(&adam, step, 1.0, count, gradient, gradient + count, gradient + 2 * count,
                  bm_flow_parameters(flow));
     *(step == 1 ? first_loss : last_loss) = sums[0] + sums[1];

@@ -62,15 +62,17 @@ static problem_t make_problem(const bm_trainer_settings_t *settings, size_t n, s
   const bm_flow_shape_t shape = flow_shape(D, 4, 1, width, BM_TANH);
   const bm_layout_t layout = {1, D, "1", "1"};
   bm_trainer_settings_t used = *settings;
-  bm_standardisation_t *units;
+  bm_chart_t *units;
   problem_t problem = {.x = zero_doubles(n * D), .nll = zero_doubles(n)};
-  used.loss = bm_loss_find("nll");
   draw_gaussian(n, problem.x, problem.nll);
-  assert_int_equal(bm_standardisation_fit(n, D, problem.x, &units), BM_OK);
+  assert_int_equal(bm_chart_fit(&bm_chart_standardised,
+                                &(bm_chart_system_t){.particles = D, .dimensions = 1}, n, problem.x,
+                                &units),
+                   BM_OK);
   if (poison < n) {
     problem.x[D * poison] = DBL_MAX;
   }
-  problem.data = (bm_training_data_t){n, D, walkers, problem.x, symmetric};
+  problem.data = (bm_training_data_t){n, D, walkers, problem.x, symmetric, NULL};
   assert_int_equal(bm_map_create(&shape, &layout, units, &problem.map), BM_OK);
   assert_int_equal(
       bm_trainer_create(context, problem.map, &used, &problem.data, SEED, &problem.trainer), BM_OK);
@@ -318,7 +320,9 @@ static void find_poison(size_t rows, int64_t *step, int64_t *shard)
 static void a_loss_that_is_not_finite_stops_by_step_and_shard(void **state)
 {
   (void)state;
-  problem_t problem = make_problem(&plain, 200, 10, 8, POISONED);
+  bm_trainer_settings_t settings = plain;
+  settings.nonfinite = BM_NONFINITE_STOP;
+  problem_t problem = make_problem(&settings, 200, 10, 8, POISONED);
   assert_int_equal(bm_trainer_run(problem.trainer, NULL, NULL, NULL), BM_ERR_DATA);
   int64_t step;
   int64_t shard;
@@ -350,7 +354,7 @@ static void a_step_that_is_not_finite_is_skipped_and_counted(void **state)
 {
   (void)state;
   bm_trainer_settings_t settings = plain;
-  settings.skip_nonfinite = 1;
+  settings.nonfinite = BM_NONFINITE_SKIP;
   problem_t problem = make_problem(&settings, 200, 10, 8, POISONED);
   problem_t healthy = make_problem(&settings, 200, 10, 8, SIZE_MAX);
   run(&problem);
@@ -417,7 +421,7 @@ static void going_on_after_a_save_gives_the_same_bits(void **state)
   bm_trainer_settings_t settings = plain;
   settings.epochs = 6;
   settings.validate_every = 2;
-  settings.skip_nonfinite = 1;
+  settings.nonfinite = BM_NONFINITE_SKIP;
   problem_t whole = make_problem(&settings, 200, 10, 8, POISONED);
   run(&whole);
   const int64_t stops[] = {1, 3, 4, 5, 8, 11, 14, 20, 23, 24};
@@ -511,7 +515,6 @@ static void too_few_rows_are_refused(void **state)
   one.n = one.walkers = 1;
   bm_trainer_t *trainer;
   bm_trainer_settings_t settings = plain;
-  settings.loss = bm_loss_find("nll");
   assert_int_equal(bm_trainer_create(context, problem.map, &settings, &one, SEED, &trainer),
                    BM_ERR_DATA);
   assert_null(trainer);

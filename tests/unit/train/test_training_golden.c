@@ -41,8 +41,8 @@ static double evaluate(const bm_flow_t *flow, size_t rows, const bm_real_t *y, b
   double log_det[ROW_MAX];
   double sums[4];
   assert_true(rows <= ROW_MAX);
-  bm_loss_find("nll")->evaluate(flow, workspace, &batch, work, log_det, sums,
-                                &(bm_gradient_sink_t){.gradient = gradient});
+  bm_loss_nll_evaluate(flow, workspace, &batch, work, log_det, sums,
+                       &(bm_gradient_sink_t){.gradient = gradient});
   bm_free(work);
   bm_flow_workspace_destroy(&workspace);
   return sums[0] + sums[1] + sums[2] + sums[3];
@@ -108,7 +108,7 @@ static void ten_adam_steps_are_those_of_the_reference_program(void **state)
 
 /* Rows in physical units: mean + scale·(made number), without rounding. */
 static double *physical_rows(const bm_json_t *golden, const bm_json_t *entry, size_t n, size_t d,
-                             bm_standardisation_t **units)
+                             bm_chart_t **units)
 {
   double mean[8], scale[8];
   double *x = zero_doubles(n * d);
@@ -118,7 +118,7 @@ static double *physical_rows(const bm_json_t *golden, const bm_json_t *entry, si
   for (size_t i = 0; i < n * d; i++) {
     x[i] = mean[i % d] + scale[i % d] * x[i];
   }
-  assert_int_equal(bm_standardisation_create(d, mean, scale, units), BM_OK);
+  assert_int_equal(bm_chart_create_standardised(d, 1, mean, scale, units), BM_OK);
   return x;
 }
 
@@ -144,8 +144,7 @@ static void check_trainer(const bm_json_t *golden, const bm_json_t *entry, bm_fl
   size_t n = trained + golden_size(golden, "held_out");
   size_t d = bm_flow_shape(flow)->d;
   size_t epochs = golden_size(golden, "steps");
-  const bm_trainer_settings_t settings = {.loss = bm_loss_find("nll"),
-                                          .epochs = (int64_t)epochs,
+  const bm_trainer_settings_t settings = {.epochs = (int64_t)epochs,
                                           .batch = (int64_t)trained,
                                           .shards = 8,
                                           .learning_rate = golden_number(golden, "learning_rate"),
@@ -153,7 +152,7 @@ static void check_trainer(const bm_json_t *golden, const bm_json_t *entry, bm_fl
                                           .validation_fraction = 0.25,
                                           .validate_every = (int64_t)epochs};
   const bm_layout_t layout = {1, d, "1", "1"};
-  bm_standardisation_t *units;
+  bm_chart_t *units;
   bm_map_t *map;
   bm_trainer_t *trainer;
   double *x = physical_rows(golden, entry, n, d, &units);
