@@ -74,7 +74,8 @@ all: $(BUILD)/boltzmap
 help:
 	@echo "make            build $(BUILD)/boltzmap"
 	@echo "make run        set up, build and run the two-particle experiment in minutes; ends with a report"
-	@echo "make paper      the same at full size (about half an hour on two cores)"
+	@echo "make paper      every table and figure of the paper at full size (two cores: about ten hours); or"
+	@echo "                paper-two-particle, paper-alanine-dihedral, paper-alanine-cartesian"
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
@@ -167,9 +168,18 @@ run: $(BUILD)/boltzmap
 	  --out $(OUT)/two-particle-quick $(foreach change,$(QUICK),--set '$(change)')
 	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/two-particle-quick
 
-paper: $(BUILD)/boltzmap
-	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/two-particle.cfg --out $(OUT)/two-particle
-	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/two-particle
+# The decks of the paper's sections 6.1, 6.2 and 6.3.
+PAPER := two-particle alanine-dihedral alanine-cartesian
+
+paper: $(PAPER:%=paper-%)
+
+paper-%: $(BUILD)/boltzmap
+	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/$*.cfg --out $(OUT)/$*
+	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/$*
+
+# One after the other, whatever -j says: each has the machine for itself.
+paper-alanine-dihedral: | paper-two-particle
+paper-alanine-cartesian: | paper-alanine-dihedral
 
 report:
 	@$(PYTHON) $(TOP)/postprocess/report.py $(or $(RUN),$(error make report: say which with RUN=folder))

@@ -10,6 +10,7 @@
 #include "boltzmap/app/space.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
+#include "boltzmap/io/pdb.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/trainer.h"
@@ -45,6 +46,9 @@ static const bm_deck_key_t flow_keys[] = {
 static const bm_deck_key_t generate_keys[] = {
     {"generate.samples", BM_DECK_INT, "10000", 1, 1e12, NULL, NULL,
      "samples of the learned map in generated.h5md"},
+    {"generate.pdb_models", BM_DECK_INT, "100", 0, BM_PDB_MODELS_MOST, NULL,
+     "flow.coordinates=cartesian|whitened",
+     "the first samples as models of generated.pdb, for viewers; 0: none"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 

@@ -272,7 +272,19 @@ static bm_status_t compare_with_target(const evaluation_t *self)
   return status;
 }
 
-/* To the case's own reference and, where the deck has several cases, to that of the deck's own
+/* Do its cases differ in more than how they learn from one reference? */
+static int has_several_systems(const bm_deck_t *deck)
+{
+  const uint64_t base = bm_deck_fingerprint(bm_deck_base(deck), "system");
+  for (size_t i = 0; i < bm_deck_case_count(deck); i++) {
+    if (bm_deck_fingerprint(bm_deck_case(deck, i), "system") != base) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* To the case's own reference and, where the deck's cases have several systems, to that of the deck's own
  * system (in the paper the singular one), which may be the same. */
 static bm_status_t distances(const evaluation_t *self)
 {
@@ -282,7 +294,7 @@ static bm_status_t distances(const evaluation_t *self)
   const bm_deck_case_t *target = bm_stage_target_of(experiment, self->deck_case);
   int needs_target = bm_stage_needs_target(experiment, self->deck_case);
   int is_target =
-      bm_deck_case_count(experiment->deck) > 1 && target != self->deck_case && !needs_target;
+      has_several_systems(experiment->deck) && target != self->deck_case && !needs_target;
   double started = bm_log_clock();
   BM_TRY(compare(self, self->deck_case, &self->reference, self->walkers,
                  is_target ? suffixes : no_suffix));

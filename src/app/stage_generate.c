@@ -7,9 +7,15 @@
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/generate/generator.h"
+#include "boltzmap/io/pdb.h"
+#include "boltzmap/model/molecule.h"
 #include "boltzmap/parallel/agree.h"
 
-static const char *const files[] = {"generated.h5md", NULL};
+#define BM_PDB "generated.pdb"
+#define BM_PDB_FARTHEST \
+  50.0 /* nm from the centre: what the format has room for, and more than a molecule is */
+
+static const char *const files[] = {"generated.h5md", BM_PDB, NULL};
 
 /* What is written beside each sample. */
 typedef struct {
@@ -85,6 +91,93 @@ static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case
   return status;
 }
 
+static size_t pdb_models(const bm_deck_case_t *deck_case)
+{
+  const size_t asked = bm_deck_has(deck_case, "generate.pdb_models")
+                           ? (size_t)bm_deck_int(deck_case, "generate.pdb_models")
+                           : 0;
+  const size_t samples = (size_t)bm_deck_int(deck_case, "generate.samples");
+  return asked < samples ? asked : samples;
+}
+
+static int leaves(const bm_deck_case_t *deck_case, const char *file)
+{
+  return strcmp(file, BM_PDB) != 0 || pdb_models(deck_case) > 0;
+}
+
+/* Keep the configurations that a viewer can show; how many they are. */
+static size_t keep_near(size_t n, size_t d, double *x)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i++) {
+    double farthest = 0.0;
+    for (size_t k = 0; k < d; k++) {
+      farthest = fmax(farthest, fabs(x[i * d + k]));
+    }
+    if (farthest < BM_PDB_FARTHEST) {
+      memmove(x + kept++ * d, x + i * d, d * sizeof *x);
+    }
+  }
+  return kept;
+}
+
+static bm_status_t write_models(const bm_topology_t *topology, const char *path, size_t models,
+                                const double *x)
+{
+  size_t(*bonds)[2] = NULL;
+  BM_TRY(BM_ALLOC(topology->bond_count, &bonds));
+  for (size_t b = 0; b < topology->bond_count; b++) {
+    bonds[b][0] = topology->bonds[b].i;
+    bonds[b][1] = topology->bonds[b].j;
+  }
+  const bm_pdb_molecule_t molecule = {
+      .atoms = topology->atoms,
+      .residues = topology->residues,
+      .bond_count = topology->bond_count,
+      .atom_name = (const char(*)[BM_PDB_NAME])topology->atom_name,
+      .residue_name = (const char(*)[BM_PDB_NAME])topology->residue_name,
+      .residue = topology->residue,
+      .element = topology->element,
+      .bonds = (const size_t(*)[2])bonds,
+  };
+  bm_status_t status = bm_pdb_write(path, &molecule, models, x);
+  bm_free(bonds);
+  return status;
+}
+
+/* The first samples for viewers. Rank 0's own. */
+static bm_status_t write_pdb(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                             bm_map_t *map, const bm_molecule_t *molecule)
+{
+  const size_t d = bm_map_dimension(map);
+  const size_t asked = pdb_models(deck_case);
+  double *x = NULL; /* [asked][d], log densities [asked] */
+  char *path = NULL;
+  if (asked == 0) {
+    return BM_OK;
+  }
+  BM_TRY(BM_ALLOC(asked * (d + 1), &x));
+  bm_status_t status = bm_generate_rows(map, experiment->seed, 0, asked, x, x + asked * d);
+  const size_t models = keep_near(asked, d, x);
+  if (models < asked) {
+    bm_log_warn(experiment->log, "%zu of the first %zu samples are too far apart for " BM_PDB,
+                asked - models, asked);
+  }
+  if (status == BM_OK && models == 0) {
+    status = bm_deck_fail(deck_case, "generate.pdb_models",
+                          "no sample is fit for a viewer; set it to 0");
+  }
+  if (status == BM_OK) {
+    status = bm_stage_path(experiment, deck_case, BM_PDB, &path);
+  }
+  if (status == BM_OK) {
+    status = write_models(molecule->topology, path, models, x);
+  }
+  bm_free(path);
+  bm_free(x);
+  return status;
+}
+
 static bm_status_t put_timings(size_t n, double seconds, bm_results_t *results)
 {
   BM_TRY(bm_results_timing(results, "generation_s", seconds, "s"));
@@ -111,9 +204,12 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
     observed_t observed = {space.shapes, target.shapes};
     status = write_samples(experiment, deck_case, map, &observed);
   }
+  const double seconds = bm_log_clock() - started;
   if (status == BM_OK && bm_context_is_root(context)) {
-    status = put_timings((size_t)bm_deck_int(deck_case, "generate.samples"),
-                         bm_log_clock() - started, results);
+    status = write_pdb(experiment, deck_case, map, bm_potential_traits(space.system)->molecule);
+  }
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = put_timings((size_t)bm_deck_int(deck_case, "generate.samples"), seconds, results);
   }
   bm_map_destroy(&map);
   bm_space_release(&target);
@@ -127,5 +223,6 @@ const bm_stage_t bm_stage_generate = {
     .groups = "system,reference,flow,training,generate,run.seed",
     .uses_target = 1,
     .files = files,
+    .leaves = leaves,
     .run = run,
 };

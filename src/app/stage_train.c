@@ -219,8 +219,27 @@ static bm_status_t put_results(const training_t *training, bm_map_t *map,
   }
   BM_TRY(put_validation(map, data, training->held_out, results));
   BM_TRY(bm_results_timing(results, "training_s", seconds, "s"));
-  BM_TRY(bm_results_timing(results, "training_fraction_of_sgemm", sgemm_fraction, "1"));
-  return bm_results_timing(results, "training_samples_per_s", report.samples_per_s, "1/s");
+  return bm_results_timing(results, "training_fraction_of_sgemm", sgemm_fraction, "1");
+}
+
+/* Arithmetic for a row of a minibatch: its own gradient, and its share of those of generated samples. */
+static double flop_per_row(const bm_flow_shape_t *shape, const bm_trainer_settings_t *settings)
+{
+  return bm_flop_training_per_sample(shape) *
+         (1.0 + (double)settings->generated / (double)settings->batch);
+}
+
+/* Speed of the optimiser steps, and of one epoch of them. */
+static bm_status_t put_speed(const training_t *training, const bm_flow_shape_t *shape,
+                             const bm_trainer_settings_t *settings, size_t rows,
+                             bm_results_t *results)
+{
+  bm_training_report_t report;
+  bm_trainer_report(training->trainer, &report);
+  BM_TRY(bm_results_timing(results, "training_samples_per_s", report.samples_per_s, "1/s"));
+  BM_TRY(bm_results_timing(results, "training_epoch_s", (double)rows / report.samples_per_s, "s"));
+  return bm_results_timing(results, "training_gflop_per_s",
+                           1e-9 * report.samples_per_s * flop_per_row(shape, settings), "1/s");
 }
 
 /* Speed of the optimiser steps over that of the matrix products alone, measured here and now. */
@@ -233,7 +252,7 @@ static bm_status_t fraction_of_sgemm(const training_t *training, const bm_flow_s
   size_t rows = (size_t)settings->batch / bm_trainer_shards(settings, context->size);
   bm_trainer_report(training->trainer, &report);
   BM_TRY(bm_flop_sgemm_rate(context, shape, rows > 0 ? rows : 1, &rate));
-  *fraction = report.samples_per_s * bm_flop_training_per_sample(shape) / rate;
+  *fraction = report.samples_per_s * flop_per_row(shape, settings) / rate;
   return BM_OK;
 }
 
@@ -266,6 +285,9 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
     }
     if (status == BM_OK) {
       status = put_results(training, map, data, seconds, fraction, results);
+    }
+    if (status == BM_OK) {
+      status = put_speed(training, shape, settings, data->n - training->held_out, results);
     }
     if (status == BM_OK) {
       status = bm_checkpoint_remove(experiment, training->deck_case);
