@@ -344,7 +344,7 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   bm_loss_term_t *term = NULL;
   bm_training_data_t data = *configurations;
   BM_TRY(bm_trainer_settings(deck_case, &settings));
-  training.held_out = bm_trainer_held_out(&data, settings.validation_fraction);
+  training.held_out = bm_rows_held_out_count(&data, settings.validation_fraction);
   bm_status_t status = create_map(deck_case, space, &data, training.held_out, &map);
   if (status == BM_OK) {
     status = shape_data(deck_case, space, map, &data, &shapes, &term);

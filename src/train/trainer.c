@@ -11,15 +11,13 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/reduction.h"
 #include "boltzmap/train/adam.h"
+#include "boltzmap/train/trend.h"
 
 #define BM_VALIDATION_CHUNK 128 /* rows a shard of the validation set */
 #define BM_VALIDATIONS 100      /* evaluations a run, where the deck leaves it open */
 #define BM_VALIDATION_GENERATED (8 * BM_VALIDATION_CHUNK) /* generated rows of the held-out loss */
-#define BM_HELD_OUT_ROUND ((uint64_t)1 << 47) /* of random numbers: no step comes so far */
-#define BM_TREND_STEPS 100.0                  /* over which the trend of the loss is taken */
-#define BM_SPIKES_MOST 50                     /* in a row, before training goes back */
-#define BM_REWINDS_MOST 10                    /* before it is given up */
-#define BM_REWIND_RATE 0.5                    /* of the learning rate, each time */
+#define BM_REWINDS_MOST 10                                /* before it is given up */
+#define BM_REWIND_RATE 0.5                                /* of the learning rate, each time */
 
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
@@ -73,17 +71,12 @@ struct bm_trainer {
   bm_trainer_settings_t settings;
   uint64_t seed;
   size_t d, train_rows, validation_rows, steps_per_epoch;
-  size_t shards;      /* parts of a minibatch */
-  bm_real_t *train;   /* [train_rows][d], the flow's coordinates */
-  double *image;      /* [shape d], of one row */
-  double *coordinate; /* [d] */
+  size_t shards;    /* parts of a minibatch */
+  size_t generated; /* samples generated a step; 0: none */
+  bm_rows_t *source;
   const bm_chart_t *chart;
-  bm_real_t *base;       /* [generated rows], of this rank's shards */
-  bm_loss_room_t room;   /* for generated samples */
-  size_t generated;      /* samples generated a step; 0: none */
-  bm_real_t *validation; /* [validation_rows][d] */
-  uint32_t *order;       /* [train_rows], rows in the order of this epoch */
-  int64_t order_epoch;   /* epoch that order belongs to; -1: none */
+  bm_real_t *base;     /* [generated rows], of this rank's shards */
+  bm_loss_room_t room; /* for generated samples */
 
   bm_reduction_t *reduction;
   bm_flow_workspace_t *workspace;
@@ -101,8 +94,8 @@ struct bm_trainer {
   int64_t updates;     /* optimiser steps, skipped ones left out */
   int64_t skipped, best_epoch;
   double best_validation, last_validation; /* of the whole loss */
-  int64_t spikes, spikes_in_row, rewinds;
-  double trend;                              /* of the loss; NaN before the first step */
+  bm_trend_t trend;                        /* of the loss */
+  int64_t rewinds;
   double epoch_loss, epoch_term, epoch_norm; /* sums over the rows of the epoch under way */
   double epoch_rows;         /* rows in these sums: those of skipped steps are left out */
   bm_real_t *moments[2];     /* [own slice] */
@@ -156,41 +149,6 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
   return BM_OK;
 }
 
-size_t bm_trainer_held_out(const bm_training_data_t *data, double fraction)
-{
-  size_t units = data->walkers > 1 ? data->walkers : data->n;
-  size_t held_out = (size_t)llround(fraction * (double)units);
-  held_out = held_out < 1 ? 1 : held_out;
-  return held_out * (data->n / units);
-}
-
-/* One row's coordinates as the flow takes them, with noise where the chart has any. */
-static void take_row(bm_trainer_t *trainer, size_t row, uint64_t round, bm_real_t *y /* [d] */)
-{
-  bm_random_t random = bm_random(trainer->seed, BM_PURPOSE_NOISE);
-  bm_chart_add_noise(trainer->chart, random, (uint32_t)row, round, trainer->coordinate);
-  for (size_t k = 0; k < trainer->d; k++) {
-    y[k] = (bm_real_t)trainer->coordinate[k];
-  }
-}
-
-/* `count` rows from `first` on; held-out ones with the noise that they keep. */
-static void encode_rows(bm_trainer_t *trainer, size_t first, size_t count, int held_out,
-                        bm_real_t *y)
-{
-  for (size_t i = 0; i < count; i++) {
-    bm_chart_encode(trainer->chart, trainer->data.x + (first + i) * trainer->data.d,
-                    trainer->coordinate);
-    if (held_out) {
-      take_row(trainer, first + i, BM_HELD_OUT_ROUND, y + i * trainer->d);
-      continue;
-    }
-    for (size_t k = 0; k < trainer->d; k++) {
-      y[i * trainer->d + k] = (bm_real_t)trainer->coordinate[k];
-    }
-  }
-}
-
 size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks)
 {
   return settings->fast ? (size_t)ranks : (size_t)settings->shards;
@@ -229,15 +187,13 @@ static bm_status_t allocate(bm_trainer_t *trainer)
   batch = batch > trainer->generated ? batch : trainer->generated;
   size_t rows = batch > BM_VALIDATION_CHUNK ? batch : BM_VALIDATION_CHUNK;
   BM_TRY(bm_flow_workspace_create(trainer->flow, rows, shards, &trainer->workspace));
-  BM_TRY(BM_ALLOC(trainer->train_rows * trainer->d, &trainer->train));
-  BM_TRY(BM_ALLOC(trainer->data.d, &trainer->image));
-  BM_TRY(BM_ALLOC(trainer->d, &trainer->coordinate));
+  BM_TRY(bm_rows_create(trainer->chart, &trainer->data, trainer->validation_rows, trainer->seed,
+                        trainer->settings.augment, &trainer->source));
   if (trainer->data.term != NULL) {
     BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->base));
     BM_TRY(bm_loss_room_create(rows, trainer->chart, &trainer->room));
   }
-  BM_TRY(BM_ALLOC(trainer->validation_rows * trainer->d, &trainer->validation));
-  BM_TRY(BM_ALLOC(trainer->train_rows, &trainer->order));
+
   BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->rows));
   BM_TRY(BM_ALLOC(rows * (trainer->d + 1), &trainer->rows_work));
   BM_TRY(BM_ALLOC(rows, &trainer->log_det));
@@ -256,7 +212,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
 {
   bm_trainer_t *trainer = NULL;
   *out = NULL;
-  size_t held_out = bm_trainer_held_out(data, settings->validation_fraction);
+  size_t held_out = bm_rows_held_out_count(data, settings->validation_fraction);
   if (held_out >= data->n) {
     return BM_FAIL(BM_ERR_DATA, "training: %zu rows are too few to hold some out", data->n);
   }
@@ -275,11 +231,11 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->steps_per_epoch =
       (trainer->train_rows + (size_t)settings->batch - 1) / (size_t)settings->batch;
   trainer->shards = bm_trainer_shards(settings, context->size);
-  trainer->order_epoch = -1;
+
   trainer->rows_step = -1;
   trainer->best_validation = INFINITY;
   trainer->last_validation = NAN;
-  trainer->trend = NAN;
+  trainer->trend = bm_trend(settings->spike * (double)trainer->d);
   bm_status_t status =
       bm_reduction_create(context, trainer->shards, parts_of(trainer),
                           bm_flow_parameter_count(trainer->flow), &trainer->reduction);
@@ -290,8 +246,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
     bm_trainer_destroy(&trainer);
     return status;
   }
-  encode_rows(trainer, 0, trainer->train_rows, 0, trainer->train);
-  encode_rows(trainer, trainer->train_rows, held_out, 1, trainer->validation);
+
   bm_flow_initialise(trainer->flow, seed);
   keep_parameters(trainer);
   *out = trainer;
@@ -305,26 +260,16 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
     bm_loss_room_release(&self->room);
-    void *blocks[] = {self->coordinate, self->base,       self->image,      self->train,
-                      self->validation, self->order,      self->rows,       self->rows_work,
-                      self->log_det,    self->shard_sums, self->chunk_sums, self->moments[0],
-                      self->moments[1], self->best,       self->history,    self->epoch_rates};
+    bm_rows_destroy(&self->source);
+    void *blocks[] = {self->base,       self->rows,       self->rows_work,  self->log_det,
+                      self->shard_sums, self->chunk_sums, self->moments[0], self->moments[1],
+                      self->best,       self->history,    self->epoch_rates};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
       bm_free(blocks[i]);
     }
   }
   bm_free(self);
   *trainer = NULL;
-}
-
-/* The order of the rows in an epoch is a function of seed and epoch. */
-static void prepare_epoch(bm_trainer_t *trainer)
-{
-  if (trainer->order_epoch != trainer->epoch) {
-    bm_random_permutation(bm_random(trainer->seed, BM_PURPOSE_SHUFFLE), (uint32_t)trainer->epoch,
-                          trainer->train_rows, trainer->order);
-    trainer->order_epoch = trainer->epoch;
-  }
 }
 
 /* Rate of the step after so many finished ones. */
@@ -353,29 +298,6 @@ static bm_range_t minibatch(const bm_trainer_t *trainer, int64_t finished)
   return (bm_range_t){first, rows < most ? rows : most};
 }
 
-/* A training row as one of its images under the potential's symmetries, drawn anew for each epoch. */
-static void draw_image(bm_trainer_t *trainer, size_t row, bm_real_t *y /* [d] */)
-{
-  const size_t d = trainer->data.d;
-  uint32_t words[4];
-  bm_random_words(bm_random(trainer->seed, BM_PURPOSE_SYMMETRY), (uint32_t)row,
-                  (uint64_t)trainer->epoch, 0, words);
-  memcpy(trainer->image, trainer->data.x + row * d, d * sizeof *trainer->image);
-  bm_potential_symmetry(trainer->data.potential, words[0], trainer->image);
-  bm_chart_encode(trainer->chart, trainer->image, trainer->coordinate);
-  take_row(trainer, row, (uint64_t)trainer->epoch, y);
-}
-
-/* The same without images. */
-static void draw_row(bm_trainer_t *trainer, size_t row, bm_real_t *y /* [d] */)
-{
-  const bm_real_t *stored = trainer->train + row * trainer->d;
-  for (size_t k = 0; k < trainer->d; k++) {
-    trainer->coordinate[k] = (double)stored[k];
-  }
-  take_row(trainer, row, (uint64_t)trainer->epoch, y);
-}
-
 /* The first row of a shard, counted in its minibatch. */
 static size_t shard_start(const bm_trainer_t *trainer, size_t batch_rows, size_t shard)
 {
@@ -384,45 +306,25 @@ static size_t shard_start(const bm_trainer_t *trainer, size_t batch_rows, size_t
              : bm_partition(batch_rows, (int)trainer->shards, (int)shard).first;
 }
 
-/* Base points of samples [first, first + count) of this round. */
-static void draw_base(bm_trainer_t *trainer, size_t first, size_t count, uint64_t round,
-                      bm_real_t *base)
-{
-  bm_random_t random = bm_random(trainer->seed, BM_PURPOSE_LOSS_BASE);
-  for (size_t i = 0; i < count; i++) {
-    bm_random_normals(random, (uint32_t)(first + i), round, 0, trainer->d, trainer->coordinate);
-    for (size_t k = 0; k < trainer->d; k++) {
-      base[i * trainer->d + k] = (bm_real_t)trainer->coordinate[k];
-    }
-  }
-}
-
 /* Base points of the samples that this rank generates in the step after so many finished ones. */
 static void gather_base(bm_trainer_t *trainer, int64_t finished)
 {
   bm_range_t shards = bm_partition(trainer->shards, trainer->context->size, trainer->context->rank);
   size_t first = shard_start(trainer, trainer->generated, shards.first);
   size_t end = shard_start(trainer, trainer->generated, shards.first + shards.count);
-  draw_base(trainer, first, end - first, (uint64_t)finished, trainer->base);
+  bm_rows_base(trainer->source, (uint64_t)finished, (bm_range_t){first, end - first},
+               trainer->base);
 }
 
-/* This rank's rows of the minibatch after so many finished steps of the epoch under way. */
+/* This rank's rows of the minibatch after so many finished steps of the epoch under way, and its base
+ * points. */
 static void gather_rows(bm_trainer_t *trainer, int64_t finished)
 {
   bm_range_t batch = minibatch(trainer, finished);
   bm_range_t shards = bm_partition(trainer->shards, trainer->context->size, trainer->context->rank);
   size_t first = shard_start(trainer, batch.count, shards.first);
   size_t end = shard_start(trainer, batch.count, shards.first + shards.count);
-  int images = trainer->settings.augment && trainer->data.potential != NULL;
-  bm_real_t *y = trainer->rows;
-  for (size_t i = first; i < end; i++, y += trainer->d) {
-    size_t row = trainer->order[batch.first + i];
-    if (images) {
-      draw_image(trainer, row, y);
-    } else {
-      draw_row(trainer, row, y);
-    }
-  }
+  bm_rows_take(trainer->source, (bm_range_t){batch.first + first, end - first}, trainer->rows);
   gather_base(trainer, finished);
   trainer->rows_step = finished;
 }
@@ -534,8 +436,7 @@ static bm_status_t rewind_training(bm_trainer_t *trainer, bm_log_t *log)
   }
   trainer->rewinds++;
   trainer->updates = 0;
-  trainer->spikes_in_row = 0;
-  trainer->trend = NAN;
+  bm_trend_restart(&trainer->trend);
   memset(trainer->moments[0], 0, slice.count * sizeof *trainer->moments[0]);
   memset(trainer->moments[1], 0, slice.count * sizeof *trainer->moments[1]);
   memcpy(bm_reduction_common(trainer->reduction) + slice.first, trainer->best,
@@ -545,39 +446,12 @@ static bm_status_t rewind_training(bm_trainer_t *trainer, bm_log_t *log)
   return bm_reduction_share(trainer->reduction);
 }
 
-/* A loss far above its trend, or not finite. A few rows that the flow has missed do that, too: their clipped
- * gradient is what it learns them from. Only where the loss stays up the parameters are lost. */
-static int is_spike(const bm_trainer_t *trainer, double loss)
-{
-  double room = trainer->settings.spike * (double)trainer->d;
-  return !isfinite(loss) || (room > 0.0 && loss > trainer->trend + room); /* no trend: no spike */
-}
-
-/* Count spikes; is it time to go back? */
-static int note_spike(bm_trainer_t *trainer, double loss, bm_log_t *log)
-{
-  trainer->spikes++;
-  trainer->spikes_in_row++;
-  if (trainer->spikes_in_row == 1) {
-    bm_log_record(log, "step %lld: the loss is %.4g, its trend %.4g: a spike",
-                  (long long)trainer->step + 1, loss, trainer->trend);
-  }
-  return trainer->spikes_in_row == BM_SPIKES_MOST;
-}
-
 static void add_to_epoch(bm_trainer_t *trainer, const double *losses, double norm, double rows)
 {
   trainer->epoch_loss += losses[0] * rows;
   trainer->epoch_term += losses[1] * rows;
   trainer->epoch_norm += norm * rows;
   trainer->epoch_rows += rows;
-}
-
-static void follow(bm_trainer_t *trainer, double loss)
-{
-  trainer->spikes_in_row = 0;
-  trainer->trend =
-      isnan(trainer->trend) ? loss : trainer->trend + (loss - trainer->trend) / BM_TREND_STEPS;
 }
 
 /* What becomes of a step whose gradient is known. */
@@ -598,12 +472,13 @@ static bm_status_t decide(bm_trainer_t *trainer, const bm_total_t *total, double
   if (!is_finite && trainer->settings.nonfinite == BM_NONFINITE_SKIP) {
     return BM_OK;
   }
-  if (is_spike(trainer, is_finite ? loss : INFINITY)) {
-    if (note_spike(trainer, loss, log)) {
-      return rewind_training(trainer, log);
-    }
-  } else {
-    follow(trainer, loss);
+  const double before = trainer->trend.mean;
+  if (bm_trend_follow(&trainer->trend, is_finite ? loss : INFINITY) && trainer->trend.in_row == 1) {
+    bm_log_record(log, "step %lld: the loss is %.4g, its trend %.4g: a spike",
+                  (long long)trainer->step + 1, loss, before);
+  }
+  if (bm_trend_is_lost(&trainer->trend)) {
+    return rewind_training(trainer, log);
   }
   if (!is_finite) {
     return BM_OK;
@@ -638,7 +513,7 @@ static double held_out_sum(bm_trainer_t *trainer, size_t chunk)
   const size_t offset[2] = {0, rows};
   bm_shards_t shards = {1, offset};
   bm_flow_inverse(trainer->flow, trainer->workspace, &shards,
-                  trainer->validation + chunk * BM_VALIDATION_CHUNK * trainer->d,
+                  bm_rows_held_out(trainer->source) + chunk * BM_VALIDATION_CHUNK * trainer->d,
                   trainer->rows_work, trainer->log_det);
   return bm_loss_nll_sum(rows, trainer->d, trainer->rows_work, trainer->log_det);
 }
@@ -648,8 +523,8 @@ static double generated_sum(bm_trainer_t *trainer, size_t chunk)
 {
   const size_t offset[2] = {0, BM_VALIDATION_CHUNK};
   double sum;
-  draw_base(trainer, chunk * BM_VALIDATION_CHUNK, BM_VALIDATION_CHUNK, BM_HELD_OUT_ROUND,
-            trainer->rows_work);
+  bm_rows_base(trainer->source, BM_ROWS_HELD_OUT_ROUND,
+               (bm_range_t){chunk * BM_VALIDATION_CHUNK, BM_VALIDATION_CHUNK}, trainer->rows_work);
   bm_batch_t batch = {{1, offset}, trainer->rows_work, 1};
   bm_loss_term_evaluate(trainer->data.term, trainer->chart, trainer->flow, trainer->workspace,
                         &batch, &trainer->room, &sum, NULL);
@@ -752,7 +627,7 @@ static bm_status_t run_steps(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_ho
   bm_log_progress_start(log, "training", (double)trainer->settings.epochs, "epochs");
   bm_log_progress_resume(log, (double)trainer->step / (double)trainer->steps_per_epoch);
   while (status == BM_OK && trainer->step < total) {
-    prepare_epoch(trainer);
+    bm_rows_begin_epoch(trainer->source, trainer->epoch);
     double started = bm_log_clock();
     status = step(trainer, log);
     trainer->stepping_s += bm_log_clock() - started;
@@ -809,7 +684,7 @@ void bm_trainer_report(const bm_trainer_t *trainer, bm_training_report_t *report
                                    .steps = trainer->step,
                                    .best_epoch = trainer->best_epoch,
                                    .skipped_steps = trainer->skipped,
-                                   .spikes = trainer->spikes,
+                                   .spikes = trainer->trend.spikes,
                                    .rewinds = trainer->rewinds,
                                    .best_validation = trainer->best_validation,
                                    .last_validation = trainer->last_validation,
@@ -836,12 +711,12 @@ _Static_assert(sizeof(bm_history_row_t) == BM_HISTORY_COLUMNS * sizeof(double),
 static bm_status_t save_counters(const bm_trainer_t *trainer, bm_state_t *state)
 {
   const int64_t counters[BM_COUNTERS] = {
-      trainer->epoch,   trainer->step,          trainer->updates,
-      trainer->skipped, trainer->best_epoch,    (int64_t)trainer->history_count,
-      trainer->spikes,  trainer->spikes_in_row, trainer->rewinds};
+      trainer->epoch,        trainer->step,         trainer->updates,
+      trainer->skipped,      trainer->best_epoch,   (int64_t)trainer->history_count,
+      trainer->trend.spikes, trainer->trend.in_row, trainer->rewinds};
   const double sums[BM_SUMS] = {
       trainer->best_validation, trainer->last_validation, trainer->epoch_loss, trainer->epoch_norm,
-      trainer->epoch_rows,      trainer->epoch_term,      trainer->trend};
+      trainer->epoch_rows,      trainer->epoch_term,      trainer->trend.mean};
   BM_TRY(bm_state_put_ints(state, "trainer/counters", BM_COUNTERS, counters));
   BM_TRY(bm_state_put_doubles(state, "trainer/sums", BM_SUMS, sums));
   return bm_state_put_doubles(state, "trainer/history", trainer->history_count * BM_HISTORY_COLUMNS,
@@ -905,8 +780,8 @@ static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *sta
   trainer->skipped = counters[3];
   trainer->best_epoch = counters[4];
   trainer->history_count = (size_t)counters[5];
-  trainer->spikes = counters[6];
-  trainer->spikes_in_row = counters[7];
+  trainer->trend.spikes = counters[6];
+  trainer->trend.in_row = counters[7];
   trainer->rewinds = counters[8];
   trainer->best_validation = sums[0];
   trainer->last_validation = sums[1];
@@ -914,7 +789,7 @@ static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *sta
   trainer->epoch_norm = sums[3];
   trainer->epoch_rows = sums[4];
   trainer->epoch_term = sums[5];
-  trainer->trend = sums[6];
+  trainer->trend.mean = sums[6];
   return bm_state_get_doubles(state, "trainer/history", trainer->history_count * BM_HISTORY_COLUMNS,
                               (double *)trainer->history);
 }

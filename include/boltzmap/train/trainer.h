@@ -15,7 +15,7 @@
 #include "boltzmap/io/state.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
-#include "boltzmap/train/loss.h"
+#include "boltzmap/train/rows.h"
 #include "boltzmap/transport/map.h"
 
 /* What to do at a loss or gradient that is not finite: leave the step out and after many in a row go back, as
@@ -45,18 +45,6 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
 
 /* Parts that a minibatch is cut into on so many ranks. */
 size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks);
-
-/* What training data are: all rows on every rank, walker-major. Nothing is owned. */
-typedef struct {
-  size_t n, d, walkers;
-  const double *x;                 /* [n][d], shapes of the map's chart, physical units */
-  const bm_potential_t *potential; /* for its symmetries; NULL: none */
-  const bm_loss_term_t *term;      /* of the loss, on generated samples; NULL: none */
-} bm_training_data_t;
-
-/* How many rows, the last ones, are held out of the training: those of whole walkers, at least one;
- * of a single walker so many rows. All of them where there are too few to hold some out. */
-size_t bm_trainer_held_out(const bm_training_data_t *data, double fraction);
 
 /* One line of the history; losses in nats per configuration, in the physical units of the chart's coordinates; the learning rate of
  * the epoch's last step. */
