@@ -34,7 +34,8 @@ static void print_shape(const bm_state_t *state)
     return;
   }
   const bm_flow_shape_t *shape = bm_flow_shape(bm_map_flow(map));
-  printf("  RealNVP in %zu dimensions: %zu layers, hidden", shape->d, shape->layers);
+  printf("  RealNVP in %zu dimensions (%s): %zu layers, hidden", shape->d,
+         bm_chart_name(bm_map_chart(map)), shape->layers);
   for (size_t l = 0; l < shape->hidden_count; l++) {
     printf(" %zu", shape->hidden[l]);
   }
