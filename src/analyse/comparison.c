@@ -13,7 +13,7 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/transport/jackknife.h"
 
-#define BM_MEASURES_MAX 64
+#define BM_MEASURES_MORE 16 /* besides those of observables */
 #define BM_DEGREES (180.0 / M_PI)
 #define BM_ANGLE_POINTS 1000 /* of each set in the paper's protocol for angles (section 6.2) */
 #define BM_ANGLE_REPEATS 50
@@ -39,8 +39,8 @@ typedef struct {
   const bm_potential_t *potential;
   const bm_comparison_settings_t *settings;
   size_t points; /* of the smaller set; SIZE_MAX: not known */
-  size_t count;
-  measure_t measure[BM_MEASURES_MAX];
+  size_t count, room;
+  measure_t *measure; /* [room] */
 } list_t;
 
 static const bm_traits_t *traits_of(const measure_t *measure)
@@ -52,7 +52,7 @@ static const bm_traits_t *traits_of(const measure_t *measure)
 static measure_t *append(list_t *list, const char *name, const char *unit, const char *distance)
 {
   measure_t *measure = &list->measure[list->count];
-  assert(list->count < BM_MEASURES_MAX);
+  assert(list->count < list->room);
   list->count++;
   *measure = (measure_t){.unit = unit,
                          .distance = bm_distance_find(distance),
@@ -239,14 +239,21 @@ static void list_molecule(list_t *list)
   }
 }
 
-static void list_measures(const bm_potential_t *potential, const bm_comparison_settings_t *settings,
-                          size_t points, list_t *list)
+/* All rows of a comparison; the memory is the caller's. */
+static bm_status_t list_measures(const bm_potential_t *potential,
+                                 const bm_comparison_settings_t *settings, size_t points,
+                                 list_t *list)
 {
-  *list = (list_t){.potential = potential, .settings = settings, .points = points};
+  *list = (list_t){.potential = potential,
+                   .settings = settings,
+                   .points = points,
+                   .room = bm_potential_traits(potential)->observable_count + BM_MEASURES_MORE};
+  BM_TRY(BM_ALLOC(list->room, &list->measure));
   list_observables(list);
   list_whole(list);
   list_angles(list);
   list_molecule(list);
+  return BM_OK;
 }
 
 static size_t smaller(const bm_cloud_t *a, const bm_cloud_t *b)
@@ -254,12 +261,15 @@ static size_t smaller(const bm_cloud_t *a, const bm_cloud_t *b)
   return a->n < b->n ? a->n : b->n;
 }
 
-size_t bm_comparison_count(const bm_potential_t *potential,
-                           const bm_comparison_settings_t *settings, size_t points)
+bm_status_t bm_comparison_count(const bm_potential_t *potential,
+                                const bm_comparison_settings_t *settings, size_t points,
+                                size_t *count)
 {
   list_t list;
-  list_measures(potential, settings, points, &list);
-  return list.count;
+  BM_TRY(list_measures(potential, settings, points, &list));
+  *count = list.count;
+  bm_free(list.measure);
+  return BM_OK;
 }
 
 /* The cloud that a row compares; `*columns` is its own memory where it is made of the rows. */
@@ -298,8 +308,9 @@ bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potentia
                                   const bm_cloud_t *b, bm_log_t *log, bm_comparison_row_t *rows)
 {
   list_t list;
+  BM_TRY_AGREE(context, list_measures(potential, settings, smaller(a, b), &list));
   bm_status_t status = BM_OK;
-  list_measures(potential, settings, smaller(a, b), &list);
+
   bm_log_progress_start(log, "distances", (double)list.count, "kinds");
   for (size_t k = 0; status == BM_OK && k < list.count; k++) {
     const measure_t *measure = &list.measure[k];
@@ -318,6 +329,7 @@ bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potentia
     bm_log_progress(log, (double)(k + 1), NULL);
   }
   bm_log_progress_end(log);
+  bm_free(list.measure);
   return status;
 }
 
@@ -392,7 +404,8 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
 {
   assert(pairs >= 2);
   list_t list;
-  list_measures(potential, settings, smaller(&a[0], &b[0]), &list);
+  BM_TRY_AGREE(context, list_measures(potential, settings, smaller(&a[0], &b[0]), &list));
+
   pairs_t all = {NULL, NULL, NULL, NULL, NULL};
   bm_status_t status = bm_agree(context, allocate_pairs(pairs, &all));
   for (size_t k = 0; status == BM_OK && k < list.count; k++) {
@@ -408,6 +421,7 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
     free_columns(pairs, &all);
   }
   free_pairs(pairs, &all);
+  bm_free(list.measure);
   return status;
 }
 

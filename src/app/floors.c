@@ -271,8 +271,9 @@ static bm_status_t make_room(const bm_floor_question_t *question, bm_floor_t *fl
 {
   BM_TRY(bm_space_create(question->reference, &floor->space));
   const size_t averages = bm_potential_traits(floor->space.shapes)->average_count;
-  floor->count =
-      bm_comparison_count(floor->space.shapes, &question->settings->comparison, smaller(question));
+  BM_TRY(bm_comparison_count(floor->space.shapes, &question->settings->comparison,
+                             smaller(question), &floor->count));
+
   BM_TRY(BM_ALLOC(floor->count, &floor->rows));
   BM_TRY(BM_ALLOC(averages, &floor->means));
   return BM_ALLOC(averages, &floor->errors);

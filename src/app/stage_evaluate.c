@@ -180,10 +180,12 @@ static bm_status_t put_distances(const evaluation_t *self, const bm_evaluate_set
                                  const char *const *suffixes)
 {
   const bm_experiment_t *experiment = self->experiment;
-  const size_t count =
-      bm_comparison_count(self->own, &settings->comparison, a->n < b->n ? a->n : b->n);
+  size_t count;
   bm_comparison_row_t *rows = NULL;
+  BM_TRY_AGREE(experiment->context, bm_comparison_count(self->own, &settings->comparison,
+                                                        a->n < b->n ? a->n : b->n, &count));
   BM_TRY_AGREE(experiment->context, BM_ALLOC(count, &rows));
+
   bm_status_t status = bm_comparison_measure(experiment->context, self->own, &settings->comparison,
                                              a, b, experiment->log, rows);
   if (status == BM_OK) {

@@ -49,9 +49,10 @@ typedef struct {
   size_t points;       /* of each set; floor: number of pairs */
 } bm_comparison_row_t;
 
-/* Rows that a comparison of sets has whose smaller one is of so many points. */
-size_t bm_comparison_count(const bm_potential_t *potential,
-                           const bm_comparison_settings_t *settings, size_t points);
+/* Rows that a comparison of sets has whose smaller one is of so many points. BM_ERR_MEMORY. */
+bm_status_t bm_comparison_count(const bm_potential_t *potential,
+                                const bm_comparison_settings_t *settings, size_t points,
+                                size_t *count);
 
 /* Distances of b from a, both whole on every rank. Standard errors: of the exact distance over its
  * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by the

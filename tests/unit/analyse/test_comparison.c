@@ -38,7 +38,9 @@ static void rows_are_named_and_have_sizes(void **state)
   bm_cloud_t second = {N, 4, b};
   bm_comparison_row_t rows[3];
   bm_results_t *results;
-  assert_int_equal(bm_comparison_count(potential, &settings, N), 3);
+  size_t count;
+  assert_int_equal(bm_comparison_count(potential, &settings, N, &count), BM_OK);
+  assert_int_equal(count, 3);
   assert_int_equal(
       bm_comparison_measure(context, potential, &settings, &first, &second, NULL, rows), BM_OK);
   assert_string_equal(rows[0].name, "w2_r");
