@@ -34,38 +34,37 @@ static bm_status_t check_densities(const char *path, size_t n, const double *den
   return BM_OK;
 }
 
-/* Densities of whole configurations or, where these have other columns, of shapes. */
-static bm_status_t pull(bm_map_t *map, size_t n, size_t columns, const double *x, double *density)
+/* The rows as shapes [n][map dimension], owned by the caller: whole configurations are projected, other columns
+ * are shapes already. All rows on every rank, so that each can tell which one is at fault. */
+static bm_status_t load_shapes(const bm_context_t *context, const bm_map_t *map,
+                               const bm_samples_t *samples, double **shapes)
 {
   const bm_chart_t *chart = bm_map_chart(map);
-  double *shapes = NULL;
-  if (columns != bm_chart_system_dimension(chart)) {
-    bm_map_pull(map, n, x, NULL, density);
+  double *all = NULL;
+  *shapes = NULL;
+  BM_TRY(bm_samples_replicate(context, samples, &all));
+  if (samples->d != bm_chart_system_dimension(chart)) {
+    *shapes = all;
     return BM_OK;
   }
-  BM_TRY(BM_ALLOC(n * bm_map_dimension(map), &shapes));
-  bm_status_t status = bm_chart_project(chart, n, x, shapes);
+  bm_status_t status = BM_ALLOC(samples->n * bm_map_dimension(map), shapes);
   if (status == BM_OK) {
-    bm_map_pull(map, n, shapes, NULL, density);
+    status = bm_chart_project(chart, samples->n, all, *shapes);
   }
-  bm_free(shapes);
-  return status;
+  bm_free(all);
+  return bm_agree(context, status);
 }
 
 /* Densities of all rows on every rank: worked out in the map's chunks, dealt over the ranks, zero
  * elsewhere, so that their sum is exact. */
-static bm_status_t pull_rows(const bm_context_t *context, bm_map_t *map,
-                             const bm_samples_t *samples, double *density /* [n] */)
+static bm_status_t pull_rows(const bm_context_t *context, bm_map_t *map, size_t n,
+                             const double *shapes, double *density /* [n] */)
 {
-  double *all = NULL;
-  BM_TRY(bm_samples_replicate(context, samples, &all));
-  bm_range_t own = bm_map_partition(samples->n, context->size, context->rank);
-  bm_status_t status =
-      pull(map, own.count, samples->d, all + own.first * samples->d, density + own.first);
-  bm_free(all);
-  BM_TRY_AGREE(context, status);
-  for (size_t done = 0; done < samples->n; done += BM_TRANSFER) {
-    size_t count = samples->n - done < BM_TRANSFER ? samples->n - done : BM_TRANSFER;
+  bm_range_t own = bm_map_partition(n, context->size, context->rank);
+  bm_map_pull(map, own.count, shapes + own.first * bm_map_dimension(map), NULL,
+              density + own.first);
+  for (size_t done = 0; done < n; done += BM_TRANSFER) {
+    size_t count = n - done < BM_TRANSFER ? n - done : BM_TRANSFER;
     BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, density + done, (int)count, MPI_DOUBLE, MPI_SUM,
                              context->comm));
   }
@@ -115,20 +114,28 @@ static bm_status_t give(const bm_context_t *context, const bm_map_t *map,
 static bm_status_t evaluate(const bm_context_t *context, const bm_arguments_t *arguments,
                             bm_map_t *map, const bm_samples_t *samples)
 {
+  const char *in = bm_arguments_value(arguments, "--in");
   double *density = NULL;
+  double *shapes = NULL;
   const size_t expected = bm_chart_system_dimension(bm_map_chart(map));
   if (samples->d != expected && samples->d != bm_map_dimension(map)) {
-    return BM_FAIL(BM_ERR_DATA, "%s: has %zu columns, the model has %zu coordinates",
-                   bm_arguments_value(arguments, "--in"), samples->d, expected);
+    return BM_FAIL(BM_ERR_DATA, "%s: has %zu columns, the model has %zu coordinates", in,
+                   samples->d, expected);
   }
   BM_TRY_AGREE(context, BM_ALLOC(samples->n, &density));
-  bm_status_t status = pull_rows(context, map, samples, density);
+  bm_status_t status = load_shapes(context, map, samples, &shapes);
+  if (status != BM_OK) {
+    status = bm_status_prefix(status, "%s", in);
+  } else {
+    status = pull_rows(context, map, samples->n, shapes, density);
+  }
   if (status == BM_OK) {
-    status = check_densities(bm_arguments_value(arguments, "--in"), samples->n, density);
+    status = check_densities(in, samples->n, density);
   }
   if (status == BM_OK) {
     status = give(context, map, arguments, samples, density);
   }
+  bm_free(shapes);
   bm_free(density);
   return status;
 }

@@ -10,16 +10,26 @@
 #define BM_UNDECIDED 1e-9 /* relative gap of eigenvalues below which rotations are equally good */
 #define BM_LINE_LIMIT \
   1e-6 /* least size of a rotation's direction, in units of the structure's size */
+#define BM_CENTRED \
+  1e-15 /* relative distance of a centre from the origin that is rounding, a particle */
 
-/* Move the centre of a configuration to the origin; y may be x. */
-static void centre(size_t particles, const double *x, double *y)
+static void find_centre(size_t particles, const double *x, double mean[3])
 {
-  double mean[3] = {0.0, 0.0, 0.0};
+  mean[0] = 0.0;
+  mean[1] = 0.0;
+  mean[2] = 0.0;
   for (size_t i = 0; i < particles; i++) {
     for (size_t c = 0; c < 3; c++) {
       mean[c] += x[3 * i + c] / (double)particles;
     }
   }
+}
+
+/* Move the centre of a configuration to the origin; y may be x. */
+static void centre(size_t particles, const double *x, double *y)
+{
+  double mean[3];
+  find_centre(particles, x, mean);
   for (size_t i = 0; i < particles; i++) {
     for (size_t c = 0; c < 3; c++) {
       y[3 * i + c] = x[3 * i + c] - mean[c];
@@ -89,12 +99,25 @@ static bm_status_t fill_rigid(bm_alignment_t *alignment)
   return BM_OK;
 }
 
+/* A reference that has been centred stays as it is: one from a file is the same bits as before. */
+static int is_centred(size_t particles, const double *x)
+{
+  const double size = sqrt(dot(3 * particles, x, x) / (double)particles);
+  double mean[3];
+  find_centre(particles, x, mean);
+  return sqrt(dot(3, mean, mean)) <= BM_CENTRED * (double)particles * size;
+}
+
 static bm_status_t fill(size_t particles, const double *reference, bm_alignment_t *made)
 {
   made->particles = particles;
   BM_TRY(BM_ALLOC(3 * particles, &made->reference));
   BM_TRY(BM_ALLOC(BM_RIGID * 3 * particles, &made->rigid));
-  centre(particles, reference, made->reference);
+  if (is_centred(particles, reference)) {
+    memcpy(made->reference, reference, 3 * particles * sizeof *reference);
+  } else {
+    centre(particles, reference, made->reference);
+  }
   return fill_rigid(made);
 }
 

@@ -76,7 +76,11 @@ static bm_status_t load_alignment(const bm_state_t *state, bm_chart_t *chart)
   BM_TRY(
       load_atoms(state, "chart/centres", chart->centre_count, chart->particles, &chart->centres));
   BM_TRY(load_block(state, "chart/hands", chart->centre_count, &chart->hands));
-  return bm_state_get_doubles(state, "chart/noise", 1, &chart->noise);
+  BM_TRY(bm_state_get_doubles(state, "chart/noise", 1, &chart->noise));
+  /* of charts that keep the directions in which aligned molecules do not vary */
+  const int is_good =
+      chart->ops->lost == 0 ? chart->noise > 0.0 && isfinite(chart->noise) : chart->noise == 0.0;
+  return is_good ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's noise makes no sense");
 }
 
 static bm_status_t load_units(const bm_state_t *state, bm_chart_t *chart)
@@ -122,7 +126,8 @@ bm_status_t bm_chart_load(const bm_state_t *state, size_t particles, size_t dime
                           bm_chart_t **out)
 {
   const char *kind = "standardised"; /* older models do not say */
-  int64_t sizes[BM_SIZES] = {(int64_t)particles, (int64_t)dimensions, 0};
+  int64_t sizes[BM_SIZES] = {(int64_t)particles, (int64_t)dimensions,
+                             (int64_t)(particles * dimensions)};
   *out = NULL;
   if (bm_state_count(state, "chart/kind") > 0) {
     BM_TRY(bm_state_get_string(state, "chart/kind", &kind));
@@ -137,6 +142,9 @@ bm_status_t bm_chart_load(const bm_state_t *state, size_t particles, size_t dime
                                     .angle_count = (size_t)sizes[2]};
   if (sizes[0] < 1 || sizes[0] > 1 << 20 || sizes[1] < 1 || sizes[1] > 3 || sizes[2] < 0 ||
       sizes[2] > 1 << 20 || ((ops->aligned || ops->angular) && (sizes[0] < 3 || sizes[1] != 3))) {
+    return BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
+  }
+  if (sizes[2] != (int64_t)bm_chart_dimension_of(ops, &system)) {
     return BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
   }
   BM_TRY(bm_chart_create(ops, &system, out));

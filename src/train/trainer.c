@@ -553,6 +553,18 @@ static bm_status_t validate(bm_trainer_t *trainer, double *nll, double *term)
   return BM_OK;
 }
 
+/* Are the parameters just validated the ones to keep, and to go back to? Not while the loss is up: those are what
+ * going back is to leave; but the last ones, where they are as good as any. */
+static int is_to_keep(const bm_trainer_t *trainer, int last)
+{
+  const double loss = trainer->last_validation;
+  if (trainer->spikes_in_row > 0 && !last) {
+    return 0;
+  }
+  return loss < trainer->best_validation ||
+         (!trainer->settings.keep_best && (last || isfinite(loss)));
+}
+
 /* Close an epoch: history, held-out loss, best parameters. */
 static bm_status_t end_epoch(bm_trainer_t *trainer)
 {
@@ -575,8 +587,7 @@ static bm_status_t end_epoch(bm_trainer_t *trainer)
     row.nll_validation = nll + units;
     row.term_validation = has_term ? term : NAN;
     trainer->last_validation = row.nll_validation + term;
-    if (trainer->last_validation < trainer->best_validation ||
-        (!trainer->settings.keep_best && (last || isfinite(trainer->last_validation)))) {
+    if (is_to_keep(trainer, last)) {
       trainer->best_validation = trainer->last_validation;
       trainer->best_epoch = trainer->epoch;
       keep_parameters(trainer);

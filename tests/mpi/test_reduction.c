@@ -5,25 +5,43 @@
 
 #include "boltzmap/parallel/reduction.h"
 
-/* Item i of shard s: numbers of very different sizes, so that another order of sums shows. */
-static bm_real_t item(size_t s, size_t i)
+#define PARTS_MOST 3
+
+/* Item i of shard s in a part: numbers of very different sizes, so that another order of sums shows. */
+static bm_real_t item(size_t part, size_t s, size_t i)
 {
   double normal[2];
-  bm_random_normal2(bm_random(5, BM_PURPOSE_TEST), (uint32_t)s, i, 0, normal);
+  bm_random_normal2(bm_random(5 + part, BM_PURPOSE_TEST), (uint32_t)s, i, 0, normal);
   return (bm_real_t)(normal[0] * exp(3.0 * normal[1]));
 }
 
 /* Shards [first, first + count) in the order of the tree, by plain recursion. */
-static bm_real_t plain_sum(size_t first, size_t count, size_t i)
+static bm_real_t plain_sum(size_t part, size_t first, size_t count, size_t i)
 {
   if (count == 1) {
-    return item(first, i);
+    return item(part, first, i);
   }
   size_t left = 1;
   while (2 * left < count) {
     left *= 2;
   }
-  return plain_sum(first, left, i) + plain_sum(first + left, count - left, i);
+  return plain_sum(part, first, left, i) + plain_sum(part, first + left, count - left, i);
+}
+
+/* The trees of the parts, one after the other. */
+static bm_real_t plain_total(size_t parts, size_t shards, size_t i)
+{
+  bm_real_t sum = plain_sum(0, 0, shards, i);
+  for (size_t part = 1; part < parts; part++) {
+    sum += plain_sum(part, 0, shards, i);
+  }
+  return sum;
+}
+
+/* A value of a shard in a part. */
+static double value_of(size_t part, size_t shard)
+{
+  return sqrt((double)shard) - 100.0 * (double)part;
 }
 
 /* The shards of this rank: those of its nodes, which follow each other. */
@@ -39,37 +57,39 @@ static bm_range_t shards_of(const bm_reduction_t *reduction)
 }
 
 /* Fill a vector and tell of it in stretches that no piece begins or ends at, last ones first. */
-static void fill(bm_reduction_t *reduction, size_t index, size_t length)
+static void fill(bm_reduction_t *reduction, size_t part, size_t index, size_t length)
 {
   bm_node_t node = bm_reduction_node(reduction, index);
+  const size_t vector = part * bm_reduction_node_count(reduction) + index;
   const size_t stretch = length / 7 + 1;
   for (size_t s = 7; s-- > 0;) {
     size_t first = s * stretch;
     size_t end = first + stretch < length ? first + stretch : length;
     for (size_t i = first; i < end; i++) {
-      bm_reduction_vector(reduction, index)[i] = plain_sum(node.first, node.count, i);
+      bm_reduction_vector(reduction, vector)[i] = plain_sum(part, node.first, node.count, i);
     }
     if (first < end) {
-      bm_reduction_ready(reduction, index, first, end - first);
+      bm_reduction_ready(reduction, vector, first, end - first);
     }
   }
 }
 
-/* What a round gave. */
+/* Sizes of sums, and what a round gave. */
 typedef struct {
+  size_t shards, parts, length;
   bm_real_t *whole;    /* [length], put together by all */
   bm_real_t *gathered; /* [length], on rank 0 */
   double squares;
-  double *shard_values; /* [shards] */
+  double *shard_values; /* [parts][shards] */
   int raised;
 } round_t;
 
-static round_t room_for_round(size_t shards, size_t length)
+static round_t room_for_round(size_t shards, size_t parts, size_t length)
 {
-  round_t room;
+  round_t room = {.shards = shards, .parts = parts, .length = length};
   REQUIRE(BM_ALLOC(length, &room.whole) == BM_OK);
   REQUIRE(BM_ALLOC(length, &room.gathered) == BM_OK);
-  REQUIRE(BM_ALLOC(shards, &room.shard_values) == BM_OK);
+  REQUIRE(BM_ALLOC(parts * shards, &room.shard_values) == BM_OK);
   return room;
 }
 
@@ -81,25 +101,29 @@ static void free_round(round_t *room)
 }
 
 /* Fill this rank's nodes, add up, and put the slices together. */
-static void reduce(bm_reduction_t *reduction, size_t shards, size_t length, round_t *out)
+static void reduce(bm_reduction_t *reduction, round_t *out)
 {
   bm_range_t own = shards_of(reduction);
-  double local[40];
+  const size_t length = out->length;
+  double local[PARTS_MOST * 40];
   bm_total_t total;
   bm_range_t range = bm_reduction_slice(reduction);
   bm_real_t *common = bm_reduction_common(reduction);
   bm_reduction_start(reduction);
-  for (size_t k = 0; k < bm_reduction_node_count(reduction); k++) {
-    fill(reduction, k, length);
-  }
-  for (size_t s = 0; s < own.count; s++) {
-    local[s] = sqrt((double)(own.first + s));
+  for (size_t part = 0; part < out->parts; part++) {
+    for (size_t k = 0; k < bm_reduction_node_count(reduction); k++) {
+      fill(reduction, part, k, length);
+    }
+    for (size_t s = 0; s < own.count; s++) {
+      local[part * own.count + s] = value_of(part, own.first + s);
+    }
   }
   bm_reduction_arrive(reduction);
   REQUIRE(bm_reduction_sum(reduction, local, &total) == BM_OK);
   out->squares = total.squares;
   out->raised = total.raised;
-  memcpy(out->shard_values, total.shard_values, shards * sizeof *out->shard_values);
+  memcpy(out->shard_values, total.shard_values,
+         out->parts * out->shards * sizeof *out->shard_values);
   memcpy(common + range.first, total.slice, range.count * sizeof *common);
   memset(out->gathered, 0xff, length * sizeof *out->gathered);
   REQUIRE(bm_reduction_gather_root(reduction, total.slice, out->gathered) == BM_OK);
@@ -108,24 +132,25 @@ static void reduce(bm_reduction_t *reduction, size_t shards, size_t length, roun
 }
 
 /* Three rounds on the same reduction: what one sum uses up does not reach the next. */
-static void sums_are_those_of_the_plain_tree(const bm_context_t *all, size_t shards, size_t length)
+static void sums_are_those_of_the_plain_tree(const bm_context_t *all, size_t shards, size_t parts,
+                                             size_t length)
 {
   bm_reduction_t *reduction;
-  round_t got = room_for_round(shards, length);
+  round_t got = room_for_round(shards, parts, length);
   bm_real_t *expected;
   REQUIRE(BM_ALLOC(length, &expected) == BM_OK);
   for (size_t i = 0; i < length; i++) {
-    expected[i] = plain_sum(0, shards, i);
+    expected[i] = plain_total(parts, shards, i);
   }
-  REQUIRE(bm_reduction_create(all, shards, 1, length, &reduction) == BM_OK);
+  REQUIRE(bm_reduction_create(all, shards, parts, length, &reduction) == BM_OK);
   for (int round = 0; round < 3; round++) {
-    reduce(reduction, shards, length, &got);
+    reduce(reduction, &got);
     CHECK_BITS(got.whole, expected, length);
     if (bm_context_is_root(all)) {
       CHECK_BITS(got.gathered, expected, length);
     }
-    for (size_t s = 0; s < shards; s++) {
-      const double value = sqrt((double)s);
+    for (size_t s = 0; s < parts * shards; s++) {
+      const double value = value_of(s / shards, s % shards);
       CHECK_BITS(&got.shard_values[s], &value, 1);
     }
   }
@@ -139,27 +164,27 @@ static void sums_are_those_of_the_plain_tree(const bm_context_t *all, size_t sha
 static void a_flag_of_any_rank_reaches_all_in_its_round(const bm_context_t *all)
 {
   bm_reduction_t *reduction;
-  round_t got = room_for_round(3, 10);
+  round_t got = room_for_round(3, 1, 10);
   REQUIRE(bm_reduction_create(all, 3, 1, 10, &reduction) == BM_OK);
   for (int rank = 0; rank < all->size; rank++) {
     if (all->rank == rank) {
       bm_reduction_raise(reduction);
     }
-    reduce(reduction, 3, 10, &got);
+    reduce(reduction, &got);
     CHECK(got.raised);
-    reduce(reduction, 3, 10, &got);
+    reduce(reduction, &got);
     CHECK(!got.raised);
   }
   bm_reduction_destroy(&reduction);
   free_round(&got);
 }
 
-static double squares_on(const bm_context_t *context, size_t shards, size_t length)
+static double squares_on(const bm_context_t *context, size_t parts, size_t length)
 {
   bm_reduction_t *reduction;
-  round_t got = room_for_round(shards, length);
-  REQUIRE(bm_reduction_create(context, shards, 1, length, &reduction) == BM_OK);
-  reduce(reduction, shards, length, &got);
+  round_t got = room_for_round(5, parts, length);
+  REQUIRE(bm_reduction_create(context, 5, parts, length, &reduction) == BM_OK);
+  reduce(reduction, &got);
   double squares = got.squares;
   bm_reduction_destroy(&reduction);
   free_round(&got);
@@ -168,14 +193,14 @@ static double squares_on(const bm_context_t *context, size_t shards, size_t leng
 
 /* Right, and the same bits on all ranks together as on one. */
 static void squares_do_not_depend_on_the_ranks(const bm_context_t *all, const bm_context_t *alone,
-                                               size_t length)
+                                               size_t parts, size_t length)
 {
   double expected = 0.0;
   for (size_t i = 0; i < length; i++) {
-    expected += (double)plain_sum(0, 5, i) * (double)plain_sum(0, 5, i);
+    expected += (double)plain_total(parts, 5, i) * (double)plain_total(parts, 5, i);
   }
-  double single = squares_on(alone, 5, length);
-  double together = squares_on(all, 5, length);
+  double single = squares_on(alone, parts, length);
+  double together = squares_on(all, parts, length);
   CHECK(fabs(single - expected) <= 1e-12 * expected);
   CHECK_BITS(&single, &together, 1);
 }
@@ -221,10 +246,17 @@ static void check_sums(const bm_context_t *all, const bm_context_t *alone)
   for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
     for (size_t s = 0; s < sizeof shards / sizeof shards[0]; s++) {
       if (lengths[l] < 20000 || shards[s] == 8) {
-        sums_are_those_of_the_plain_tree(all, shards[s], lengths[l]);
+        sums_are_those_of_the_plain_tree(all, shards[s], 1, lengths[l]);
+      }
+      if (lengths[l] < 4096) {
+        sums_are_those_of_the_plain_tree(all, shards[s], 2, lengths[l]);
       }
     }
-    squares_do_not_depend_on_the_ranks(all, alone, lengths[l]);
+    if (lengths[l] == 4097) {
+      sums_are_those_of_the_plain_tree(all, 5, PARTS_MOST, lengths[l]);
+    }
+    squares_do_not_depend_on_the_ranks(all, alone, 1, lengths[l]);
+    squares_do_not_depend_on_the_ranks(all, alone, 2, lengths[l]);
     slices_cover_the_vector(all, lengths[l]);
   }
   ranks_of_a_host_have_one_common_vector(all);
@@ -235,7 +267,8 @@ static void check_sums(const bm_context_t *all, const bm_context_t *alone)
 /* Rounds of many slices and pieces a rank. */
 static void check_long_sums(const bm_context_t *all)
 {
-  sums_are_those_of_the_plain_tree(all, 5, 300001);
+  sums_are_those_of_the_plain_tree(all, 5, 1, 300001);
+  sums_are_those_of_the_plain_tree(all, 3, 2, 70001);
 }
 
 int main(int argc, char **argv)

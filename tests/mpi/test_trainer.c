@@ -2,16 +2,18 @@
 
 #include <math.h>
 
-#include "boltzmap/train/trainer.h"
+#include "../unit/train/term_of_text.h"
 
 #define ROWS 330 /* 66 of them held out: 264 are eight batches of 32 and one of 8 */
 #define EPOCHS 3
+#define EPOCHS_MOST 70
+#define SYSTEM "kind = \"coulomb-double-well\";"
 
 /* What a run came to. */
 typedef struct {
   bm_real_t *parameters;
   size_t parameter_count;
-  bm_history_row_t history[EPOCHS];
+  bm_history_row_t history[EPOCHS_MOST];
   size_t history_count;
   bm_training_report_t report;
 } result_t;
@@ -31,12 +33,13 @@ static bm_trainer_settings_t settings_of_test(int64_t shards)
                                  .keep_best = 1};
 }
 
-static const double *rows; /* [ROWS][TINY_D] */
+static const double *rows;         /* [ROWS][TINY_D] */
+static const bm_loss_term_t *term; /* of the loss; NULL: none */
 
 static bm_trainer_t *made_trainer(const bm_context_t *context, bm_map_t *map,
                                   const bm_trainer_settings_t *settings)
 {
-  const bm_training_data_t data = {ROWS, TINY_D, 10, rows, NULL, NULL};
+  const bm_training_data_t data = {ROWS, TINY_D, 10, rows, NULL, term};
   bm_trainer_t *trainer;
   REQUIRE(bm_trainer_create(context, map, settings, &data, 3, &trainer) == BM_OK);
   return trainer;
@@ -69,9 +72,11 @@ static void check_equal(const result_t *a, const result_t *b)
 {
   CHECK(a->parameter_count == b->parameter_count);
   CHECK_BITS(a->parameters, b->parameters, a->parameter_count);
-  CHECK(a->history_count == EPOCHS && b->history_count == EPOCHS);
-  CHECK_BITS(a->history, b->history, EPOCHS);
+  CHECK(a->history_count == b->history_count && a->history_count >= EPOCHS);
+  CHECK_BITS(a->history, b->history, a->history_count);
   CHECK(a->report.steps == b->report.steps && a->report.best_epoch == b->report.best_epoch);
+  CHECK(a->report.skipped_steps == b->report.skipped_steps && a->report.spikes == b->report.spikes);
+  CHECK(a->report.rewinds == b->report.rewinds);
   CHECK_BITS(&a->report.best_validation, &b->report.best_validation, 1);
 }
 
@@ -287,6 +292,139 @@ static void a_checkpoint_of_another_flow_is_refused(const bm_context_t *all)
   bm_map_destroy(&map);
 }
 
+/* On one rank, on all, on make-believe hosts, and in two parts; gives the result, whose parameters the caller
+ * gives back. */
+static result_t train_in_all_ways(const bm_context_t *all, const bm_context_t *alone,
+                                  const bm_trainer_settings_t *settings, int64_t stop,
+                                  const char *path)
+{
+  const bm_context_t *const pairs[][2] = {{all, alone}, {alone, all}};
+  result_t whole = train(alone, settings);
+  result_t together = train(all, settings);
+  check_equal(&whole, &together);
+  bm_free(together.parameters);
+  if (all->size > 2) {
+    bm_context_t *hosts;
+    REQUIRE(bm_context_create_hosts(MPI_COMM_WORLD, 2, &hosts) == BM_OK);
+    result_t apart = train(hosts, settings);
+    check_equal(&whole, &apart);
+    bm_free(apart.parameters);
+    bm_context_destroy(&hosts);
+  }
+  for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
+    result_t resumed =
+        train_in_two(all, pairs[p][0], pairs[p][1], settings, (stopping_t){stop, NULL}, path);
+    check_equal(&whole, &resumed);
+    bm_free(resumed.parameters);
+  }
+  return whole;
+}
+
+/* Pairs of the data are about 5 apart: a penalty from 6 on pulls most of the generated ones. More samples
+ * than rows of a minibatch, and fewer. */
+static void training_with_a_term_gives_the_same_bits_in_all_ways(const bm_context_t *all,
+                                                                 const bm_context_t *alone,
+                                                                 const char *path)
+{
+  const int64_t sizes[][2] = {{8, 50}, {5, 20}}; /* shards, samples */
+  bm_potential_t *potential = potential_of(SYSTEM);
+  const bm_loss_data_t known = {potential, ROWS, TINY_D, rows};
+  bm_loss_term_t *penalty;
+  REQUIRE(term_of(SYSTEM, "loss = \"penalty\"; penalty_weight = 2.0; penalty_distance = 6.0;",
+                  &known, &penalty) == BM_OK);
+  for (size_t s = 0; s < 2; s++) {
+    bm_trainer_settings_t settings = settings_of_test(sizes[s][0]);
+    settings.generated = sizes[s][1];
+    result_t without = train(alone, &settings);
+    term = penalty;
+    result_t with = train_in_all_ways(all, alone, &settings, 13, path);
+    term = NULL;
+    CHECK(memcmp(with.parameters, without.parameters,
+                 with.parameter_count * sizeof *with.parameters) != 0);
+    for (size_t e = 0; e < EPOCHS; e++) {
+      CHECK(isnan(without.history[e].term_train) && isnan(without.history[e].term_validation));
+      CHECK(with.history[e].term_train > 0.1 && with.history[e].term_validation > 0.1);
+    }
+    CHECK(with.history[EPOCHS - 1].term_train < with.history[0].term_train);
+    const bm_history_row_t *last = &with.history[EPOCHS - 1];
+    CHECK(with.report.last_validation == last->nll_validation + last->term_validation);
+    bm_free(with.parameters);
+    bm_free(without.parameters);
+  }
+  bm_loss_term_destroy(&penalty);
+  bm_potential_destroy(&potential);
+}
+
+/* Loss of the standardised data under the standard normal density: that of a map which does nothing. */
+static double loss_without_training(void)
+{
+  bm_map_t *map = tiny_map(ROWS, rows);
+  double loss = 0.5 * TINY_D * (1.0 + log(2.0 * M_PI)) + bm_chart_log_det(bm_map_chart(map));
+  bm_map_destroy(&map);
+  return loss;
+}
+
+/* At a learning rate at which the parameters fly off in the first epoch, until it has been halved often enough.
+ * What was validated on the way up is neither kept nor gone back to. */
+static void a_loss_that_stays_up_goes_back_at_half_the_rate(const bm_context_t *all,
+                                                            const bm_context_t *alone,
+                                                            const char *path)
+{
+  const double untrained = loss_without_training();
+  bm_trainer_settings_t settings = settings_of_test(8);
+  settings.epochs = 50;
+  settings.learning_rate = 1.0;
+  settings.final_learning_rate = 1.0;
+  settings.cosine = 0;
+  settings.warmup_steps = 0;
+  settings.clip_norm = 0.0;
+  settings.spike = 1.0;
+  for (int keep_best = 0; keep_best < 2; keep_best++) {
+    settings.keep_best = keep_best;
+    result_t whole =
+        keep_best ? train_in_all_ways(all, alone, &settings, 70, path) : train(all, &settings);
+    const bm_training_report_t *report = &whole.report;
+    CHECK(whole.history[0].nll_train > untrained + 100.0);
+    CHECK(report->rewinds > 0 && report->rewinds <= 10);
+    CHECK(report->spikes >= 50 * report->rewinds);
+    CHECK(report->steps == 9 * settings.epochs);
+    CHECK(report->best_epoch > 0 && report->best_validation < untrained);
+    CHECK(whole.history[settings.epochs - 1].learning_rate == pow(0.5, (double)report->rewinds));
+    bm_free(whole.parameters);
+  }
+}
+
+/* One bad row an epoch is left out; where all are bad, going back does not help, and all ranks say so. */
+static void losses_that_are_not_finite_are_left_out_or_end_training(const bm_context_t *all)
+{
+  double *bad = tiny_data(ROWS);
+  const bm_training_data_t data = {ROWS, TINY_D, 10, bad, NULL, NULL};
+  for (int is_all = 0; is_all < 2; is_all++) {
+    bm_trainer_settings_t settings = settings_of_test(8);
+    bm_map_t *map = tiny_map(ROWS, rows);
+    bm_trainer_t *trainer;
+    bm_training_report_t report;
+    settings.nonfinite = BM_NONFINITE_RECOVER;
+    settings.epochs = is_all ? EPOCHS_MOST : EPOCHS;
+    for (size_t i = 0; i < (is_all ? ROWS : 1); i++) {
+      bad[(i + 40) % ROWS * TINY_D] = NAN;
+    }
+    REQUIRE(bm_trainer_create(all, map, &settings, &data, 3, &trainer) == BM_OK);
+    bm_status_t status = bm_trainer_run(trainer, NULL, NULL, NULL);
+    bm_trainer_report(trainer, &report);
+    if (is_all) {
+      CHECK(status == BM_ERR_DATA && strstr(bm_status_message(), "11 times") != NULL);
+      CHECK(report.rewinds == 10 && report.steps == 11 * 50 - 1);
+    } else {
+      CHECK(status == BM_OK && report.skipped_steps == EPOCHS && report.spikes == EPOCHS);
+      CHECK(report.rewinds == 0 && report.steps == 27 && isfinite(report.best_validation));
+    }
+    bm_trainer_destroy(&trainer);
+    bm_map_destroy(&map);
+  }
+  bm_free(bad);
+}
+
 int main(int argc, char **argv)
 {
   bm_context_t *all;
@@ -306,6 +444,9 @@ int main(int argc, char **argv)
   going_on_gives_the_bits_of_never_stopping(all, alone, path);
   a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(all);
   a_checkpoint_of_another_flow_is_refused(all);
+  training_with_a_term_gives_the_same_bits_in_all_ways(all, alone, path);
+  a_loss_that_stays_up_goes_back_at_half_the_rate(all, alone, path);
+  losses_that_are_not_finite_are_left_out_or_end_training(all);
   bm_free(x);
   check_folder_end(all, folder);
   return check_end(&all, &alone);

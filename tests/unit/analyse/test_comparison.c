@@ -7,7 +7,10 @@
 
 #include "../flow/made_flow.h"
 #include "../model/case_of_text.h"
+#include "../model/dipeptide.h"
 #include "boltzmap/analyse/comparison.h"
+#include "boltzmap/base/internal.h"
+#include "boltzmap/model/backbone.h"
 
 #define N 400
 #define DRAWS 40
@@ -131,6 +134,133 @@ static void floor_is_the_mean_over_pairs_of_equal_densities(void **state)
   bm_potential_destroy(&potential);
 }
 
+/* Rows of a comparison of two sets; owned by the caller. */
+static bm_comparison_row_t *compared(const bm_potential_t *potential,
+                                     const bm_comparison_settings_t *asked, bm_cloud_t a,
+                                     bm_cloud_t b, size_t *count)
+{
+  bm_comparison_row_t *rows = NULL;
+  *count = bm_comparison_count(potential, asked, a.n);
+  assert_int_equal(BM_ALLOC(*count, &rows), BM_OK);
+  assert_int_equal(bm_comparison_measure(context, potential, asked, &a, &b, NULL, rows), BM_OK);
+  return rows;
+}
+
+static void check_names(const bm_comparison_row_t *rows, size_t count, const char *const *names)
+{
+  for (size_t k = 0; k < count; k++) {
+    assert_non_null(names[k]);
+    assert_string_equal(rows[k].name, names[k]);
+  }
+  assert_null(names[count]);
+}
+
+static double value_of(const bm_comparison_row_t *rows, size_t count, const char *name)
+{
+  for (size_t k = 0; k < count; k++) {
+    if (strcmp(rows[k].name, name) == 0) {
+      return rows[k].value;
+    }
+  }
+  fail_msg("no row %s", name);
+  return NAN;
+}
+
+/* The second set is the first one with all lengths a tenth larger, moved and turned: bonds differ by a tenth of
+ * their lengths, angles not at all. Principal components know of the place. */
+static void rows_of_a_molecule_are_of_its_bonds_angles_and_components(void **state)
+{
+  (void)state;
+  enum { ROWS = 12 };
+  static const char *const names[] = {"w2_phi",          "w2_psi",          "w2_r_nonbonded",
+                                      "w2_sliced",       "w2_exact",        "w2_flat_deg",
+                                      "w2_torus_deg",    "ramachandran_kl", "w2_pca",
+                                      "w2_bond_lengths", "w2_bond_angles",  NULL};
+  bm_potential_t *potential = potential_of(dipeptide_system(""));
+  const bm_molecule_t *molecule = bm_potential_traits(potential)->molecule;
+  const bm_topology_t *topology = molecule->topology;
+  const size_t d = bm_potential_dimension(potential);
+  double *a = shaken_structures(molecule, ROWS, 0.0, 80);
+  double *b = zero_doubles(ROWS * d);
+  double *pca = zero_doubles(4 * d); /* mean, scale, directions */
+  double squares = 0.0;
+  size_t count;
+  for (size_t k = 0; k < ROWS * d; k++) {
+    b[k] = 1.1 * a[k];
+  }
+  for (size_t k = 0; k < d; k++) {
+    pca[d + k] = 2.0;
+  }
+  pca[2 * d] = 1.0;
+  pca[3 * d + 1] = 1.0;
+  const bm_pca_t components = {pca, pca + d, pca + 2 * d};
+  bm_comparison_settings_t asked = settings;
+  asked.pca = &components;
+  bm_comparison_row_t *rows =
+      compared(potential, &asked, (bm_cloud_t){ROWS, d, a}, (bm_cloud_t){ROWS, d, b}, &count);
+  check_names(rows, count, names);
+  for (size_t k = 0; k < topology->bond_count; k++) {
+    const size_t atoms[2] = {topology->bonds[k].i, topology->bonds[k].j};
+    const double length = bm_internal_distance(molecule->start, atoms);
+    squares += length * length / (double)topology->bond_count;
+  }
+  assert_true(fabs(value_of(rows, count, "w2_bond_lengths") - 0.1 * sqrt(squares)) < 1e-9);
+  assert_true(value_of(rows, count, "w2_bond_angles") < 1e-5); /* degrees; roundings of atan2 */
+  assert_true(value_of(rows, count, "w2_torus_deg") < 1e-5);
+  assert_true(value_of(rows, count, "ramachandran_kl") < 1e-12);
+  bm_free(rows);
+  for (size_t i = 0; i < ROWS; i++) {
+    memcpy(b + i * d, a + i * d, d * sizeof *b);
+    b[i * d] += 0.3;
+    b[i * d + 1] += 0.4;
+  }
+  rows = compared(potential, &asked, (bm_cloud_t){ROWS, d, a}, (bm_cloud_t){ROWS, d, b}, &count);
+  assert_true(fabs(value_of(rows, count, "w2_pca") - 0.25) < 1e-9);
+  bm_free(rows);
+  bm_free(pca);
+  bm_free(b);
+  bm_free(a);
+  bm_potential_destroy(&potential);
+}
+
+/* Angles of one set on one side of ±pi in phi, of the other beyond it by a tenth of a radian: near on the torus,
+ * a turn away in the plane. Sets of more than 1,000 rows are compared by the paper's protocol, too. */
+static void clouds_across_the_cut_are_near_on_the_torus(void **state)
+{
+  (void)state;
+  enum { ROWS = 60 };
+  static const char *const names[] = {"w2_phi",       "w2_psi",          "w2_flat_deg",
+                                      "w2_torus_deg", "ramachandran_kl", NULL};
+  bm_potential_t *molecule = potential_of(dipeptide_system(""));
+  bm_potential_t *backbone;
+  double x[2][2 * ROWS];
+  size_t count;
+  const bm_comparison_settings_t angles = {.seed = 5};
+  assert_int_equal(bm_backbone_create(molecule, &backbone), BM_OK);
+  for (size_t i = 0; i < ROWS; i++) {
+    double uniform[2];
+    bm_random_uniform2(bm_random(81, BM_PURPOSE_TEST), 0, i, 0, uniform);
+    x[0][2 * i] = M_PI - 0.08 * uniform[0];
+    x[1][2 * i] = x[0][2 * i] + 0.1 - 2.0 * M_PI;
+    x[0][2 * i + 1] = uniform[1];
+    x[1][2 * i + 1] = uniform[1];
+  }
+  bm_comparison_row_t *rows =
+      compared(backbone, &angles, (bm_cloud_t){ROWS, 2, x[0]}, (bm_cloud_t){ROWS, 2, x[1]}, &count);
+  check_names(rows, count, names);
+  const double degrees = 180.0 / M_PI;
+  assert_true(fabs(value_of(rows, count, "w2_torus_deg") - 0.1 * degrees) < 1e-5);
+  assert_true(fabs(value_of(rows, count, "w2_flat_deg") - (2.0 * M_PI - 0.1) * degrees) < 1e-3);
+  assert_true(fabs(value_of(rows, count, "w2_phi") - 0.1) < 1e-7);
+  assert_true(value_of(rows, count, "w2_psi") < 1e-12);
+  assert_true(value_of(rows, count, "ramachandran_kl") > 0.0);
+  bm_free(rows);
+  assert_int_equal(bm_comparison_count(backbone, &angles, 1000), 5);
+  assert_int_equal(bm_comparison_count(backbone, &angles, 1001), 7);
+  bm_potential_destroy(&backbone);
+  bm_potential_destroy(&molecule);
+}
+
 int main(int argc, char **argv)
 {
   MPI_Init(&argc, &argv);
@@ -141,6 +271,8 @@ int main(int argc, char **argv)
       cmocka_unit_test(rows_are_named_and_have_sizes),
       cmocka_unit_test(jackknife_says_what_new_draws_do),
       cmocka_unit_test(floor_is_the_mean_over_pairs_of_equal_densities),
+      cmocka_unit_test(rows_of_a_molecule_are_of_its_bonds_angles_and_components),
+      cmocka_unit_test(clouds_across_the_cut_are_near_on_the_torus),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   bm_context_destroy(&context);
