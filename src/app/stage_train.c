@@ -9,6 +9,7 @@
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
+#include "boltzmap/model/molecule.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/diagnostics.h"
@@ -329,6 +330,19 @@ static bm_status_t shape_data(const bm_deck_case_t *deck_case, const bm_space_t 
   return BM_OK;
 }
 
+/* A constrained bond is a dimension less than the flow has. */
+static void warn_of_constraints(const bm_experiment_t *experiment, const bm_space_t *space)
+{
+  const bm_molecule_t *molecule = bm_potential_traits(space->system)->molecule;
+  if (molecule != NULL && molecule->constraints != NULL && space->backbone == NULL) {
+    bm_log_warn(
+        experiment->log,
+        "%zu bonds of the reference are constrained: it has no density in the coordinates of the "
+        "flow, the likelihood is without meaning, and there are no weights",
+        molecule->constraints->bond_count);
+  }
+}
+
 static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                          const bm_space_t *space, const bm_training_data_t *configurations,
                          bm_results_t *results)
@@ -350,6 +364,7 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
     status = shape_data(deck_case, space, map, &data, &shapes, &term);
   }
   status = bm_agree(context, status);
+  warn_of_constraints(experiment, space);
   if (status == BM_OK) {
     const bm_network_ops_t *backend = bm_flow_shape(bm_map_flow(map))->backend;
     int used = snprintf(training.kernels, sizeof training.kernels, "%s (%s), %s", backend->name,

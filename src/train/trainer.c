@@ -558,7 +558,7 @@ static bm_status_t validate(bm_trainer_t *trainer, double *nll, double *term)
 static int is_to_keep(const bm_trainer_t *trainer, int last)
 {
   const double loss = trainer->last_validation;
-  if (trainer->spikes_in_row > 0 && !last) {
+  if (trainer->trend.in_row > 0 && !last) {
     return 0;
   }
   return loss < trainer->best_validation ||
