@@ -140,7 +140,7 @@ static bm_comparison_row_t *compared(const bm_potential_t *potential,
                                      bm_cloud_t b, size_t *count)
 {
   bm_comparison_row_t *rows = NULL;
-  *count = bm_comparison_count(potential, asked, a.n);
+  assert_int_equal(bm_comparison_count(potential, asked, a.n, count), BM_OK);
   assert_int_equal(BM_ALLOC(*count, &rows), BM_OK);
   assert_int_equal(bm_comparison_measure(context, potential, asked, &a, &b, NULL, rows), BM_OK);
   return rows;
@@ -255,8 +255,10 @@ static void clouds_across_the_cut_are_near_on_the_torus(void **state)
   assert_true(value_of(rows, count, "w2_psi") < 1e-12);
   assert_true(value_of(rows, count, "ramachandran_kl") > 0.0);
   bm_free(rows);
-  assert_int_equal(bm_comparison_count(backbone, &angles, 1000), 5);
-  assert_int_equal(bm_comparison_count(backbone, &angles, 1001), 7);
+  assert_int_equal(bm_comparison_count(backbone, &angles, 1000, &count), BM_OK);
+  assert_int_equal(count, 5);
+  assert_int_equal(bm_comparison_count(backbone, &angles, 1001, &count), BM_OK);
+  assert_int_equal(count, 7);
   bm_potential_destroy(&backbone);
   bm_potential_destroy(&molecule);
 }
