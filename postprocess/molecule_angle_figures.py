@@ -71,8 +71,8 @@ def surfaces(subjects, residue, folder, stem):
         for axes in row:
             square(axes)
             axes.grid(False)
-        figure.colorbar(height, ax=row[1], label="F (kJ/mol)", extend="max")
-        figure.colorbar(apart, ax=row[2], label="ΔF (kJ/mol)", extend="both")
+        figure.colorbar(height, ax=row[1], label="F (kJ/mol)", extend="max", shrink=0.85)
+        figure.colorbar(apart, ax=row[2], label="ΔF (kJ/mol)", extend="both", shrink=0.85)
     label(panels)
     return save(figure, folder, stem)
 

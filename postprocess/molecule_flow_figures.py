@@ -5,7 +5,7 @@ from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator, SymmetricalLogLocator
+from matplotlib.ticker import MaxNLocator
 
 import molecule_distances
 from figure_style import (BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, case_ticks, save)
@@ -18,6 +18,8 @@ MARKERS = "osD^vP"
 SHOWN = 4000  # points of a scatter plot
 KEPT = 700  # points of a curve
 WORST = 3  # bonds and angles that are drawn
+LINEAR = 10.0  # kJ/mol, of the axis of mean energies
+DEEP = 1e-3  # of the reference's highest density, the lowest that is drawn
 TERMS = ("bond", "angle", "torsion", "nonbonded", "solvation")
 
 
@@ -42,19 +44,25 @@ def tail(axes, values, colour, style, name, above):
     axes.plot(values[0], shares[0], "o", color=colour, markersize=6)
 
 
-def symlog(axes, threshold):
-    """A horizontal axis that is linear up to the threshold, and has few ticks with powers beyond."""
-    axes.set_xscale("symlog", linthresh=threshold, linscale=1.2)
-    low, high = axes.get_xlim()
-    decades = [np.log10(max(1.0, abs(end) / threshold)) for end in (low, high)]
-    axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10.0 ** max(1, round(max(decades) / 4.0)),
-                                                       linthresh=threshold))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+def symlog(axes, which, threshold, values):
+    """An axis, "x" or "y", that holds these values: linear up to the threshold, and with few ticks beyond."""
+    low, high = float(np.min(values)), float(np.max(values))
+    low, high = (end * (3.0 if abs(end) > threshold else 1.0) for end in (low, high))
+    room = 0.25 * threshold
+    limits = (min(low, 0.0) - room, max(high, 0.0) + room)
+    decades = np.log10(max(1.0, *map(abs, limits)) / threshold)
+    step = 10.0 ** max(1, int(np.ceil(decades / 5.0)))
+    beyond = threshold * step ** np.arange(0.0, 1.0 + max(0.0, decades) / np.log10(step))
+    ticks = [value for value in (*-beyond[::-1], 0.0, *beyond) if limits[0] <= value <= limits[1]]
+    getattr(axes, f"set_{which}scale")("symlog", linthresh=threshold, linscale=1.5)
+    getattr(axes, f"set_{which}lim")(*limits)
+    getattr(axes, f"set_{which}ticks")(ticks)
+    getattr(axes, f"set_{which}ticklabels")([power(value) for value in ticks])
     axes.minorticks_off()
 
 
 def power(value):
-    if abs(value) < 1e4:
+    if abs(value) < 1e5:
         return f"{value:g}".replace("-", "−")
     sign = "−" if value < 0.0 else ""
     return f"{sign}10{superscript(int(round(np.log10(abs(value)))))}"
@@ -147,7 +155,8 @@ def energies(curves, name, folder, stem):
              above=True)
     density.set(xlabel=name, ylabel="density (mol/kJ)", xlim=(edges[0], edges[-1]))
     share.set(yscale="log", xlabel=name, ylabel="share of samples above")
-    symlog(share, 10.0 ** np.ceil(np.log10(np.abs(curves[0][1]).max() + 1.0)))
+    ends = [end for _, values, *_ in curves for end in (values.min(), values[np.isfinite(values)].max())]
+    symlog(share, "x", 10.0 ** np.ceil(np.log10(np.abs(curves[0][1]).max() + 1.0)), ends)
     legend_above(figure, density, 3)
     return save(figure, folder, stem)
 
@@ -159,21 +168,18 @@ def terms(subjects, folder):
         return None
     figure, axes = plt.subplots(figsize=(11.0, 5.6))
     shifts = np.linspace(-0.3, 0.3, len(shown)) if len(shown) > 1 else [0.0]
+    ends = [0.0]
     for (subject, (colour, _)), shift, marker in zip(looks(shown), shifts, cycle(MARKERS)):
         found = [(i + shift, *difference(subject.case, term)) for i, term in enumerate((*TERMS, ""))
                  if difference(subject.case, term) is not None]
         x, y, error = zip(*found)
+        ends += [value + sign * off for value, off in zip(y, error) for sign in (-1.0, 1.0)]
         axes.errorbar(x, y, yerr=error, fmt=marker, color=colour, markersize=8, capsize=4,
                       label=subject.label)
     axes.axhline(0.0, color=BLACK, linewidth=1.0)
-    axes.set_yscale("symlog", linthresh=10.0, linscale=1.5)
-    largest = max(abs(end) for end in axes.get_ylim())
-    axes.yaxis.set_major_locator(SymmetricalLogLocator(
-        base=10.0 ** max(1, round(np.log10(max(10.0, largest)) / 5.0)), linthresh=10.0))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
-    axes.minorticks_off()
+    symlog(axes, "y", LINEAR, ends)
     case_ticks(axes, ("bonds", "angles", "torsions", "non-bonded", "solvation", "all"))
-    axes.set_ylabel("mean energy, generated − reference\n(kJ/mol; linear up to 10)")
+    axes.set_ylabel(f"mean energy, generated − reference\n(kJ/mol; linear up to {LINEAR:g})")
     legend_above(figure, axes)
     return save(figure, folder, "energy-terms")
 
@@ -198,8 +204,10 @@ def internal(subjects, deviations, folder):
     below = rows[1].subplots(1, 2 * WORST)
     for axes, kind, indices, unit in ((tops[0], "bonds", topology.bonds, "nm"),
                                       (tops[1], "angles", topology.angles, "degrees")):
-        for (s, (colour, _)), marker in zip(looks(shown), cycle(MARKERS)):
-            axes.plot(deviations[s.label][kind], marker, color=colour, markersize=6, label=s.label)
+        shifts = np.linspace(-0.25, 0.25, len(shown)) if len(shown) > 1 else [0.0]
+        for (s, (colour, _)), shift, marker in zip(looks(shown), shifts, cycle(MARKERS)):
+            axes.plot(np.arange(len(indices)) + shift, deviations[s.label][kind], marker, color=colour,
+                      markersize=5, label=s.label)
         plain_log_axis(axes)
         axes.set_title(f"{kind}: W2 over the reference's s.d.")
         name_ticks(axes, [topology.name(each) for each in indices])
@@ -209,7 +217,7 @@ def internal(subjects, deviations, folder):
             draw_internal(panel, shown, kind, k, f"{topology.name(indices[k])} ({unit})")
         for panel in spot[len(typical):]:
             panel.set_visible(False)
-    below[0].set_ylabel("density")
+    below[0].set_ylabel("density (1/unit)")
     legend_above(figure, tops[0])
     return save(figure, folder, "bonds-and-angles")
 
@@ -228,13 +236,18 @@ def draw_internal(axes, shown, kind, k, name):
     sets = [("reference", getattr(shown[0].sets["reference"], kind)[:, k], BLACK, "-")]
     sets += [(s.label, getattr(s.sets["generated"], kind)[:, k], *look) for s, look in looks(shown)]
     middle, spread = np.median(sets[0][1]), max(np.std(sets[0][1]), 1e-6)
+    top, deepest = 0.0, None
     edges = np.linspace(middle - 6.0 * spread, middle + 6.0 * spread, 61)
     for _, values, colour, style in sets:
         counts, _ = np.histogram(values, edges)
-        axes.stairs(counts / (len(values) * np.diff(edges)), edges, color=colour, linestyle=style,
-                    linewidth=1.5)
+        density = counts / (len(values) * np.diff(edges))
+        top = max(top, density.max())
+        deepest = deepest or DEEP * top
+        axes.stairs(np.maximum(density, 0.1 * deepest), edges, color=colour, linestyle=style, linewidth=1.5)
+    axes.set_yscale("log")
+    axes.set_ylim(deepest, 2.0 * top)
     axes.set_xlabel(name, fontsize=12)
-    axes.set_yticklabels([])
+    axes.tick_params(axis="y", labelsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(3))
 
 

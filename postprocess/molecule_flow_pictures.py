@@ -116,7 +116,7 @@ def of_metrics(run, subjects, verdicts, folder):
                        "reference's trajectories would fall. Within it or below, nothing is shown.",
                        "Distances over their floors")
     if any(case.metric("lipschitz_max") for case in cases):
-        path = run_figures.lipschitz(cases, labels, folder, unit="nm or rad over the base density's unit")
+        path = run_figures.lipschitz(cases, labels, folder, unit="nm or rad")
         body += figure(path, "<strong>Lipschitz constants.</strong> Largest singular value of the exact Jacobian of "
                        "the learned map and of its inverse. The gap to the 99% point shows how few points carry "
                        "the largest.", "Lipschitz constants by case")

@@ -17,7 +17,8 @@ BEYOND = 2  # bonds; the deck's default
 
 @dataclass(frozen=True)
 class Topology:
-    """bonds [b][2], angles [a][3] with the middle atom in the middle: numbers of atoms, from 0."""
+    """bonds [b][2], angles [a][3] with the middle atom in the middle: numbers of atoms, from 0. atoms: names,
+    with the number of the residue where another atom has the same."""
 
     atoms: List[str]
     residues: List[str]
@@ -67,8 +68,14 @@ def pairs_of(case, topology):
 def read(path) -> Topology:
     """OSError, KeyError and ValueError for what is no prmtop."""
     sections = sections_of(path.read_text(encoding="utf-8", errors="replace"))
-    return Topology(sections["ATOM_NAME"], sections["RESIDUE_LABEL"], terms(sections, "BONDS", 2),
+    return Topology(names_of(sections), sections["RESIDUE_LABEL"], terms(sections, "BONDS", 2),
                     terms(sections, "ANGLES", 3))
+
+
+def names_of(sections):
+    names, first = sections["ATOM_NAME"], np.array(sections["RESIDUE_POINTER"]) - 1
+    residue = np.searchsorted(first, np.arange(len(names)), side="right")
+    return [name if names.count(name) == 1 else f"{name}:{number}" for name, number in zip(names, residue)]
 
 
 def terms(sections, name, atoms):
