@@ -23,7 +23,8 @@ from quantity import number, short
 from run_folder import write_whole
 
 POPULATIONS = (("prob_alpha", "P(α)"), ("prob_phi_positive", "P(φ > 0)"))
-DRAWS = 20  # of 1,000 points
+DRAWS = 20  # of 1,000 points each, from sets that have far more
+FEWEST = 5 * paper.POINTS
 SEED = 6
 
 
@@ -107,7 +108,7 @@ def draws(subject):
     if not {"reference", "generated"} <= subject.angles.keys():
         return {}
     sets = [subject.angles[of][0].T for of in ("reference", "generated")]
-    if min(map(len, sets)) <= paper.POINTS:
+    if min(map(len, sets)) < FEWEST:
         return {}
     random, found = np.random.default_rng(SEED), {"flat_deg": [], "torus_deg": []}
     for _ in range(DRAWS):

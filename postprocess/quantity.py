@@ -6,7 +6,7 @@ from typing import Optional
 
 MISSING = "–"
 THIN = "\u2009"  # space between thousands
-HUGE = 1e6  # from which numbers of no set size are written with a power of ten
+HUGE = 1e5  # from which numbers of no set size are written with a power of ten
 
 
 @dataclass(frozen=True)

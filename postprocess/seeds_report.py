@@ -6,8 +6,7 @@ from html import escape
 import molecule_bounds
 import molecule_distances
 import plain_table
-from distance_floor import judge_all
-from html_page import Report, Section, lead_word, page, paragraph, table
+from html_page import Report, Section, details, lead_word, page, paragraph, table
 from quantity import MISSING, Quantity, in_words, number, short, short_with_error
 from run_folder import RunError, load_run, write_whole
 
@@ -23,7 +22,9 @@ OTHERS = ("lipschitz_max", "lipschitz_p99", "inverse_lipschitz_max", "importance
           "spikes", "rewinds")
 METRICS = (*(f"{name}_{of}" for name in SETS for of in ("reference", "generated")),
            *(f"{name}{ending}" for name in ALONE for ending in ("", "_floor")), *OTHERS)
-HEADER = ("case", "metric", "unit", "mean ± s.d. over seeds", "least", "most", "s.e. within a run")
+HEADER = ("case", "metric", "unit", "mean ± s.d.", "least", "most", "s.e. within a run")
+NOTE = ("“s.e. within a run”: the median of the standard errors that the runs give themselves. Where the deviation is "
+        "larger, the training decides and not the number of samples.")
 BOUND_HEADER = ("case", "bound", "within", "met in", "surely", "difference, mean ± s.d.")
 
 
@@ -32,12 +33,11 @@ def make(folders, out):
     runs = [load_run(folder) for folder in folders]
     seeds = check_runs(runs)
     cases = common_cases(runs)
-    rows, bounds = metric_rows(cases), bound_rows(cases)
+    rows, bounds = metric_rows(cases), bound_rows(runs, cases)
+    header, cells = by_case(rows)
     title = f"{len(runs)} seeds of “{deck_name(runs[0])}”"
-    notes = [f"Seeds {', '.join(seeds)}. Mean and standard deviation over runs; “s.e. within a run”: the median of the "
-             "standard errors that the runs give themselves. Where the deviation is larger than that, the "
-             "training decides, not the number of samples."]
-    text = plain_table.as_text(title, HEADER, rows, notes)
+    text = plain_table.as_text(title, header, cells, [
+        f"Seeds {', '.join(seeds)}. Mean ± standard deviation over the runs."])
     if bounds:
         text += "\n" + plain_table.as_text("Bounds", BOUND_HEADER, bounds)
     out.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,9 @@ def make(folders, out):
         answer=answer(cases, left_out(runs, cases)),
         sections=[Section("bounds", "Bounds", table(BOUND_HEADER, bounds) if bounds else paragraph(
                       "No bound could be looked at: these are no conformations of a molecule.")),
-                  Section("metrics", "Metrics", table(HEADER, rows) + paragraph(escape(notes[0]), "small"))],
+                  Section("metrics", "Metrics", table(header, cells, "Mean ± standard deviation over seeds")
+                          + details("With extremes, and beside the errors within a run",
+                                    table(HEADER, rows) + paragraph(NOTE, "small")))],
         table=text)))
     return text
 
@@ -122,6 +124,16 @@ def metric_rows(cases):
     return rows
 
 
+def by_case(rows):
+    """The same with a column for each case: (header, rows)."""
+    labels = list(dict.fromkeys(row[0] for row in rows))
+    units = {row[1]: row[2] for row in rows}
+    found = {(row[0], row[1]): row[3] for row in rows}
+    return (("metric", "unit", *labels),
+            [(name, units[name], *(found.get((label, name), MISSING) for label in labels))
+             for name in METRICS if name in units])
+
+
 def spread_text(values):
     """Mean and standard deviation; equal values have none."""
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
@@ -130,8 +142,9 @@ def spread_text(values):
     return short_with_error(Quantity(mean, deviation))
 
 
-def bound_rows(cases):
+def bound_rows(runs, cases):
     rows = []
+    verdicts = [molecule_distances.judge(run.cases, [case.name for case in run.cases]) for run in runs]
     for label, members in cases.items():
         judged = [molecule_bounds.judge(case) for case in members]
         for bound in molecule_bounds.BOUNDS:
@@ -143,16 +156,16 @@ def bound_rows(cases):
             rows.append((label, bound.name, bound.limit_text, f"{sum(j.met for j in found)} of {len(found)}",
                          str(sum(j.met and j.sure for j in found)),
                          spread_text([j.difference * factor for j, factor in zip(found, scale)]) + unit))
-        rows += floor_rows(label, members)
+        rows += floor_rows(label, verdicts)
     return rows
 
 
-def floor_rows(label, members):
-    """In how many runs a distance is not above its floor."""
+def floor_rows(label, verdicts):
+    """In how many runs a distance is not above its floor. verdicts: of each run."""
     rows = []
     for kind in ("pca", "torus_deg"):
-        found = [v for case in members for v in judge_all([case], [label], kinds=(kind,))]
-        if len(found) == len(members):
+        found = [molecule_distances.find(own, label, kind) for own in verdicts]
+        if all(found):
             rows.append((label, f"W2 of {molecule_distances.name_of(kind)}", "the floor's interval",
                          f"{sum(v.state != 'above' for v in found)} of {len(found)}", MISSING,
                          spread_text([v.value for v in found])
