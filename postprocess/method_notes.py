@@ -18,11 +18,11 @@ FLOOR_OF = {
           "blocks of rows. The pairs share their points, so that the spread over them is somewhat too small; "
           "where rows are correlated over a good part of a block, or the file has not explored everything, "
           "halves differ by more than independent sets would, and a floor that high lets errors pass.",
-    "trajectories": "The same distance between the halves of random splits of the reference's own trajectories (of "
-                    "twenty blocks of frames, where there are fewer than six): new ones would cost as much as the "
-                    "reference did. The pairs share frames, so that the spread over them is somewhat too small. "
-                    "Where trajectories have not settled, halves differ by more than two settled references "
-                    "would, and a floor that high lets errors pass.",
+    "trajectories": "The same distance between the halves of random splits of the reference's own trajectories "
+                    "(of twenty blocks of frames, where there are fewer than six): new ones would cost as much "
+                    "as the reference did. The pairs share frames, so that the spread over them is somewhat too "
+                    "small. Where trajectories have not settled, halves differ by more than two settled "
+                    "references would, and a floor that high lets errors pass.",
 }
 PAIRS_OF = {"runs": "of independent references", "file": "of halves of the file",
             "trajectories": "of halves of the trajectories"}
@@ -90,9 +90,9 @@ def distance_terms(cases, families, verdicts):
             "the run's own distance is one draw as each pair of the floor is: repeating it on other "
             "subsamples of the same samples does not make it surer.")),
         ("What the floor hides", (
-            "Squares of an error and of the floor add up on average. What the floor leaves of a distance W above "
-            "it is √(W² − mean²). An error of √((mean + interval)² − mean²) brings a distance to the edge of "
-            "the interval: it is seen as often as it is missed. A distance at its floor says nothing about "
+            "Squares of an error and of the floor add up on average. What the floor leaves of a distance W "
+            "above it is √(W² − mean²). An error of √((mean + interval)² − mean²) brings a distance to the edge "
+            "of the interval: it is seen as often as it is missed. A distance at its floor says nothing about "
             "errors smaller than that; it is inconclusive, not passed.")),
     ]
 

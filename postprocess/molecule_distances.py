@@ -103,6 +103,6 @@ def distances_table(cases, labels, verdicts):
              excess_of(v).text, state_words(v)) for v in verdicts]
     return table(("case", "W2 of", "unit", "points", "W2 ± s.e.", "floor ± s.d.", "pairs", "W2/floor",
                   "beyond the floor", "verdict"), rows, "To the reference, beside the floor") + paragraph(
-        f"Verdicts keep the probability of any false alarm among the {len(verdicts)} distances at {LEVEL:.0%}, with a "
-        "spread that is known from few pairs only: the interval is wide, and a distance within it may lie beyond "
-        "the mean of its floor by several of its errors.", "small")
+        f"Verdicts keep the probability of any false alarm among the {len(verdicts)} distances at {LEVEL:.0%}, "
+        "with a spread that is known from few pairs only: the interval is wide, and a distance within it may "
+        "lie beyond the mean of its floor by several of its errors.", "small")

@@ -100,7 +100,7 @@ def tables_of_angles(angular, verdicts, papers):
     header, rows = tables.table_of_angles(angular, verdicts, papers, drawn)
     if not rows:
         return []
-    return [("w2-angles", "W2 of φ and ψ, in degrees", header, rows, tables.notes_of_angles(drawn))]
+    return [("w2-angles", "W2 of φ and ψ, in degrees", header, rows, tables.notes_of_angles(drawn, papers))]
 
 
 def draws(subject):
@@ -177,25 +177,27 @@ def method(cases, labels, subjects, verdicts):
 
 def recomputed(rows):
     if not rows:
-        return paragraph("Lennard-Jones energies and shortest distances were not recomputed from the frames: the "
-                         "topology or the frames are not there, or the molecule is too large to take all of them.")
+        return paragraph("Lennard-Jones energies and shortest distances were not recomputed from the frames: "
+                         "the topology or the frames are not there, or the molecule is too "
+                         "large to take all of them.")
     most = max(abs(value / own.value - 1.0) for _, _, value, own in rows if own.value)
-    return paragraph("Recomputed from the frames by the report, in double precision and by code of its own: mean "
-                     f"Lennard-Jones energies and smallest distances, to within {number(most, significant=1)} of "
-                     "those in results.json.") + tables.recomputed_table(rows)
+    return paragraph("Recomputed from the frames by the report, in double precision and by code of its own: "
+                     f"mean Lennard-Jones energies and smallest distances, to within "
+                     f"{number(most, significant=1)} "
+                     "of those in results.json.") + tables.recomputed_table(rows)
 
 
 OWN_TERMS = (
     ("min r", "Smallest distance of two atoms of a configuration more than "
-     "<code>system.nonbonded_beyond_bonds</code> bonds apart. Its 0.1% quantile, unlike its minimum over all samples, "
-     "does not depend on how many there are."),
-    ("LJ energy", "Σ 4·((σ/r)¹² − (σ/r)⁶) kJ/mol over those pairs, σ = 0.17 nm: the paper's probe of collisions, not the "
-     "force field's energy. One sample in a thousand with r = 0.04 nm makes its mean ten thousands: hence the 99.9% "
-     "quantile and the median beside it."),
-    ("Beyond the floor", "√(W2² − floor²), with the error of W2 and the swing of the floor from pair to pair, of which "
-     "the distance has one draw. Where W2² is less than two of its errors above the floor's square, a range "
-     "from 0 is given."),
-    ("Floors of molecules", "Between random halves of the reference's trajectories (or blocks of frames, where there are "
-     "fewer than six): new trajectories would cost as much as the reference. The pairs share frames, so "
-     "that the spread over them is somewhat too small."),
+     "<code>system.nonbonded_beyond_bonds</code> bonds apart. Its 0.1% quantile, unlike its minimum over all "
+     "samples, does not depend on how many there are."),
+    ("LJ energy", "Σ 4·((σ/r)¹² − (σ/r)⁶) kJ/mol over those pairs, σ = 0.17 nm: the paper's probe of "
+     "collisions, not the force field's energy. One sample in a thousand with r = 0.04 nm makes its mean ten "
+     "thousands: hence the 99.9% quantile and the median beside it."),
+    ("Beyond the floor", "√(W2² − floor²), with the error of W2 and the swing of the floor from pair to pair, "
+     "of which the distance has one draw. Where W2² is less than two of its errors above the floor's square, a "
+     "range from 0 is given."),
+    ("Floors of molecules", "Between random halves of the reference's trajectories (or blocks of frames, where "
+     "there are fewer than six): new trajectories would cost as much as the reference. The pairs share frames, "
+     "so that the spread over them is somewhat too small."),
 )

@@ -75,8 +75,8 @@ def loss_sentence(subject, judgements, base, verdicts, papers):
     text += f" {fallen[0].upper()}{fallen[1:]}." if fallen else ""
     printed = paper.printed("lj_mean", subject.loss) if papers else None
     if printed:
-        text += (f" The paper prints min r {paper.printed('min_r_nonbonded', subject.loss)} nm, mean U {printed} "
-                 f"kJ/mol, PCA W2 {paper.printed('w2_pca', subject.loss)} for it.")
+        text += (f" The paper prints min r {paper.printed('min_r_nonbonded', subject.loss)} nm, mean U "
+                 f"{printed} kJ/mol, PCA W2 {paper.printed('w2_pca', subject.loss)} for it.")
     return lead_word(head, text)
 
 
@@ -104,10 +104,10 @@ def answer_of_angles(angular, verdicts, papers):
     parts = [f"{escape(s.label)} {number(torus.value, 1)}° on the torus ({place(torus)}), "
              f"{number(flat.value, 1)}° in the plane ({place(flat)})" for s, (torus, flat) in found]
     off = [s.label for s, pair in found if any(v.state == "above" for v in pair)]
-    head = ("the distance of the angles φ, ψ from the reference is beyond what its own trajectories have between "
-            f"them for {escape(in_words(off))}" if off else
-            "the angles φ, ψ are as close to the reference as halves of its own trajectories are to each other, or "
-            "closer: this run shows no error of the flow, and cannot show a small one")
+    head = ("the distance of the angles φ, ψ from the reference is beyond what its own trajectories have "
+            f"between them for {escape(in_words(off))}" if off else
+            "the angles φ, ψ are as close to the reference as halves of its own trajectories are to each other, "
+            "or closer: this run shows no error of the flow, and cannot show a small one")
     sentences = [lead_word("In short.", f"{head[0].upper()}{head[1:]}. W2 on all points: {'; '.join(parts)}.")]
     few = [(s, s.case.metric("w2_flat_deg_subsample_1000"), s.case.metric("w2_torus_deg_subsample_1000"))
            for s, _ in found]
@@ -118,21 +118,21 @@ def answer_of_angles(angular, verdicts, papers):
             f"(1,000 points of each set): {'; '.join(few)}"
             + (f". The paper prints {paper.SUBSAMPLE_W2}° and does not say whether its angles wrap." if papers
                else "."))))
-    return sentences + [sentence for s, _ in found for sentence in [divergence_sentence(s, verdicts)] if sentence]
+    return sentences + [divergence_sentence(found)]
 
 
 def place(verdict):
     return f"{distances.state_words(verdict)}, {distances.floor_text(verdict)}°"
 
 
-def divergence_sentence(subject, verdicts):
-    measured = subject.case.metric("ramachandran_kl")
-    floor = subject.case.metric("ramachandran_kl_floor")
-    if measured is None:
-        return ""
-    beside = f", floor {with_error(floor)}" if floor else ""
-    return (f"The divergence of the Ramachandran histograms of {escape(subject.label)} is "
-            f"{with_error(measured)} nats{beside}.")
+def divergence_sentence(found):
+    parts = []
+    for subject, _ in found:
+        measured, floor = (subject.case.metric(f"ramachandran_kl{ending}") for ending in ("", "_floor"))
+        if measured is not None:
+            parts.append(f"{escape(subject.label)} {with_error(measured)} nats"
+                         + (f" (floor {with_error(floor)})" if floor else ""))
+    return f"Divergence of the Ramachandran histograms: {', '.join(parts)}." if parts else ""
 
 
 # Distances and floors.
@@ -144,7 +144,8 @@ def distance_sentence(subjects, verdicts):
         if not own:
             continue
         above = sorted((v for v in own if v.state == "above"), key=lambda v: -v.ratio)
-        named = ", ".join(f"{distances.name_of(v.kind)} {number(v.ratio, significant=2)}" for v in above[:LISTED])
+        named = ", ".join(f"{distances.name_of(v.kind)} {number(v.ratio, significant=2)}"
+                          for v in above[:LISTED])
         parts.append(f"{escape(subject.label)}: {len(above)} of {len(own)} above their floors"
                      + (f" (times the floor: {named})" if above else ""))
     return lead_word("Distances.", "; ".join(parts) + '. All in the <a href="#distances">table</a>.'
@@ -155,14 +156,14 @@ def floor_sentence(subjects, verdicts):
     """That of a molecule is made of its own trajectories."""
     if not verdicts:
         return ""
-    text = ("They are distances between random halves of the reference's own trajectories, which have twice the noise "
-            "of the whole and start from one structure. A flow has been trained on all of these trajectories: a "
-            "distance below the floor means that it has learnt them better than they know of each other, not "
-            "that it is closer to the true density")
+    text = ("They are distances between random halves of the reference's own trajectories, which have twice the "
+            "noise of the whole and start from one structure. A flow has been trained on all of these "
+            "trajectories: a distance below the floor means that it has learnt them better than they know of "
+            "each other, not that it is closer to the true density")
     wide = max((v for v in verdicts if v.kind == "torus_deg"), key=lambda v: v.floor, default=None)
     if wide is not None:
-        text += (f". Halves differ by {distances.floor_text(wide)}° in φ, ψ on the torus: no error of populations below "
-                 "that can be seen, and more or longer trajectories would lower it")
+        text += (f". Halves differ by {distances.floor_text(wide)}° in φ, ψ on the torus: no error of "
+                 "populations below that can be seen, and more or longer trajectories would lower it")
     if any(s.case.from_file for s in subjects):
         text = text.replace("the reference's own trajectories", "the file's walkers or blocks of rows", 1)
     return lead_word("Floors.", text + ".")
@@ -178,16 +179,16 @@ def warnings(subjects):
 def convergence_warning(subjects):
     values = {s.label: s.case.value("rhat_max") for s in subjects if s.case.value("rhat_max") is not None}
     if not values:
-        return lead_word("Reference.", "R̂ needs at least two walkers with four frames each: whether they agree is not "
-                                       "known.")
+        return lead_word("Reference.", "R̂ needs at least two walkers with four frames each: whether they agree "
+                                       "is not known.")
     label, worst = max(values.items(), key=lambda item: item[1])
     case = next(s.case for s in subjects if s.label == label)
     if worst <= RHAT_LIMIT:
         return lead_word("Reference.", f"Its walkers agree: the largest R̂ is {number(worst, 4)} "
                                        f"({worst_quantity(case)}).")
     return lead_word("Warning: the reference has not converged.", (
-        f"R̂ of {worst_quantity(case)} is {number(worst, 4)}, above {RHAT_LIMIT}. Populations of the basins are not "
-        "settled, and flows are measured against them as they are."))
+        f"R̂ of {worst_quantity(case)} is {number(worst, 4)}, above {RHAT_LIMIT}. Populations of the basins are "
+        "not settled, and flows are measured against them as they are."))
 
 
 def worst_quantity(case):
@@ -220,8 +221,8 @@ def held_out_warning(subjects):
             parts.append(f"{escape(subject.label)} rises by {short(rise)} nats from epoch {count(epoch)} to "
                          f"{count(last)}")
     return lead_word("Warning: the held-out loss turned up.", (
-        f"{'; '.join(parts)}: more epochs only fit the training set. The model kept is that of the least loss, where "
-        "the deck says <code>training.keep = \"best\"</code>.")) if parts else ""
+        f"{'; '.join(parts)}: more epochs only fit the training set. The model kept is that of the least loss, "
+        "where the deck says <code>training.keep = \"best\"</code>.")) if parts else ""
 
 
 def turned(history):
@@ -241,9 +242,9 @@ def turned(history):
 def spike_warning(subjects):
     parts = []
     for subject in subjects:
-        values = [(subject.case.value(name), name) for name in ("rewinds", "skipped_steps")]
-        said = in_words(f"{count(value)} {name.replace('_', ' ').replace('skipped steps', 'steps left out')}"
-                        for value, name in values if value)
+        values = [(subject.case.value(name), words) for name, *words in
+                  (("rewinds", "rewind", "rewinds"), ("skipped_steps", "step left out", "steps left out"))]
+        said = in_words(f"{count(value)} {words[value != 1.0]}" for value, words in values if value)
         if said:
             parts.append(f"{escape(subject.label)}: {said}")
     return lead_word("Training was not smooth.", (

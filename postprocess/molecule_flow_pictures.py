@@ -28,8 +28,8 @@ def of_angles(subjects, folder):
     for k, residue in enumerate(shown[0].residues if shown else ()):
         ending, which = (f"-{residue}", f", residue {escape(residue)}") if residue else ("", "")
         body += figure(angles.scatter(shown, k, folder, f"figure3{ending}"), (
-            f"<strong>Figure 3{which}. True and generated φ, ψ.</strong> Every point is a frame of the reference "
-            "(blue) or a generated sample."), f"Scatter plots of phi and psi{which}")
+            f"<strong>Figure 3{which}. True and generated φ, ψ.</strong> Every point is a frame of the "
+            "reference (blue) or a generated sample."), f"Scatter plots of phi and psi{which}")
         body += figure(angles.surfaces(shown, k, folder, f"free-energy{ending}"), (
             f"<strong>Free energy{which}.</strong> F = −kT ln p of reference and generated samples, zero at the "
             "lowest bin, white where nothing is. Right: by how much it is higher in the generated samples, "
@@ -48,16 +48,16 @@ def of_conformations(group, folder):
     if both:
         beyond = both[0].case.system.get("nonbonded_beyond_bonds") or molecule_topology.BEYOND
         body += figure(figures.shortest(both, folder), (
-            f"<strong>Figure 4a. Shortest non-bonded distance of each sample</strong> (pairs more than {beyond} bonds "
-            "apart). Left its density, right the share of samples below; a curve begins, with a dot, at its "
-            "smallest distance. Samples left of the reference's curve are collisions."),
+            f"<strong>Figure 4a. Shortest non-bonded distance of each sample</strong> (pairs more than {beyond} "
+            "bonds apart). Left its density, right the share of samples below; a curve begins, with a dot, at "
+            "its smallest distance. Samples left of the reference's curve are collisions."),
             "Distribution of the shortest non-bonded distance")
     projected = [s for s in group if s.points]
     if projected:
         body += figure(figures.projections(projected, folder), (
-            "<strong>Figure 4b. Two principal components</strong> of the reference's aligned coordinates at unit "
-            "variance; the reference lies in grey behind the generated samples. “Outside”: samples beyond the "
-            "view."), "Projections on two principal components")
+            "<strong>Figure 4b. Two principal components</strong> of the reference's aligned coordinates at "
+            "unit variance; the reference lies in grey behind the generated samples. “Outside”: samples beyond "
+            "the view."), "Projections on two principal components")
     if both:
         body += figure(figures.lennard_jones(both, folder), energy_caption(
             "Lennard-Jones energy", "The paper's, over all non-bonded pairs."), "Lennard-Jones energies")
@@ -73,9 +73,9 @@ def of_conformations(group, folder):
     found = deviations(group)
     if found:
         body += figure(figures.internal([s for s in group if s.label in found], found, folder), (
-            "<strong>Bonds and angles.</strong> Above, the one-dimensional W2 of each from the reference over its "
-            f"standard deviation there. Below, densities of the {figures.WORST} bonds and angles with the largest "
-            "median over the cases; black is the reference."), "Deviations of bonds and angles")
+            "<strong>Bonds and angles.</strong> Above, the one-dimensional W2 of each from the reference over "
+            f"its standard deviation there. Below, densities of the {figures.WORST} bonds and angles with the "
+            "largest median over the cases; black is the reference."), "Deviations of bonds and angles")
     return body
 
 
@@ -86,9 +86,9 @@ def with_pairs(group):
 
 
 def energy_caption(name, what):
-    return (f"<strong>{name}.</strong> {what} Left, densities where the reference is; right, the share of samples "
-            "above, on an axis that is linear in the middle and logarithmic beyond. A curve ends, with a dot, at "
-            "its largest energy.")
+    return (f"<strong>{name}.</strong> {what} Left, densities where the reference is; right, the share of "
+            "samples above, on an axis that is linear in the middle and logarithmic beyond. A curve ends, with "
+            "a dot, at its largest energy.")
 
 
 def deviations(group):
@@ -111,19 +111,20 @@ def of_metrics(run, subjects, verdicts, folder):
     body, cases, labels = "", run.cases, [s.label for s in subjects]
     path = figures.ratios(subjects, verdicts, folder)
     if path:
-        body += figure(path, "<strong>Distances over their floors.</strong> Each W2 with one standard error, divided "
-                       "by the mean of its floor; the band is the interval in which one more pair of halves of the "
-                       "reference's trajectories would fall. Within it or below, nothing is shown.",
+        body += figure(path, "<strong>Distances over their floors.</strong> Each W2 with one standard error, "
+                       "divided by the mean of its floor; the band is the interval in which one more pair of "
+                       "halves of the reference's trajectories would fall. Within it or below, nothing is "
+                       "shown.",
                        "Distances over their floors")
     if any(case.metric("lipschitz_max") for case in cases):
         path = run_figures.lipschitz(cases, labels, folder, unit="nm or rad")
-        body += figure(path, "<strong>Lipschitz constants.</strong> Largest singular value of the exact Jacobian of "
-                       "the learned map and of its inverse. The gap to the 99% point shows how few points carry "
-                       "the largest.", "Lipschitz constants by case")
+        body += figure(path, "<strong>Lipschitz constants.</strong> Largest singular value of the exact "
+                       "Jacobian of the learned map and of its inverse. The gap to the 99% point shows how few "
+                       "points carry the largest.", "Lipschitz constants by case")
     path = run_figures.convergence(run, labels, folder)
     if path:
-        body += figure(path, "<strong>Convergence.</strong> Negative log-likelihood and norm of the gradient (mean "
-                       "of an epoch) against the epoch; the circle is the epoch whose model was kept. "
+        body += figure(path, "<strong>Convergence.</strong> Negative log-likelihood and norm of the gradient "
+                       "(mean of an epoch) against the epoch; the circle is the epoch whose model was kept. "
                        + run_tables.clipped_words(cases, labels), "Negative log-likelihood against epoch")
     path = figures.history_terms(subjects, folder)
     if path:

@@ -60,9 +60,9 @@ def notes_2(subjects, papers):
     lines = ["U: Lennard-Jones energy of the paper, σ = 0.17 nm and 1 kJ/mol for all non-bonded pairs. "
              "Extremes depend on how many samples they are taken over: "
              f"{count(sizes[0])} of the reference, {' or '.join(map(count, made)) or 'unknown'} of each flow.",
-             "PCA W2: exact, of two principal components of the aligned coordinates at unit variance; floor: mean "
-             "± standard deviation over pairs of halves of the reference's trajectories; * above, ! below its "
-             "interval."]
+             "PCA W2: exact, of two principal components of the aligned coordinates at unit variance; floor: "
+             "mean ± standard deviation over pairs of halves of the reference's trajectories; * above, ! below "
+             "its interval."]
     if papers:
         lines.append("Paper: its Table 2 as printed, on its own data; its PCA W2 has no floor beside it.")
     return lines
@@ -94,11 +94,14 @@ def table_of_angles(subjects, verdicts, papers, drawn):
     return header, rows
 
 
-def notes_of_angles(drawn):
-    lines = ["Exact W2 of (φ, ψ) in degrees, as numbers in the plane and with angles that wrap on the torus. The "
-             "paper draws 1,000 points of each set; a row with 1,000 points is a mean over 50 such draws, its "
-             "error that of this mean. Floor: the same between halves of the reference's own trajectories; "
+def notes_of_angles(drawn, papers):
+    lines = ["Exact W2 of (φ, ψ) in degrees, as numbers in the plane and with angles that wrap on the torus. "
+             "The paper draws 1,000 points of each set; a row with 1,000 points is a mean over 50 such draws, "
+             "its error that of this mean. Floor: the same between halves of the reference's own trajectories; "
              "* above, ! below its interval."]
+    if papers:
+        lines.append(f"Paper: {paper.SUBSAMPLE_W2}° between 1,000 points of each set; it does not say whether "
+                     "its angles wrap, nor by how much draws differ.")
     if drawn:
         repeats = next(iter(drawn.values()))[2]
         lines.append(f"“Drawn by the report”: {repeats} draws from all frames, assigned by SciPy: mean, and "
@@ -185,8 +188,8 @@ def structure_table(subjects, verdicts, worst):
     return table(("case", "bonds, W2 (nm)", "floor ± s.d.", "angles, W2 (°)", "floor ± s.d.", "worst bond",
                   "worst angle", "mirrored, reference", "mirrored, generated"), rows,
                  "Bonds, angles and handedness") + paragraph(
-        "W2: root of the mean squared one-dimensional W2 over all bonds or angles. Worst: the largest W2 over the "
-        "reference's standard deviation of the same bond or angle. Mirrored: a stereocentre of the other "
+        "W2: root of the mean squared one-dimensional W2 over all bonds or angles. Worst: the largest W2 over "
+        "the reference's standard deviation of the same bond or angle. Mirrored: a stereocentre of the other "
         "hand than the structure the deck starts from.", "small")
 
 

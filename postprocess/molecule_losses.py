@@ -13,8 +13,8 @@ NAMES = {
     "reverse-kl": "divergence from the target",
 }
 WEAKNESS = {
-    "nll": "it looks at reference samples alone: what the flow makes elsewhere costs it nothing, while one close "
-           "pair costs an energy of r⁻¹² everything",
+    "nll": "it looks at reference samples alone: what the flow makes elsewhere costs it nothing, while one "
+           "close pair costs an energy of r⁻¹² everything",
     "pair-penalty": "it keeps pairs from being closer than they ever are in the reference, and says nothing "
                     "about bonds, angles and anything that is too far",
     "energy": "the energy alone is least at the minima of U: samples gather there, with too little spread and "

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 TEXT_WIDTH = 100
 GAP = "  "
+HEADING = 12  # letters of a heading that stay on one line
 SUPERSCRIPTS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
 COMMANDS = (("\\", "\\textbackslash "), ("%", "\\%"), ("&", "\\&"), ("_", "\\_"), ("#", "\\#"),
             ("±", "$\\pm$"), ("ε", "$\\varepsilon$"), ("∞", "$\\infty$"), ("β", "$\\beta$"),
@@ -17,8 +18,8 @@ COMMANDS = (("\\", "\\textbackslash "), ("%", "\\%"), ("&", "\\&"), ("_", "\\_")
 def as_text(title, header, rows, notes=()):
     """Columns are as wide as their widest cell; headings that are wider are broken at blanks."""
     columns = list(zip(*rows))
-    widths = [max([len(cell) for cell in column] + [len(word) for word in name.split()])
-              for name, column in zip(header, columns)]
+    widths = [max([len(cell) for cell in column] + [len(word) for word in name.split()]
+                  + [min(len(name), HEADING)]) for name, column in zip(header, columns)]
     heads = [wrap(name, width, break_long_words=False) or [""] for name, width in zip(header, widths)]
     lines = [title, ""]
     for row in range(max(map(len, heads))):

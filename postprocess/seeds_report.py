@@ -18,13 +18,13 @@ SETS = ("min_r_nonbonded", "r_nonbonded_q001", "lj_max", "lj_q999", "lj_mean", "
 ALONE = ("w2_flat_deg", "w2_torus_deg", "w2_flat_deg_subsample_1000", "w2_torus_deg_subsample_1000",
          "ramachandran_kl", "w2_pca", "w2_exact", "w2_sliced", "w2_r", "w2_r_nonbonded", "w2_bond_lengths",
          "w2_bond_angles")
-OTHERS = ("lipschitz_max", "lipschitz_p99", "inverse_lipschitz_max", "importance_ess", "nll_validation", "rhat_max",
-          "spikes", "rewinds")
+OTHERS = ("lipschitz_max", "lipschitz_p99", "inverse_lipschitz_max", "importance_ess", "nll_validation",
+          "rhat_max", "spikes", "rewinds")
 METRICS = (*(f"{name}_{of}" for name in SETS for of in ("reference", "generated")),
            *(f"{name}{ending}" for name in ALONE for ending in ("", "_floor")), *OTHERS)
 HEADER = ("case", "metric", "unit", "mean ± s.d.", "least", "most", "s.e. within a run")
-NOTE = ("“s.e. within a run”: the median of the standard errors that the runs give themselves. Where the deviation is "
-        "larger, the training decides and not the number of samples.")
+NOTE = ("“s.e. within a run”: the median of the standard errors that the runs give themselves. Where the "
+        "deviation is larger, the training decides and not the number of samples.")
 BOUND_HEADER = ("case", "bound", "within", "met in", "surely", "difference, mean ± s.d.")
 
 
