@@ -6,10 +6,9 @@ from html import escape
 import numpy as np
 
 import any_system
-import method_notes
 import molecule_figures
 import run_tables
-from html_page import Report, Section, definitions, details, figure, lead_word, paragraph, table
+from html_page import Report, Section, definitions, figure, lead_word, paragraph, table
 from quantity import count, in_words, number, with_error
 from run_folder import RunError
 from run_tables import RHAT_LIMIT

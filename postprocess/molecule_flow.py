@@ -53,7 +53,7 @@ def report(run, folder) -> Report:
         Section("method", "What the numbers mean", method(run.cases, labels, subjects, verdicts)),
     ]
     return Report(title=f"Flows of a molecule: “{escape(run.name)}”", lead=lead(run, subjects),
-                  answer=molecule_flow_answer.answer(subjects, groups, verdicts, papers),
+                  answer=molecule_flow_answer.answer(run, subjects, groups, verdicts, papers),
                   sections=sections, table=terminal(tabled, run, labels))
 
 

@@ -8,6 +8,7 @@ import molecule_bounds
 import molecule_distances as distances
 import molecule_losses as losses
 import molecule_paper as paper
+import own_data
 from html_page import lead_word
 from quantity import count, in_words, number, percent, short, with_error
 from run_tables import RHAT_LIMIT
@@ -17,13 +18,14 @@ TURNED = 0.02  # share of its fall by which a held-out loss has to rise from its
 LISTED = 3  # distances that are named
 
 
-def answer(subjects, groups, verdicts, papers):
+def answer(run, subjects, groups, verdicts, papers):
     """groups: the Cartesian subjects that share a reference."""
     sentences = [line for group in groups for line in answer_of_bounds(group, verdicts, papers)]
     angular = [s for s in subjects if s.angular and s.generated]
     sentences += answer_of_angles(angular, verdicts, papers)
     sentences += [distance_sentence(subjects, verdicts), floor_sentence(subjects, verdicts)]
     sentences += warnings(subjects)
+    sentences += [own_data.sentence(run, s.case, s.label) for s in subjects]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -156,16 +158,15 @@ def floor_sentence(subjects, verdicts):
     """That of a molecule is made of its own trajectories."""
     if not verdicts:
         return ""
-    text = ("They are distances between random halves of the reference's own trajectories, which have twice the "
-            "noise of the whole and start from one structure. A flow has been trained on all of these "
-            "trajectories: a distance below the floor means that it has learnt them better than they know of "
-            "each other, not that it is closer to the true density")
+    what = ("the file's walkers or blocks of rows" if any(s.case.from_file for s in subjects) else
+            "the reference's own trajectories, which start from one structure")
+    text = (f"They are distances between random halves of {what}; halves have twice the noise of the whole. A flow "
+            "has been trained on all of them: a distance below the floor means that it has learnt them better "
+            "than they know of each other, not that it is closer to the true density")
     wide = max((v for v in verdicts if v.kind == "torus_deg"), key=lambda v: v.floor, default=None)
     if wide is not None:
-        text += (f". Halves differ by {distances.floor_text(wide)}° in φ, ψ on the torus: no error of "
-                 "populations below that can be seen, and more or longer trajectories would lower it")
-    if any(s.case.from_file for s in subjects):
-        text = text.replace("the reference's own trajectories", "the file's walkers or blocks of rows", 1)
+        text += (f". Halves differ by {distances.floor_text(wide)}° in φ, ψ on the torus: no error of populations "
+                 "below that can be seen, and more or longer trajectories would lower it")
     return lead_word("Floors.", text + ".")
 
 
