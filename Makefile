@@ -269,7 +269,7 @@ install: $(BUILD)/boltzmap
 	    install -D -m $$mode "$$file" "$(SHARE)/$$file" || exit 1; \
 	  done
 	cd $(TOP) && install -m 644 README.md CHANGELOG.md CONTRIBUTING.md CITATION.cff LICENSE $(DOC)/
-	cd $(TOP) && install -D -m 644 postprocess/example/figure1.png $(DOC)/postprocess/example/figure1.png
+	cd $(TOP) && install -D -m 644 -t $(DOC)/postprocess/example postprocess/example/*.png
 
 dist:
 	@version=$$(sed -n 's/^AC_INIT(\[boltzmap\], \[\(.*\)\], \[\], .*/\1/p' $(TOP)/configure.ac); \

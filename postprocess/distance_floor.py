@@ -78,11 +78,11 @@ def distance_and_floor(case, kind, singular=False):
     return value, floor
 
 
-def judge_all(cases, labels, find=distance_and_floor):
+def judge_all(cases, labels, find=distance_and_floor, kinds=KINDS):
     """Verdicts on every distance of every case that has a floor, one family of tests.
     `find(case, kind)` gives the distance and its floor, or None."""
     found = [(label, kind, find(case, kind))
-             for case, label in zip(cases, labels) for kind in KINDS]
+             for case, label in zip(cases, labels) for kind in kinds]
     found = [item for item in found if item[2] is not None]
     verdicts = []
     for label, kind, (value, floor) in found:

@@ -11,14 +11,21 @@ KINDS = {
     "exact": "<em>Exact</em>: optimal assignment of whole configurations with squared Euclidean cost.",
 }
 FLOOR_OF = {
-    False: "The same distance between pairs of independent reference sets of the same sizes: new runs of the "
+    "runs": "The same distance between pairs of independent reference sets of the same sizes: new runs of the "
            "sampler with other seeds.",
-    True: "The same distance between the halves of random splits of the one file that the reference is: "
+    "file": "The same distance between the halves of random splits of the one file that the reference is: "
           "there is no more of it. The file's walkers are split, or where they are fewer than twenty, twenty "
           "blocks of rows. The pairs share their points, so that the spread over them is somewhat too small; "
           "where rows are correlated over a good part of a block, or the file has not explored everything, "
           "halves differ by more than independent sets would, and a floor that high lets errors pass.",
+    "trajectories": "The same distance between the halves of random splits of the reference's own trajectories "
+                    "(of twenty blocks of frames, where there are fewer than six): new ones would cost as much "
+                    "as the reference did. The pairs share frames, so that the spread over them is somewhat too "
+                    "small. Where trajectories have not settled, halves differ by more than two settled "
+                    "references would, and a floor that high lets errors pass.",
 }
+PAIRS_OF = {"runs": "of independent references", "file": "of halves of the file",
+            "trajectories": "of halves of the trajectories"}
 
 
 def notes(cases, families, own=()):
@@ -57,12 +64,21 @@ def notes(cases, families, own=()):
 
 def pairs_of(cases):
     """What one more draw of a floor would be a pair of."""
-    return "of halves of the file" if all(case.from_file for case in cases) else "of independent references"
+    kinds = {floor_kind(case) for case in cases}
+    return PAIRS_OF[kinds.pop() if len(kinds) == 1 else "runs"]
+
+
+def floor_kind(case):
+    """What the pairs of a case's floors are."""
+    if case.from_file:
+        return "file"
+    return "trajectories" if case.system.get("kind") == "amber" else "runs"
 
 
 def distance_terms(cases, families, verdicts):
     kinds = [text for kind, text in KINDS.items() if any(v.kind == kind for v in verdicts)]
-    floors = " ".join(FLOOR_OF[from_file] for from_file in sorted({case.from_file for case in cases}))
+    kinds_of_floors = {floor_kind(case) for case in cases}
+    floors = " ".join(text for kind, text in FLOOR_OF.items() if kind in kinds_of_floors)
     sizes = "; ".join(f"{len(family)} {against}" for family, against in families if family)
     return [
         ("W2", "Wasserstein-2 distance, in the units of the coordinates. " + " ".join(kinds)),
@@ -74,9 +90,9 @@ def distance_terms(cases, families, verdicts):
             "the run's own distance is one draw as each pair of the floor is: repeating it on other "
             "subsamples of the same samples does not make it surer.")),
         ("What the floor hides", (
-            "Squares of an error and of the floor add up on average. What the floor leaves of a distance W above "
-            "it is √(W² − mean²). An error of √((mean + interval)² − mean²) brings a distance to the edge of "
-            "the interval: it is seen as often as it is missed. A distance at its floor says nothing about "
+            "Squares of an error and of the floor add up on average. What the floor leaves of a distance W "
+            "above it is √(W² − mean²). An error of √((mean + interval)² − mean²) brings a distance to the edge "
+            "of the interval: it is seen as often as it is missed. A distance at its floor says nothing about "
             "errors smaller than that; it is inconclusive, not passed.")),
     ]
 

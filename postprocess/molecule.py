@@ -6,10 +6,9 @@ from html import escape
 import numpy as np
 
 import any_system
-import method_notes
 import molecule_figures
 import run_tables
-from html_page import Report, Section, definitions, details, figure, lead_word, paragraph, table
+from html_page import Report, Section, definitions, figure, lead_word, paragraph, table
 from quantity import count, in_words, number, with_error
 from run_folder import RunError
 from run_tables import RHAT_LIMIT
@@ -46,18 +45,12 @@ class Backbone:
 
 def report(run, folder) -> Report:
     labels = [case.name for case in run.cases]
-    backbones = {label: backbone_of(case) for case, label in zip(run.cases, labels)}
-    if any(case.has("generated.h5md") for case in run.cases):
-        made = any_system.report(run, folder)
-        own = Section("molecule", "The molecule", sections_of(run, labels, backbones, folder))
-        made.sections.insert(0, own)
-        made.answer = answer(run, labels, backbones) + made.answer
-        return made
+    backbones = backbones_of(run.cases, labels)
     sections = [
-        Section("figures", "Figures", figures(run, labels, backbones, folder / "figures")),
-        Section("basins", "Basins and energies", basin_table(run, labels, backbones)),
+        Section("figures", "Figures", figures(run.cases, labels, backbones, folder / "figures")),
+        Section("basins", "Basins and energies", basin_table(run.cases, labels, backbones)),
         Section("reference", "Can it be trusted?",
-                run_tables.diagnostics(run.cases, labels) + quantity_table(run, labels)),
+                run_tables.diagnostics(run.cases, labels) + quantity_table(run.cases, labels)),
         Section("method", "What the numbers mean", notes() + run_tables.all_metrics(run.cases, labels)),
     ]
     return Report(title=f"Run “{escape(run.name)}”", lead=lead(run, backbones),
@@ -65,9 +58,17 @@ def report(run, folder) -> Report:
                   table=any_system.metrics_text(run.cases, labels))
 
 
-def sections_of(run, labels, backbones, folder):
-    return (figures(run, labels, backbones, folder / "figures") + basin_table(run, labels, backbones)
-            + quantity_table(run, labels) + notes())
+def backbones_of(cases, labels):
+    return {label: backbone_of(case) for case, label in zip(cases, labels)}
+
+
+def sections_of(cases, labels, folder):
+    """What is known of references that flows have been trained on. folder: of figures."""
+    backbones = backbones_of(cases, labels)
+    sentences = [sentence for case, label in zip(cases, labels)
+                 for sentence in case_answer(case, label, backbones[label]) if sentence]
+    return ("".join(map(paragraph, sentences)) + figures(cases, labels, backbones, folder)
+            + basin_table(cases, labels, backbones) + quantity_table(cases, labels) + notes())
 
 
 def backbone_of(case):
@@ -140,8 +141,8 @@ def worst_quantity(case):
     return escape(max(values, key=values.get).replace("_", " ")) if values else "any quantity"
 
 
-def figures(run, labels, backbones, folder):
-    there = [(case, label, backbones[label]) for case, label in zip(run.cases, labels)
+def figures(cases, labels, backbones, folder):
+    there = [(case, label, backbones[label]) for case, label in zip(cases, labels)
              if backbones[label] is not None]
     if not there:
         return paragraph("The molecule has no backbone torsions to draw.")
@@ -158,9 +159,9 @@ def figures(run, labels, backbones, folder):
                      "walkers (thin).", "Histogram of the potential energy"))
 
 
-def basin_table(run, labels, backbones):
+def basin_table(cases, labels, backbones):
     rows = []
-    for case, label in zip(run.cases, labels):
+    for case, label in zip(cases, labels):
         for name, metric in (("P(α)", "prob_alpha"), ("P(φ > 0)", "prob_phi_positive"),
                              ("potential energy (kJ/mol)", "energy_mean")):
             rows.append((label, name, with_error(case.metric(f"{metric}_reference"))))
@@ -175,9 +176,9 @@ def basin_table(run, labels, backbones):
     return table(("case", "what", "mean ± standard error between walkers"), rows, "Averages over the reference")
 
 
-def quantity_table(run, labels):
+def quantity_table(cases, labels):
     rows = []
-    for case, label in zip(run.cases, labels):
+    for case, label in zip(cases, labels):
         for name in sorted(case.metrics):
             if name.startswith("rhat_") and name != "rhat_max":
                 quantity = name[len("rhat_"):]

@@ -6,6 +6,7 @@ from typing import Optional
 
 MISSING = "–"
 THIN = "\u2009"  # space between thousands
+HUGE = 1e5  # from which numbers of no set size are written with a power of ten
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,32 @@ def with_error(quantity, fallback=3):
     if quantity.error is None:
         return number(quantity.value, decimals)
     return f"{number(quantity.value, decimals)} ± {number(quantity.error, decimals)}"
+
+
+def short(value, decimals=None, significant=3):
+    """As `number`, with a power of ten where it would be long."""
+    if value is None or not math.isfinite(value) or abs(value) < HUGE:
+        return number(value, decimals, significant)
+    mantissa, power = f"{value:.{min(significant, 2) - 1}e}".split("e")
+    return f"{mantissa}·10{superscript(int(power))}".replace("-", "−")
+
+
+def short_with_error(quantity, fallback=3):
+    """As `with_error`: '(4.3 ± 4.3)·10⁸' where value or error is huge."""
+    if quantity is None:
+        return MISSING
+    largest = max(abs(quantity.value), quantity.error or 0.0)
+    if largest < HUGE:
+        return with_error(quantity, fallback)
+    if quantity.error is None:
+        return short(quantity.value)
+    power = math.floor(math.log10(largest))
+    scaled = Quantity(quantity.value / 10.0 ** power, quantity.error / 10.0 ** power)
+    if scaled.error > 0.1:
+        text = f"{number(scaled.value, 1)} ± {number(scaled.error, 1)}"
+    else:
+        text = with_error(scaled)
+    return f"({text})·10{superscript(power)}"
 
 
 def value_only(quantity, decimals=None, significant=3):

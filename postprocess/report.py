@@ -22,11 +22,7 @@ def main(arguments=None):
     try:
         import run_report  # only here, so that --help needs no packages
     except ImportError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in PACKAGES:
-            raise
-        print(f"report.py: the Python package {package} is missing for {sys.executable} (Debian: apt install "
-              f"python3-{package}, which /usr/bin/python3 finds)", file=sys.stderr)
+        print(f"report.py: {missing_package(error)}", file=sys.stderr)
         return EXIT_FAILED
     try:
         table = run_report.make(folder)
@@ -41,6 +37,15 @@ def main(arguments=None):
     print("figures:", os.path.join(folder, "figures"))
     print(os.path.join(folder, "report.html"))
     return 0
+
+
+def missing_package(error):
+    """Which one an ImportError is about, in words; raised again where it is none that the user has to bring."""
+    package = (error.name or "").split(".")[0]
+    if package not in PACKAGES:
+        raise error
+    return (f"the Python package {package} is missing for {sys.executable} (Debian: apt install "
+            f"python3-{package}, which /usr/bin/python3 finds)")
 
 
 def parse(arguments):

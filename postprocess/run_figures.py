@@ -172,7 +172,7 @@ def legend_of(panels):
     return [entries[name] for name in names], names
 
 
-def lipschitz(cases, labels, folder, printed=(), along="case"):
+def lipschitz(cases, labels, folder, printed=(), along="case", unit="reduced units"):
     """Largest Jacobian norms of the map and its inverse. printed: [(case number, value)] of the paper."""
     figure, axes = plt.subplots(figsize=(10, 5.8))
     drawn = False
@@ -195,7 +195,7 @@ def lipschitz(cases, labels, folder, printed=(), along="case"):
     plain_log_axis(axes)
     case_ticks(axes, labels)
     axes.set_xlabel(along)
-    axes.set_ylabel("Jacobian norm (reduced units)")
+    axes.set_ylabel(f"Jacobian norm ({unit})")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2)
     return save(figure, folder, "lipschitz")
 

@@ -20,6 +20,7 @@ from quantity import Quantity
 FINISHED = "evaluate.json"  # what the last stage of a case leaves
 HISTORY = "history.csv"
 HISTORY_COLUMNS = ("epoch", "nll_train", "nll_validation", "learning_rate", "gradient_norm")
+HISTORY_TERMS = ("term_train", "term_validation")  # of losses that have one; older runs lack the columns
 
 
 class RunError(Exception):
@@ -221,12 +222,13 @@ def read_history(path) -> Dict[str, np.ndarray]:
             absent = [name for name in HISTORY_COLUMNS if name not in (reader.fieldnames or ())]
             if absent:
                 raise RunError(f"{path}: missing column {', '.join(absent)}")
-            rows = [[number_or_nan(row[name]) for name in HISTORY_COLUMNS] for row in reader]
+            names = HISTORY_COLUMNS + tuple(name for name in HISTORY_TERMS if name in reader.fieldnames)
+            rows = [[number_or_nan(row[name]) for name in names] for row in reader]
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{path}: cannot be read ({error})") from None
     if not rows:
         raise RunError(f"{path}: holds no epoch")
-    return dict(zip(HISTORY_COLUMNS, np.array(rows).T))
+    return dict(zip(names, np.array(rows).T))
 
 
 def number_or_nan(text):

@@ -4,6 +4,7 @@ from html import escape
 
 import any_system
 import molecule
+import molecule_flow
 import run_figures
 import two_particle
 from figure_style import apply_style
@@ -40,7 +41,9 @@ def unfinished(run):
 
 def experiment_of(run):
     kinds = {case.system.get("kind") for case in run.cases}
-    return EXPERIMENTS.get(kinds.pop(), any_system) if len(kinds) == 1 else any_system
+    found = EXPERIMENTS.get(kinds.pop(), any_system) if len(kinds) == 1 else any_system
+    has_flow = any(case.has("generated.h5md") for case in run.cases)
+    return molecule_flow if found is molecule and has_flow else found
 
 
 def common_sections(run, sizes):

@@ -11,6 +11,7 @@ from textwrap import wrap
 
 import two_particle_truth
 from distance_floor import KINDS, distance_and_floor, floor_spread
+from plain_table import tex
 from quantity import MISSING, count, number, value_only, with_error
 
 # The paper's Table 1 as printed: softening, then the columns.
@@ -234,15 +235,6 @@ def as_tex(title, blocks, lines):
             text.append(" & ".join([tex(block.label) if i == 0 else "", tex(row.source), *cells])
                         + " \\\\")
     return "\n".join(text + ["\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
-
-
-def tex(text):
-    for sign, command in (("\\", "\\textbackslash "), ("%", "\\%"), ("&", "\\&"), ("_", "\\_"),
-                          ("#", "\\#"), ("±", "$\\pm$"), ("ε", "$\\varepsilon$"), ("∞", "$\\infty$"),
-                          ("β", "$\\beta$"), ("λ", "$\\lambda$"), ("W2", "$W_2$"), ("–", "--"),
-                          ("·", "$\\cdot$"), ("−", "$-$"), ("\u2009", "\\,")):
-        text = text.replace(sign, command)
-    return text
 
 
 def as_csv(cases):

@@ -433,6 +433,10 @@ bm_status_t bm_comparison_put(const bm_comparison_row_t *rows, size_t count, con
     snprintf(name, sizeof name, "%s%s", rows[k].name, suffix);
     BM_TRY(bm_results_metric(results, name, rows[k].value, rows[k].error, rows[k].unit,
                              rows[k].points));
+    if (isfinite(rows[k].spread)) {
+      snprintf(name, sizeof name, "%s%s_spread", rows[k].name, suffix);
+      BM_TRY(bm_results_metric(results, name, rows[k].spread, NAN, rows[k].unit, rows[k].points));
+    }
   }
   return BM_OK;
 }

@@ -68,7 +68,8 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
                                 const bm_cloud_t *a, const bm_cloud_t *b,
                                 bm_comparison_row_t *rows /* [count] */);
 
-/* Put rows into the results as NAME + suffix, floors as NAME + suffix + "_floor". */
+/* Put rows into the results as NAME + suffix, with their spread over subsamples as NAME + suffix + "_spread", floors
+ * as NAME + suffix + "_floor". */
 bm_status_t bm_comparison_put(const bm_comparison_row_t *rows, size_t count, const char *suffix,
                               bm_results_t *results);
 bm_status_t bm_comparison_put_floor(const bm_comparison_row_t *rows, size_t count,
