@@ -13,7 +13,9 @@
 #include "boltzmap/parallel/stop.h"
 
 #define BM_STARTS BM_MAP_CHUNK /* points that ascend together: one chunk */
-#define BM_ASCENT_STEPS 100    /* proposals of each */
+#define BM_ASCENT_STEPS 100    /* proposals of each, at most */
+#define BM_ASCENT_LEAST 10     /* in many dimensions */
+#define BM_ASCENT_PASSES 1000  /* backward passes of each, about: a Jacobian is one a dimension */
 #define BM_FIRST_STRIDE 0.05   /* standard deviation of the first proposals, base units */
 #define BM_STRIDE_GROWTH 1.6   /* after a success */
 #define BM_STRIDE_SHRINK 0.88  /* after a failure: balanced at about one success in five */
@@ -160,6 +162,13 @@ static bm_status_t choose_starts(uint64_t seed, size_t n, const double *values, 
   return BM_OK;
 }
 
+static uint64_t ascent_steps(size_t d)
+{
+  const uint64_t steps = BM_ASCENT_PASSES / d;
+  return steps > BM_ASCENT_STEPS ? BM_ASCENT_STEPS
+                                 : (steps < BM_ASCENT_LEAST ? BM_ASCENT_LEAST : steps);
+}
+
 static bm_status_t ascend(bm_map_t *map, uint64_t seed, size_t n, const double *values, int inverse,
                           double *best)
 {
@@ -173,7 +182,7 @@ static bm_status_t ascend(bm_map_t *map, uint64_t seed, size_t n, const double *
                      .jacobian = work + 2 * BM_STARTS * d};
   bm_random_t random = bm_random(bm_random_derive_seed(seed, (uint64_t)inverse), BM_PURPOSE_ASCENT);
   bm_status_t status = choose_starts(seed, n, values, &ascent);
-  for (uint64_t step = 0; status == BM_OK && step < BM_ASCENT_STEPS; step++) {
+  for (uint64_t step = 0; status == BM_OK && step < ascent_steps(d); step++) {
     status = ascend_once(map, random, step, inverse, &ascent);
   }
   *best = 0.0;

@@ -3,7 +3,8 @@
 
 /* Lipschitz constants of a learned map, from the singular values of its exact Jacobian in physical units:
  * over given base points, then by local ascent from the worst of them. The ascent stays in the ball
- * of the base points, since far outside it there is no mass and the map is not constrained. What is
+ * of the base points, since far outside it there is no mass and the map is not constrained; it is shorter in
+ * many dimensions, where a Jacobian is expensive. What is
  * found is a lower bound of the supremum over that ball. */
 
 #include <stddef.h>
