@@ -53,4 +53,9 @@ void bm_alignment_project(const bm_alignment_t *alignment, double *y /* [particl
 double bm_alignment_log_volume(const bm_alignment_t *alignment,
                                const double *y /* [particles][3] */);
 
+/* Its gradient by y. */
+void bm_alignment_log_volume_gradient(const bm_alignment_t *alignment,
+                                      const double *y /* [particles][3] */,
+                                      double *gradient /* [particles][3] */);
+
 #endif

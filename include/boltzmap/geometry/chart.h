@@ -100,6 +100,10 @@ void bm_chart_decode(const bm_chart_t *chart, const double *y, double *z, double
 void bm_chart_decode_adjoint(const bm_chart_t *chart, const double *g_z /* [shape d] */,
                              double *g_y /* [d] */);
 
+/* The gradient by y of the log weight of z = decode(y); g_y may be y. */
+void bm_chart_log_weight_gradient(const bm_chart_t *chart, const double *y /* [d] */,
+                                  const double *z /* [shape d] */, double *g_y /* [d] */);
+
 /* What training adds to the flow coordinates of row `row` in this round, so that a density exists in all
  * directions: noise along those in which the data do not vary. Nothing for charts without such. */
 void bm_chart_add_noise(const bm_chart_t *chart, bm_random_t random, uint32_t row, uint64_t round,

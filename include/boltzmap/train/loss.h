@@ -31,7 +31,8 @@ typedef struct {
   void (*destroy)(void **self);
   void (*value)(const void *self, size_t n, const double *x /* [n][d] */, double *value /* [n] */,
                 double *gradient /* [n][d] */);
-  /* How much of the log-determinant of the flow is taken off the function; NULL: nothing. */
+  /* How much of the log density of the generated sample, of whole molecules as bm_map_push gives it, is added
+   * to the function, up to a constant; NULL: nothing. */
   double (*entropy)(const void *self);
 } bm_loss_ops_t;
 
@@ -82,6 +83,7 @@ typedef struct {
   double *gradient;   /* [rows][shape d] */
   double *value;      /* [rows] */
   double *coordinate; /* [d] */
+  double *slope;      /* [d] */
 } bm_loss_room_t;
 
 bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_room_t *room);
