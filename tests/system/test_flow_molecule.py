@@ -113,6 +113,15 @@ class SameBits(Place):
             self.assert_same(deck, (case,), out)
 
 
+class Floors(Place):
+    def test_halves_are_of_whole_trajectories(self):
+        """Of seven, six are split: no half has a part of one."""
+        self.run_deck(CARTESIAN[0], self.folder / "odd", "--case", "likelihood", reference__walkers=7,
+                      reference__samples=280, training__epochs=2, evaluate__distance_samples=0)
+        found = metrics(self.folder / "odd")["likelihood"]
+        self.assertEqual(found["w2_exact"]["n"], 3 * 40)
+
+
 class Contents(Place):
     def test_parameters_are_those_of_the_paper(self):
         found = metrics(WHOLE[CARTESIAN[0]])["energy"]
