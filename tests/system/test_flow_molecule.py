@@ -250,6 +250,32 @@ BAD = (
 )
 
 
+MIXED = DECK.replace('"cartesian"', '"dihedrals"') + f"""cases: (
+  {{ name = "angles"; }},
+  {{ name = "atoms"; flow: {{ coordinates = "cartesian"; }}; }},
+  {{ name = "longer"; flow: {{ coordinates = "whitened"; }};
+    system: {{ topology = "{INPUT}/alanine-tripeptide.prmtop"; coordinates = "{INPUT}/alanine-tripeptide.rst7"; }}; }}
+);
+"""
+
+
+class Mixtures(Place):
+    def test_weights_of_cases_that_share_no_coordinates_aim_at_their_own_systems(self):
+        out = self.folder / "out"
+        done = boltzmap("run", write_deck(self.folder, MIXED), "--out", out, *changes(training__epochs=2))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        beta = 1.0 / (8.31446261815324e-3 * 300.0)
+        for case, atoms in (("atoms", 22), ("longer", 32)):
+            with h5py.File(out / case / "generated.h5md", "r") as file:
+                self.assertEqual(file["particles/all/position/value"].shape, (200, atoms, 3))
+                density, weight, energy = (np.ravel(file[f"observables/{name}/value"])
+                                           for name in ("log_density", "log_weight", "energy"))
+            self.assertLess(np.abs(weight + beta * energy + density).max(), 1e-6 * np.abs(beta * energy).max())
+            self.assertFalse([name for name in metrics(out)[case] if "_singular" in name])
+        with h5py.File(out / "angles" / "generated.h5md", "r") as file:
+            self.assertNotIn("log_weight", file["observables"])
+
+
 class BadDecks(Place):
     def test_bad_decks_are_told_with_line_and_key(self):
         topology = (INPUT / "alanine-dipeptide.prmtop").read_text(encoding="ascii")
