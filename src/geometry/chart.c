@@ -103,7 +103,7 @@ static void widen(bm_chart_t *chart)
   }
 }
 
-/* From the configurations by way of their shapes; `work` [n][the larger of shape d and d, twice]. */
+/* From the configurations by way of their shapes; `work` [n][shape d + d]. */
 static bm_status_t fit_shapes(const bm_chart_system_t *system, size_t n, const double *x,
                               double *work, bm_chart_t *chart)
 {
