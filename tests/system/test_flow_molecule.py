@@ -245,6 +245,8 @@ BAD = (
      "deck.cfg:7", "training.penalty_distance"),
     ("pairs of a system without", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
      'training: { loss = "penalty"; };\n', "deck.cfg:3", "training.loss", "no pairs"),
+    ("overdamped dynamics of a molecule", DECK + "evaluate: { trajectory_frames = 10; };", "deck.cfg:8",
+     "evaluate.trajectory_frames", "molecule"),
     ("fewer samples than shards", DECK.replace('"nll"', '"energy"; generated = 4; shards = 8'), "deck.cfg:7",
      "training.generated"),
 )
