@@ -259,7 +259,7 @@ static bm_status_t work_out(bm_experiment_t *experiment, const bm_floor_question
     status = compare_sets(experiment, floor->space.shapes, &question->settings->comparison, sets,
                           floor->rows);
   }
-  if (status == BM_OK) {
+  if (status == BM_OK && bm_floors_are_independent(question->reference)) {
     status = bm_agree(context, average_sets(floor->space.shapes, sets, floor));
   }
   bm_log_progress_end(experiment->log);
