@@ -278,6 +278,18 @@ class Mixtures(Place):
             self.assertNotIn("log_weight", file["observables"])
 
 
+class Constraints(Place):
+    def test_whole_configurations_with_constraints_are_warned_of_and_have_no_weights(self):
+        out = self.folder / "out"
+        done = self.run_deck(CARTESIAN[0], out, "--case", "likelihood", training__epochs=2,
+                             system__constraints='"h-bonds"')
+        self.assertIn("12 bonds of the reference are constrained", done.stdout + done.stderr)
+        self.assertNotIn("importance_ess", metrics(out)["likelihood"])
+        with h5py.File(out / "likelihood" / "generated.h5md", "r") as file:
+            self.assertNotIn("log_weight", file["observables"])
+            self.assertIn("log_density", file["observables"])
+
+
 class BadDecks(Place):
     def test_bad_decks_are_told_with_line_and_key(self):
         topology = (INPUT / "alanine-dipeptide.prmtop").read_text(encoding="ascii")
