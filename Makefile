@@ -171,15 +171,16 @@ run: $(BUILD)/boltzmap
 # The decks of the paper's sections 6.1, 6.2 and 6.3.
 PAPER := two-particle alanine-dihedral alanine-cartesian
 
-paper: $(PAPER:%=paper-%)
+# One after the other, whatever -j says: each has the machine for itself.
+paper: $(BUILD)/boltzmap
+	@for deck in $(PAPER); do \
+	  $(MAKE) --no-print-directory -f $(TOP)/Makefile paper-$$deck || exit 1; \
+	done
 
-paper-%: $(BUILD)/boltzmap
+.PHONY: $(PAPER:%=paper-%)
+$(PAPER:%=paper-%): paper-%: $(BUILD)/boltzmap
 	$(MPIRUN) -n $(NP) $(BUILD)/boltzmap run $(TOP)/input/$*.cfg --out $(OUT)/$*
 	@$(PYTHON) $(TOP)/postprocess/report.py $(OUT)/$*
-
-# One after the other, whatever -j says: each has the machine for itself.
-paper-alanine-dihedral: | paper-two-particle
-paper-alanine-cartesian: | paper-alanine-dihedral
 
 report:
 	@$(PYTHON) $(TOP)/postprocess/report.py $(or $(RUN),$(error make report: say which with RUN=folder))

@@ -93,10 +93,6 @@ class Projection:
         return (self.aligned(case, name) - self.mean) / self.scale @ self.directions
 
 
-def projection_of(case) -> Optional[Projection]:
-    return Projection(case) if case.has(REFERENCE) and frame_of(case) is not None else None
-
-
 def frame_of(case):
     """The structure that the case's map aligns onto, [atoms][3]; None where it has none."""
     if not case.has("model.h5"):

@@ -32,10 +32,9 @@ def report(run, folder) -> Report:
     labels = [case.name for case in run.cases]
     subjects = molecule_subject.subjects_of(run, labels)
     verdicts = molecule_distances.judge(run.cases, labels)
-    papers = any(paper.is_papers(subject.topology) for subject in subjects)
     groups = groups_of([s for s in subjects if not s.angular and s.generated])
     angular = [s for s in subjects if s.angular and s.generated]
-    tabled = [*tables_2(groups, verdicts, papers), *tables_of_angles(angular, verdicts, papers)]
+    tabled = [*tables_2(groups, verdicts), *tables_of_angles(angular, verdicts)]
     for stem, title, header, rows, notes in tabled:
         for ending, text in tables.written(title, header, rows, notes).items():
             write_whole(run.folder / f"{stem}.{ending}", text)
@@ -53,7 +52,7 @@ def report(run, folder) -> Report:
         Section("method", "What the numbers mean", method(run.cases, labels, subjects, verdicts)),
     ]
     return Report(title=f"Flows of a molecule: “{escape(run.name)}”", lead=lead(run, subjects),
-                  answer=molecule_flow_answer.answer(run, subjects, groups, verdicts, papers),
+                  answer=molecule_flow_answer.answer(run, subjects, groups, verdicts),
                   sections=sections, table=terminal(tabled, run, labels))
 
 
@@ -84,9 +83,10 @@ def terminal(tabled, run, labels):
 
 # Tables that stand in the paper. Each is (file, title, header, rows, notes).
 
-def tables_2(groups, verdicts, papers):
+def tables_2(groups, verdicts):
     made = []
     for group in groups:
+        papers = paper.are_papers(group)
         header, rows = tables.table_2(group, verdicts, papers)
         if rows:
             ending = "" if group is groups[0] else f"-{group[0].label}"
@@ -95,7 +95,8 @@ def tables_2(groups, verdicts, papers):
     return made
 
 
-def tables_of_angles(angular, verdicts, papers):
+def tables_of_angles(angular, verdicts):
+    papers = paper.are_papers(angular)
     drawn = {(s.label, kind): found for s in angular for kind, found in draws(s).items()}
     header, rows = tables.table_of_angles(angular, verdicts, papers, drawn)
     if not rows:

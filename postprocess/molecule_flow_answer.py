@@ -18,11 +18,11 @@ TURNED = 0.02  # share of its fall by which a held-out loss has to rise from its
 LISTED = 3  # distances that are named
 
 
-def answer(run, subjects, groups, verdicts, papers):
+def answer(run, subjects, groups, verdicts):
     """groups: the Cartesian subjects that share a reference."""
-    sentences = [line for group in groups for line in answer_of_bounds(group, verdicts, papers)]
+    sentences = [line for group in groups for line in answer_of_bounds(group, verdicts)]
     angular = [s for s in subjects if s.angular and s.generated]
-    sentences += answer_of_angles(angular, verdicts, papers)
+    sentences += answer_of_angles(angular, verdicts)
     sentences += [distance_sentence(subjects, verdicts), floor_sentence(subjects, verdicts)]
     sentences += warnings(subjects)
     sentences += [own_data.sentence(run, s.case, s.label) for s in subjects]
@@ -31,13 +31,13 @@ def answer(run, subjects, groups, verdicts, papers):
 
 # Conformations.
 
-def answer_of_bounds(group, verdicts, papers):
+def answer_of_bounds(group, verdicts):
     judged = {s.label: molecule_bounds.judge(s.case) for s in group}
     there = [s for s in group if judged[s.label]]
     if not there:
         return []
     return [bounds_headline(there, judged)] + [
-        loss_sentence(s, judged[s.label], baseline(there, s, judged), verdicts, papers) for s in there]
+        loss_sentence(s, judged[s.label], baseline(there, s, judged), verdicts) for s in there]
 
 
 def bounds_headline(there, judged):
@@ -61,7 +61,7 @@ def baseline(there, subject, judged):
     return judged[plain.label] if plain is not None and subject.loss != "nll" else None
 
 
-def loss_sentence(subject, judgements, base, verdicts, papers):
+def loss_sentence(subject, judgements, base, verdicts):
     head = f"{escape(subject.label)} ({escape(losses.described(subject))})."
     parts = [f"{j.bound.name} {j.verdict}: {j.beside}" for j in judgements]
     pca = distances.find(verdicts, subject.label, "pca")
@@ -75,7 +75,7 @@ def loss_sentence(subject, judgements, base, verdicts, papers):
     text += f" Known weakness: {weakness}." if weakness else ""
     fallen = losses.collapse(subject)
     text += f" {fallen[0].upper()}{fallen[1:]}." if fallen else ""
-    printed = paper.printed("lj_mean", subject.loss) if papers else None
+    printed = paper.printed("lj_mean", subject.loss) if paper.are_papers([subject]) else None
     if printed:
         text += (f" The paper prints min r {paper.printed('min_r_nonbonded', subject.loss)} nm, mean U "
                  f"{printed} kJ/mol, PCA W2 {paper.printed('w2_pca', subject.loss)} for it.")
@@ -97,7 +97,7 @@ def repairs(judgements, base):
 
 # Angles.
 
-def answer_of_angles(angular, verdicts, papers):
+def answer_of_angles(angular, verdicts):
     found = [(s, [distances.find(verdicts, s.label, kind) for kind in ("torus_deg", "flat_deg")])
              for s in angular]
     found = [(s, pair) for s, pair in found if all(pair)]
@@ -118,8 +118,8 @@ def answer_of_angles(angular, verdicts, papers):
     if few:
         sentences.append(lead_word("By the paper's protocol", (
             f"(1,000 points of each set): {'; '.join(few)}"
-            + (f". The paper prints {paper.SUBSAMPLE_W2}° and does not say whether its angles wrap." if papers
-               else "."))))
+            + (f". The paper prints {paper.SUBSAMPLE_W2}° and does not say whether its angles wrap."
+               if paper.are_papers(angular) else "."))))
     return sentences + [divergence_sentence(found)]
 
 
@@ -134,7 +134,7 @@ def divergence_sentence(found):
         if measured is not None:
             parts.append(f"{escape(subject.label)} {with_error(measured)} nats"
                          + (f" (floor {with_error(floor)})" if floor else ""))
-    return f"Divergence of the Ramachandran histograms: {', '.join(parts)}." if parts else ""
+    return f"Divergence of the Ramachandran histograms, KL(reference‖generated): {', '.join(parts)}." if parts else ""
 
 
 # Distances and floors.

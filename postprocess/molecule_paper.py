@@ -14,9 +14,9 @@ TABLE_2 = {
 HEADINGS = ("paper: real data", "paper: without penalty", "paper: with penalty")
 
 
-def is_papers(topology):
-    """Is it ACE-ALA-NME?"""
-    return topology is not None and topology.residues == RESIDUES
+def are_papers(subjects):
+    """Are all of them of ACE-ALA-NME?"""
+    return all(s.topology is not None and s.topology.residues == RESIDUES for s in subjects)
 
 
 def printed(metric, column):

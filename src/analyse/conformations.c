@@ -26,15 +26,6 @@ double bm_conformations_lennard_jones(const bm_molecule_t *molecule, const doubl
   return sum;
 }
 
-static double shortest(const bm_molecule_t *molecule, const double *x)
-{
-  double least = INFINITY;
-  for (size_t p = 0; p < molecule->pair_count; p++) {
-    least = fmin(least, bm_internal_distance(x, molecule->pairs[p]));
-  }
-  return least;
-}
-
 static int is_mirrored(const bm_molecule_t *molecule, const double *x)
 {
   for (size_t c = 0; c < molecule->centre_count; c++) {
@@ -104,7 +95,7 @@ static bm_status_t put_distances(const bm_molecule_t *molecule, const bm_cloud_t
   quantity->stem = "r_nonbonded";
   quantity->unit = "nm";
   for (size_t i = 0; i < set->n; i++) {
-    quantity->values[i] = shortest(molecule, set->x + i * set->d);
+    quantity->values[i] = bm_molecule_shortest(molecule, set->x + i * set->d);
   }
   sort(quantity);
   BM_TRY(put_quantile(quantity, "q001", 0.001));

@@ -72,7 +72,7 @@ static const bm_deck_key_t evaluate_keys[] = {
     {"evaluate.lipschitz_points", BM_DECK_INT, "10000", 1, 1e7, NULL, "evaluate.lipschitz=true",
      "generated points whose Jacobians are looked at first"},
     {"evaluate.trajectory_frames", BM_DECK_INT, "0", 0, 1e8, NULL, NULL,
-     "frames of an overdamped Langevin trajectory in trajectory.h5md; 0: none"},
+     "frames of an overdamped Langevin trajectory in trajectory.h5md, of no molecule; 0: none"},
     {"evaluate.trajectory_stride", BM_DECK_INT, "10", 1, 1e9, NULL, NULL,
      "time steps between its frames"},
     {"evaluate.trajectory_time_step", BM_DECK_REAL, "1e-3", 1e-12, 1e6, NULL, NULL,
@@ -183,6 +183,23 @@ static bm_status_t check_loss(const bm_deck_case_t *deck_case, const bm_space_t 
   return BM_OK;
 }
 
+static bm_status_t check_evaluate(const bm_deck_case_t *deck_case, const bm_potential_t *system)
+{
+  const bm_evaluate_settings_t evaluate = bm_experiment_evaluate(deck_case);
+  if (bm_deck_int(deck_case, "evaluate.floor_pairs") == 1) {
+    return bm_deck_fail(deck_case, "evaluate.floor_pairs", "0 for no floors, or at least 2");
+  }
+  if (evaluate.trajectory_frames > 0 && bm_potential_traits(system)->molecule != NULL) {
+    return bm_deck_fail(deck_case, "evaluate.trajectory_frames",
+                        "0 for a molecule: its trajectories are those of the reference");
+  }
+  if ((double)evaluate.trajectory_frames * (double)evaluate.trajectory_stride > BM_STEPS_MOST) {
+    return bm_deck_fail(deck_case, "evaluate.trajectory_stride", "more than %g steps in all",
+                        BM_STEPS_MOST);
+  }
+  return BM_OK;
+}
+
 static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
   const bm_potential_t *potential = space->system;
@@ -202,15 +219,7 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_space_
       return bm_deck_fail(deck_case, "reference.samples", "at least 2 are needed for training");
     }
   }
-  if (bm_deck_int(deck_case, "evaluate.floor_pairs") == 1) {
-    return bm_deck_fail(deck_case, "evaluate.floor_pairs", "0 for no floors, or at least 2");
-  }
-  bm_evaluate_settings_t evaluate = bm_experiment_evaluate(deck_case);
-  if ((double)evaluate.trajectory_frames * (double)evaluate.trajectory_stride > BM_STEPS_MOST) {
-    return bm_deck_fail(deck_case, "evaluate.trajectory_stride", "more than %g steps in all",
-                        BM_STEPS_MOST);
-  }
-  return BM_OK;
+  return check_evaluate(deck_case, potential);
 }
 
 bm_status_t bm_experiment_check(const bm_deck_case_t *deck_case)

@@ -32,18 +32,24 @@ int bm_floors_are_independent(const bm_deck_case_t *reference)
   return !is_file(reference) && !bm_deck_has(reference, "flow.coordinates");
 }
 
-/* An even number of blocks of rows that a reference is cut into. Of a molecule frames of one trajectory
- * know of each other: few trajectories are few blocks. */
-static size_t blocks_of(const bm_deck_case_t *reference, size_t walkers)
+/* How a reference is cut: its first rows into an even number of blocks. */
+typedef struct {
+  size_t rows, blocks;
+} cut_t;
+
+/* Whole walkers, without the last one where they are odd: a block with parts of two would bring a walker into
+ * both halves. Of a molecule frames of one trajectory know of each other: few trajectories are few blocks. */
+static cut_t cut_of(const bm_deck_case_t *reference, size_t n, size_t walkers)
 {
-  size_t least = bm_deck_has(reference, "flow.coordinates") ? BM_TRAJECTORIES : BM_BLOCKS;
-  return walkers >= least ? walkers / 2 * 2 : BM_BLOCKS;
+  const size_t least = bm_deck_has(reference, "flow.coordinates") ? BM_TRAJECTORIES : BM_BLOCKS;
+  const size_t whole = walkers / 2 * 2;
+  return walkers >= least ? (cut_t){n / walkers * whole, whole} : (cut_t){n, BM_BLOCKS};
 }
 
 size_t bm_floors_most(const bm_deck_case_t *reference, size_t n, size_t walkers)
 {
-  size_t blocks = blocks_of(reference, walkers);
-  return !bm_floors_are_independent(reference) ? n / blocks * (blocks / 2) : SIZE_MAX;
+  const cut_t cut = cut_of(reference, n, walkers);
+  return bm_floors_are_independent(reference) ? SIZE_MAX : cut.rows / cut.blocks * (cut.blocks / 2);
 }
 
 void bm_floors_spread(size_t n, size_t d, const double *x, size_t count, double *rows)
@@ -172,7 +178,9 @@ static bm_status_t make_sets(const bm_experiment_t *experiment, const bm_deck_ca
   double *rows = NULL;
   size_t walkers;
   BM_TRY(bm_stage_load_samples(experiment, reference, "reference.h5md", &file, &rows, &walkers));
-  bm_status_t status = split_sets(experiment, &file, (int)blocks_of(reference, walkers), sets);
+  const cut_t cut = cut_of(reference, file.n, walkers);
+  file.n = cut.rows;
+  bm_status_t status = split_sets(experiment, &file, (int)cut.blocks, sets);
   bm_free(rows);
   return status;
 }
@@ -251,7 +259,7 @@ static bm_status_t work_out(bm_experiment_t *experiment, const bm_floor_question
     status = compare_sets(experiment, floor->space.shapes, &question->settings->comparison, sets,
                           floor->rows);
   }
-  if (status == BM_OK) {
+  if (status == BM_OK && bm_floors_are_independent(question->reference)) {
     status = bm_agree(context, average_sets(floor->space.shapes, sets, floor));
   }
   bm_log_progress_end(experiment->log);

@@ -289,19 +289,29 @@ bm_status_t bm_stage_load_samples(const bm_experiment_t *experiment,
   return status;
 }
 
-/* A kind has the same coordinates wherever its dimension is the same. */
+/* Of cases of one kind, which both have this key or not. */
+static int has_same(const bm_deck_case_t *a, const bm_deck_case_t *b, const char *path)
+{
+  return !bm_deck_has(a, path) || strcmp(bm_deck_string(a, path), bm_deck_string(b, path)) == 0;
+}
+
+/* A kind has the same coordinates wherever its dimension is the same; of molecules, wherever the topology and
+ * what the flow learns of it are. */
 const bm_deck_case_t *bm_stage_target_of(const bm_experiment_t *experiment,
                                          const bm_deck_case_t *deck_case)
 {
   const bm_deck_case_t *base = bm_deck_base(experiment->deck);
-  if (strcmp(bm_deck_string(base, "system.kind"), bm_deck_string(deck_case, "system.kind")) != 0) {
+  if (!has_same(base, deck_case, "system.kind")) {
     return deck_case;
   }
   if (bm_deck_has(base, "system.dimension") &&
       bm_deck_int(base, "system.dimension") != bm_deck_int(deck_case, "system.dimension")) {
     return deck_case;
   }
-  return base;
+  return has_same(base, deck_case, "system.topology") &&
+                 has_same(base, deck_case, "flow.coordinates")
+             ? base
+             : deck_case;
 }
 
 int bm_stage_needs_target(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case)

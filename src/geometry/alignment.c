@@ -284,10 +284,10 @@ void bm_alignment_project(const bm_alignment_t *alignment, double *y, double *al
   }
 }
 
-double bm_alignment_log_volume(const bm_alignment_t *alignment, const double *y)
+/* M of the log volume. */
+static void fill_turns(const bm_alignment_t *alignment, const double *y, double m[3][3])
 {
   const size_t d = 3 * alignment->particles;
-  double m[3][3];
   for (size_t k = 0; k < 3; k++) {
     const double *r = alignment->rigid + (3 + k) * d;
     for (size_t l = 0; l < 3; l++) {
@@ -299,7 +299,42 @@ double bm_alignment_log_volume(const bm_alignment_t *alignment, const double *y)
       }
     }
   }
-  return log(fabs(m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
-                  m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-                  m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])));
+}
+
+static double determinant(double m[3][3])
+{
+  return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
+         m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
+         m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
+}
+
+double bm_alignment_log_volume(const bm_alignment_t *alignment, const double *y)
+{
+  double m[3][3];
+  fill_turns(alignment, y, m);
+  return log(fabs(determinant(m)));
+}
+
+/* M_kl = Σ_i y_i · (r_ki × e_l), and the gradient of log|det M| by M is the inverse of M, transposed: atom i has
+ * Σ_k r_ki × w_k with column k of the inverse as w_k. */
+void bm_alignment_log_volume_gradient(const bm_alignment_t *alignment, const double *y,
+                                      double *gradient)
+{
+  const size_t d = 3 * alignment->particles;
+  double m[3][3];
+  fill_turns(alignment, y, m);
+  const double det = determinant(m);
+  memset(gradient, 0, d * sizeof *gradient);
+  for (size_t k = 0; k < 3; k++) {
+    const double *r = alignment->rigid + (3 + k) * d;
+    const double *b = m[(k + 1) % 3];
+    const double *c = m[(k + 2) % 3];
+    const double w[3] = {(b[1] * c[2] - b[2] * c[1]) / det, (b[2] * c[0] - b[0] * c[2]) / det,
+                         (b[0] * c[1] - b[1] * c[0]) / det};
+    for (size_t i = 0; i < d; i += 3) {
+      gradient[i] += r[i + 1] * w[2] - r[i + 2] * w[1];
+      gradient[i + 1] += r[i + 2] * w[0] - r[i] * w[2];
+      gradient[i + 2] += r[i] * w[1] - r[i + 1] * w[0];
+    }
+  }
 }

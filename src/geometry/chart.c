@@ -54,6 +54,7 @@ void bm_chart_destroy(bm_chart_t **chart)
     bm_free(self->angles);
     bm_free(self->cuts);
     bm_free(self->work);
+    bm_free(self->slope);
   }
   bm_free(self);
   *chart = NULL;
@@ -71,6 +72,9 @@ bm_status_t bm_chart_create(const bm_chart_ops_t *ops, const bm_chart_system_t *
   chart->dimensions = ops->angular ? 1 : system->dimensions;
   *out = chart;
   bm_status_t status = BM_ALLOC(chart->d, &chart->work);
+  if (status == BM_OK) {
+    status = BM_ALLOC(bm_chart_shape_dimension(chart), &chart->slope);
+  }
   if (status != BM_OK) {
     bm_chart_destroy(out);
   }
@@ -99,7 +103,7 @@ static void widen(bm_chart_t *chart)
   }
 }
 
-/* From the configurations by way of their shapes; `work` [n][the larger of shape d and d, twice]. */
+/* From the configurations by way of their shapes; `work` [n][shape d + d]. */
 static bm_status_t fit_shapes(const bm_chart_system_t *system, size_t n, const double *x,
                               double *work, bm_chart_t *chart)
 {
@@ -203,12 +207,18 @@ void bm_chart_encode(const bm_chart_t *chart, const double *z, double *y)
   }
 }
 
+/* The unscaled coordinates, in the chart's own room. */
+static const double *unscale(const bm_chart_t *chart, const double *y)
+{
+  for (size_t k = 0; k < chart->d; k++) {
+    chart->work[k] = chart->units->mean[k] + chart->units->scale[k] * y[k];
+  }
+  return chart->work;
+}
+
 void bm_chart_decode(const bm_chart_t *chart, const double *y, double *z, double *log_weight)
 {
-  double *u = chart->work;
-  for (size_t k = 0; k < chart->d; k++) {
-    u[k] = chart->units->mean[k] + chart->units->scale[k] * y[k];
-  }
+  const double *u = unscale(chart, y);
   if (chart->ops->unflatten == NULL) {
     memcpy(z, u, chart->d * sizeof *z);
   } else {
@@ -226,6 +236,19 @@ void bm_chart_decode_adjoint(const bm_chart_t *chart, const double *g_z, double 
   } else {
     chart->ops->adjoint(chart, g_z, g_y);
   }
+  for (size_t k = 0; k < chart->d; k++) {
+    g_y[k] *= chart->units->scale[k];
+  }
+}
+
+void bm_chart_log_weight_gradient(const bm_chart_t *chart, const double *y, const double *z,
+                                  double *g_y)
+{
+  if (chart->ops->log_weight_gradient == NULL) {
+    memset(g_y, 0, chart->d * sizeof *g_y);
+    return;
+  }
+  chart->ops->log_weight_gradient(chart, unscale(chart, y), z, chart->slope, g_y);
   for (size_t k = 0; k < chart->d; k++) {
     g_y[k] *= chart->units->scale[k];
   }

@@ -1,6 +1,7 @@
 /* Backbone torsions of a molecule as the flow's coordinates (paper section 6.2): "dihedrals" takes angles as
  * numbers in (-pi, pi], as the paper does, so that the flow cannot know that the ends meet; "torus" cuts
- * each circle where the data are least dense, and brings generated angles back into (-pi, pi]. */
+ * each circle where the data are least dense, and brings generated angles back into (-pi, pi]. Their density is
+ * that of the stretch they were generated in: what a flow puts beyond the cut is not added to the other end. */
 
 #include <math.h>
 

@@ -28,7 +28,8 @@ struct bm_chart {
   int64_t *angles; /* [d][4] */
   double *cuts;    /* [d], where the circle is cut; NULL: at ±pi */
 
-  double *work; /* [d], room for unscaled coordinates */
+  double *work;  /* [d], room for unscaled coordinates */
+  double *slope; /* [shape d], room for a gradient */
 };
 
 /* A kind of chart. u are the unscaled coordinates; NULL: z and u are the same. */
@@ -47,7 +48,10 @@ struct bm_chart_ops {
   void (*flatten)(const bm_chart_t *chart, const double *z, double *u);
   void (*unflatten)(const bm_chart_t *chart, const double *u, double *z);
   void (*adjoint)(const bm_chart_t *chart, const double *g_z, double *g_u); /* of unflatten */
-  double (*log_weight)(const bm_chart_t *chart, const double *u, const double *z); /* NULL: 0 */
+  /* What makes a density of u one of the shape, and its gradient by u, `g_z` being room; NULL: 0 */
+  double (*log_weight)(const bm_chart_t *chart, const double *u, const double *z);
+  void (*log_weight_gradient)(const bm_chart_t *chart, const double *u, const double *z,
+                              double *g_z /* [shape d] */, double *g_u /* [d] */);
 };
 
 /* A chart that knows its sizes alone. */

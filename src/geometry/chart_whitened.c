@@ -64,6 +64,17 @@ static double log_weight(const bm_chart_t *chart, const double *u, const double 
   return -bm_alignment_log_volume(chart->alignment, z);
 }
 
+static void log_weight_gradient(const bm_chart_t *chart, const double *u, const double *z,
+                                double *g_z, double *g_u)
+{
+  (void)u;
+  bm_alignment_log_volume_gradient(chart->alignment, z, g_z);
+  adjoint(chart, g_z, g_u);
+  for (size_t k = 0; k < chart->d; k++) {
+    g_u[k] = -g_u[k];
+  }
+}
+
 const bm_chart_ops_t bm_chart_whitened = {
     .name = "whitened",
     .description = "principal directions of aligned molecules, six fewer than coordinates",
@@ -76,4 +87,5 @@ const bm_chart_ops_t bm_chart_whitened = {
     .unflatten = unflatten,
     .adjoint = adjoint,
     .log_weight = log_weight,
+    .log_weight_gradient = log_weight_gradient,
 };

@@ -149,15 +149,6 @@ static void terms(const void *self, size_t n, const double *x /* [n][d] */,
   bm_pack_double.energy(own->pack, n, x, values, NULL);
 }
 
-static double shortest_distance(const bm_molecule_t *molecule, const double *x)
-{
-  double least = INFINITY;
-  for (size_t p = 0; p < molecule->pair_count; p++) {
-    least = fmin(least, bm_internal_distance(x, molecule->pairs[p]));
-  }
-  return least;
-}
-
 static void observe(const void *self, size_t n, const double *x /* [n][d] */, double *values)
 {
   const own_t *own = self;
@@ -168,7 +159,7 @@ static void observe(const void *self, size_t n, const double *x /* [n][d] */, do
       values[k * n + i] = bm_internal_dihedral(frame, molecule->angles[k]);
     }
     if (own->observable_count > molecule->angle_count) {
-      values[molecule->angle_count * n + i] = shortest_distance(molecule, frame);
+      values[molecule->angle_count * n + i] = bm_molecule_shortest(molecule, frame);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "boltzmap/base/internal.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/coordinates.h"
 #include "boltzmap/model/prmtop.h"
@@ -11,6 +12,15 @@ size_t bm_molecule_freedoms(const bm_molecule_t *molecule)
 {
   return 3 * molecule->topology->atoms -
          (molecule->constraints == NULL ? 0 : molecule->constraints->bond_count);
+}
+
+double bm_molecule_shortest(const bm_molecule_t *molecule, const double *x)
+{
+  double least = INFINITY;
+  for (size_t p = 0; p < molecule->pair_count; p++) {
+    least = fmin(least, bm_internal_distance(x, molecule->pairs[p]));
+  }
+  return least;
 }
 
 /* Put the deck's place before the message of a failure about this key's file. */

@@ -78,38 +78,66 @@ bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_ro
   BM_TRY(BM_ALLOC(rows * shape_d, &room->x));
   BM_TRY(BM_ALLOC(rows * shape_d, &room->gradient));
   BM_TRY(BM_ALLOC(rows, &room->value));
-  return BM_ALLOC(d, &room->coordinate);
+  BM_TRY(BM_ALLOC(d, &room->coordinate));
+  return BM_ALLOC(d, &room->slope);
 }
 
 void bm_loss_room_release(bm_loss_room_t *room)
 {
-  void *blocks[] = {room->y, room->log_det, room->x, room->gradient, room->value, room->coordinate};
+  void *blocks[] = {room->y,     room->log_det,    room->x,    room->gradient,
+                    room->value, room->coordinate, room->slope};
   for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
     bm_free(blocks[i]);
   }
 }
 
-/* The generated coordinates as shapes. */
-static void decode_rows(const bm_chart_t *chart, size_t rows, const bm_loss_room_t *room)
+static void take_coordinates(const bm_chart_t *chart, const bm_loss_room_t *room, size_t row,
+                             double *coordinate)
+{
+  const size_t d = bm_chart_dimension(chart);
+  for (size_t k = 0; k < d; k++) {
+    coordinate[k] = (double)room->y[row * d + k];
+  }
+}
+
+/* The generated coordinates as shapes; where densities are asked for, the log-determinants become those of
+ * shapes. */
+static void decode_rows(const bm_chart_t *chart, size_t rows, double entropy,
+                        const bm_loss_room_t *room)
 {
   const size_t shape_d = bm_chart_shape_dimension(chart);
-  const size_t d = bm_chart_dimension(chart);
   for (size_t i = 0; i < rows; i++) {
-    for (size_t k = 0; k < d; k++) {
-      room->coordinate[k] = (double)room->y[i * d + k];
-    }
-    bm_chart_decode(chart, room->coordinate, room->x + i * shape_d, NULL);
+    double log_weight = 0.0;
+    take_coordinates(chart, room, i, room->coordinate);
+    bm_chart_decode(chart, room->coordinate, room->x + i * shape_d,
+                    entropy > 0.0 ? &log_weight : NULL);
+    room->log_det[i] -= log_weight;
+  }
+}
+
+/* To the gradient by coordinates of a row that of its log weight. */
+static void add_slope_of_weight(const bm_chart_t *chart, size_t row, double entropy,
+                                const bm_loss_room_t *room)
+{
+  const double *x = room->x + row * bm_chart_shape_dimension(chart);
+  take_coordinates(chart, room, row, room->slope);
+  bm_chart_log_weight_gradient(chart, room->slope, x, room->slope);
+  for (size_t k = 0; k < bm_chart_dimension(chart); k++) {
+    room->coordinate[k] += entropy * room->slope[k];
   }
 }
 
 /* The gradient by shapes as one by coordinates, times `weight`. */
-static void take_gradient(const bm_chart_t *chart, size_t rows, double weight,
+static void take_gradient(const bm_chart_t *chart, size_t rows, double weight, double entropy,
                           const bm_loss_room_t *room)
 {
   const size_t shape_d = bm_chart_shape_dimension(chart);
   const size_t d = bm_chart_dimension(chart);
   for (size_t i = 0; i < rows; i++) {
     bm_chart_decode_adjoint(chart, room->gradient + i * shape_d, room->coordinate);
+    if (entropy > 0.0) {
+      add_slope_of_weight(chart, i, entropy, room);
+    }
     for (size_t k = 0; k < d; k++) {
       room->y[i * d + k] = (bm_real_t)(weight * room->coordinate[k]);
     }
@@ -124,10 +152,10 @@ void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
   const bm_shards_t *shards = &batch->shards;
   const size_t rows = shards->offset[shards->count];
   const double weight = 1.0 / (double)batch->batch_rows;
-  bm_flow_forward(flow, workspace, shards, batch->y, room->y, room->log_det);
-  decode_rows(chart, rows, room);
   const double entropy = term->ops->entropy == NULL ? 0.0 : term->ops->entropy(term->self);
-  term->ops->value(term->self, rows, room->x, room->value, room->gradient);
+  bm_flow_forward(flow, workspace, shards, batch->y, room->y, room->log_det);
+  decode_rows(chart, rows, entropy, room);
+  bm_loss_term_value(term, rows, room->x, room->value, room->gradient);
   for (size_t s = 0; s < shards->count; s++) {
     shard_sums[s] = 0.0;
     for (size_t i = shards->offset[s]; i < shards->offset[s + 1]; i++) {
@@ -138,7 +166,7 @@ void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
     return;
   }
   bm_real_t *d_log_det = room->y + rows * bm_chart_dimension(chart);
-  take_gradient(chart, rows, weight, room);
+  take_gradient(chart, rows, weight, entropy, room);
   for (size_t i = 0; i < rows; i++) {
     d_log_det[i] = (bm_real_t)(-weight * entropy);
   }

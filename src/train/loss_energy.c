@@ -1,8 +1,10 @@
 /* Mean reduced energy of generated samples, with the cut-off of Theorem 1, which keeps collisions finite:
  * weight · β · U_ε. Samples beyond 2/ε have no slope: those the likelihood has to bring in reach. The energy
- * alone draws samples to its minima; "reverse-kl" takes the log-determinant off it, which makes of it the
- * divergence of the flow from the target (Noé, Olsson, Köhler, Wu, Science 365, eaaw1147 (2019), eq. 5): the
- * true density then minimises both parts of the loss. */
+ * alone draws samples to its minima; "reverse-kl" adds the log density of the samples, which makes of it the
+ * divergence of the flow from the target, KL(flow‖target) up to a constant (Noé, Olsson, Köhler, Wu, Science
+ * 365, eaaw1147 (2019), eq. 5): the true density then minimises both parts of the loss. For aligned molecules
+ * that takes their density as whole molecules, and the noise along the rigid directions for granted: without
+ * that, the flow would widen these, in which the energy does not change. */
 
 #include "boltzmap/base/memory.h"
 #include "boltzmap/model/cutoff.h"
@@ -14,8 +16,7 @@ static const bm_deck_key_t keys[] = {
     {"training.energy_weight", BM_DECK_REAL, "0.1", 0, 1e12, NULL, BM_WHEN,
      "weight of the mean reduced energy beside the negative log-likelihood"},
     {"training.energy_cutoff", BM_DECK_REAL, "1e-4", 1e-12, 1e12, NULL, BM_WHEN,
-     "epsilon of the energy cut-off of the term: U is unchanged up to 1/epsilon and constant "
-     "beyond "
+     "epsilon of the term's energy cut-off: U is unchanged up to 1/epsilon, constant beyond "
      "2/epsilon"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -72,7 +73,7 @@ const bm_loss_ops_t bm_loss_energy = {
 
 const bm_loss_ops_t bm_loss_reverse_kl = {
     .name = "reverse-kl",
-    .description = "and that energy less the log-determinant: the divergence from the target",
+    .description = "and that energy with the log density added: the divergence from the target",
     .create = create,
     .destroy = destroy,
     .value = value,

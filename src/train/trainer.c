@@ -55,11 +55,11 @@ const bm_deck_key_t bm_trainer_keys[] = {
     {"training.keep", BM_DECK_STRING, "\"best\"", 0, 0, keep_names, NULL,
      "which parameters the model keeps: of the best held-out loss, or the last"},
     {"training.nonfinite", BM_DECK_STRING, "\"recover\"", 0, 0, nonfinite_names, NULL,
-     "what to do at a loss or gradient that is not finite; recover: as at a spike"},
+     "at a loss or gradient that is not finite: leave the step out and count it as a spike, leave "
+     "it out, or end"},
     {"training.spike", BM_DECK_REAL, "1.0", 0, 1e12, NULL, NULL,
      "nats a coordinate above its trend from which the loss is a spike; after 50 in a row training "
-     "goes "
-     "back to the parameters it would keep, at half the rate; 0: never"},
+     "goes back to the parameters it would keep, at half the rate; 0: never"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -553,8 +553,8 @@ static bm_status_t validate(bm_trainer_t *trainer, double *nll, double *term)
   return BM_OK;
 }
 
-/* Are the parameters just validated the ones to keep, and to go back to? Not while the loss is up: those are what
- * going back is to leave; but the last ones, where they are as good as any. */
+/* Are the parameters just validated the ones to keep, and to go back to? Not while the loss is up: those are
+ * what going back is to leave; but the last ones, where they are as good as any. */
 static int is_to_keep(const bm_trainer_t *trainer, int last)
 {
   const double loss = trainer->last_validation;

@@ -113,6 +113,15 @@ class SameBits(Place):
             self.assert_same(deck, (case,), out)
 
 
+class Floors(Place):
+    def test_halves_are_of_whole_trajectories(self):
+        """Of seven, six are split: no half has a part of one."""
+        self.run_deck(CARTESIAN[0], self.folder / "odd", "--case", "likelihood", reference__walkers=7,
+                      reference__samples=280, training__epochs=2, evaluate__distance_samples=0)
+        found = metrics(self.folder / "odd")["likelihood"]
+        self.assertEqual(found["w2_exact"]["n"], 3 * 40)
+
+
 class Contents(Place):
     def test_parameters_are_those_of_the_paper(self):
         found = metrics(WHOLE[CARTESIAN[0]])["energy"]
@@ -236,9 +245,49 @@ BAD = (
      "deck.cfg:7", "training.penalty_distance"),
     ("pairs of a system without", 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
      'training: { loss = "penalty"; };\n', "deck.cfg:3", "training.loss", "no pairs"),
+    ("overdamped dynamics of a molecule", DECK + "evaluate: { trajectory_frames = 10; };", "deck.cfg:8",
+     "evaluate.trajectory_frames", "molecule"),
     ("fewer samples than shards", DECK.replace('"nll"', '"energy"; generated = 4; shards = 8'), "deck.cfg:7",
      "training.generated"),
 )
+
+
+MIXED = DECK.replace('"cartesian"', '"dihedrals"') + f"""cases: (
+  {{ name = "angles"; }},
+  {{ name = "atoms"; flow: {{ coordinates = "cartesian"; }}; }},
+  {{ name = "longer"; flow: {{ coordinates = "whitened"; }};
+    system: {{ topology = "{INPUT}/alanine-tripeptide.prmtop"; coordinates = "{INPUT}/alanine-tripeptide.rst7"; }}; }}
+);
+"""
+
+
+class Mixtures(Place):
+    def test_weights_of_cases_that_share_no_coordinates_aim_at_their_own_systems(self):
+        out = self.folder / "out"
+        done = boltzmap("run", write_deck(self.folder, MIXED), "--out", out, *changes(training__epochs=2))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        beta = 1.0 / (8.31446261815324e-3 * 300.0)
+        for case, atoms in (("atoms", 22), ("longer", 32)):
+            with h5py.File(out / case / "generated.h5md", "r") as file:
+                self.assertEqual(file["particles/all/position/value"].shape, (200, atoms, 3))
+                density, weight, energy = (np.ravel(file[f"observables/{name}/value"])
+                                           for name in ("log_density", "log_weight", "energy"))
+            self.assertLess(np.abs(weight + beta * energy + density).max(), 1e-6 * np.abs(beta * energy).max())
+            self.assertFalse([name for name in metrics(out)[case] if "_singular" in name])
+        with h5py.File(out / "angles" / "generated.h5md", "r") as file:
+            self.assertNotIn("log_weight", file["observables"])
+
+
+class Constraints(Place):
+    def test_whole_configurations_with_constraints_are_warned_of_and_have_no_weights(self):
+        out = self.folder / "out"
+        done = self.run_deck(CARTESIAN[0], out, "--case", "likelihood", training__epochs=2,
+                             system__constraints='"h-bonds"')
+        self.assertIn("12 bonds of the reference are constrained", done.stdout + done.stderr)
+        self.assertNotIn("importance_ess", metrics(out)["likelihood"])
+        with h5py.File(out / "likelihood" / "generated.h5md", "r") as file:
+            self.assertNotIn("log_weight", file["observables"])
+            self.assertIn("log_density", file["observables"])
 
 
 class BadDecks(Place):

@@ -149,13 +149,6 @@ class Files(Place):
             force = wanted[d + len(TERMS):]
             self.assertLess(np.linalg.norm(row["forces"] - force), 1e-6 * np.linalg.norm(force))
 
-    def test_what_is_not_there_yet_is_said_before_anything_is_made(self):
-        out = self.folder / "out"
-        done = boltzmap("run", write_deck(self.folder, PLAIN), "--out", out)
-        self.assertEqual(done.returncode, 65)
-        self.assertIn("--stage sample", done.stderr)
-        self.assertFalse(out.exists())
-
     def test_bad_decks_of_molecules_are_told_with_file_line_and_key(self):
         for old, new, code, wanted in (
                 ("dipeptide.prmtop", "dipeptide.gone", 74, "dipeptide.gone"),

@@ -25,13 +25,14 @@ import molecule_bounds  # noqa: E402 (so does the code of reports)
 import molecule_conformations  # noqa: E402
 import molecule_distances  # noqa: E402
 import molecule_flow_answer  # noqa: E402
+import molecule_paper  # noqa: E402
 import molecule_topology  # noqa: E402
 from distance_floor import Verdict  # noqa: E402
 from quantity import Quantity, short_with_error  # noqa: E402
 from run_folder import load_run  # noqa: E402
 
 INPUT = TOP / "input"
-LOSSES = ("likelihood", "penalty", "pair-penalty", "energy")
+LOSSES = ("likelihood", "penalty", "pair-penalty", "energy", "reverse-kl")
 TINY = ("reference.burn_in_ps=1.0", "reference.frame_ps=0.1", "training.epochs=4", "generate.samples=600",
         "evaluate.average_samples=1200", "evaluate.lipschitz_points=10", "evaluate.floor_pairs=3",
         "evaluate.sliced_projections=20")
@@ -328,6 +329,13 @@ class Parts(unittest.TestCase):
         self.assertEqual(short_with_error(Quantity(6.9e13, 6.9e13)), "(6.9 ± 6.9)·10¹³")
         self.assertEqual(short_with_error(Quantity(1.4e8)), "1.4·10⁸")
         self.assertEqual(short_with_error(Quantity(-2.5e9, 1e6)), "(−2.5000 ± 0.0010)·10⁹")
+
+    def test_numbers_of_the_paper_are_for_its_molecule_alone(self):
+        its, other = (SimpleNamespace(topology=molecule_topology.read(INPUT / f"alanine-{name}.prmtop"))
+                      for name in ("dipeptide", "tripeptide"))
+        self.assertTrue(molecule_paper.are_papers([its, its]))
+        self.assertFalse(molecule_paper.are_papers([its, other]))
+        self.assertFalse(molecule_paper.are_papers([SimpleNamespace(topology=None)]))
 
     def test_losses_that_are_not_known_are_called_as_the_deck_does(self):
         import molecule_losses

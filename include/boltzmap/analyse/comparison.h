@@ -5,10 +5,11 @@
  * independent sets of the same sizes have between them.
  *   w2_OBSERVABLE         1-D W2 of each observable of the potential, on the circle for angles
  *   w2_sliced, w2_exact   of configurations
- *   w2_flat_deg, w2_torus_deg, both also with _subsample_1000 (mean over 50 subsamples of 1,000 points of each,
- *                         the protocol of the paper's section 6.2)
- *                         exact W2 of the first two angles, in the plane and on the torus
- *   ramachandran_kl       their divergence (analyse/distributions.h)
+ *   w2_flat_deg, w2_torus_deg
+ *                         exact W2 of the first two angles, in the plane and on the torus; of more than 1,000
+ *                         points also with _subsample_1000: the mean over 50 subsamples of 1,000 points of
+ *                         each, the protocol of the paper's section 6.2
+ *   ramachandran_kl       their divergence KL(b‖a) (analyse/distributions.h)
  *   w2_pca                exact W2 of two principal components
  *   w2_bond_lengths, w2_bond_angles   root of the mean squared 1-D W2 over those of a molecule */
 
@@ -68,8 +69,8 @@ bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_
                                 const bm_cloud_t *a, const bm_cloud_t *b,
                                 bm_comparison_row_t *rows /* [count] */);
 
-/* Put rows into the results as NAME + suffix, with their spread over subsamples as NAME + suffix + "_spread", floors
- * as NAME + suffix + "_floor". */
+/* Put rows into the results as NAME + suffix, with their spread over subsamples as NAME + suffix + "_spread",
+ * floors as NAME + suffix + "_floor". */
 bm_status_t bm_comparison_put(const bm_comparison_row_t *rows, size_t count, const char *suffix,
                               bm_results_t *results);
 bm_status_t bm_comparison_put_floor(const bm_comparison_row_t *rows, size_t count,

@@ -25,10 +25,10 @@ typedef struct {
   bm_space_t space;          /* whose names the rows have */
   bm_comparison_row_t *rows; /* [count] */
   size_t count;
-  /* averages of the potential's functions over all sets of the floor: mean and standard error from the
-   * spread over the sets */
-  double *means, *errors; /* [average_count] */
-  size_t configurations;  /* of all sets */
+  /* where the sets are independent, averages of the potential's functions over all of them: mean and
+   * standard error from the spread over the sets */
+  double *means, *errors; /* [average_count]; else 0 */
+  size_t configurations;  /* of all sets; else 0 */
 } bm_floor_t;
 
 typedef struct {

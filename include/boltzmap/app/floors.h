@@ -2,11 +2,11 @@
 #define BOLTZMAP_APP_FLOORS_H
 
 /* Floors: the distances between independent references of the same sizes. Where a sampler makes the
- * reference of a system that is no molecule, each pair is two new runs of it with seeds of their own and the step size, burn-in and
- * thinning that the reference was made with. Where the reference is a file or that of a molecule, each
- * pair is a random split of its walkers into halves (of twenty blocks of rows where there are fewer
- * walkers than that; of a molecule, fewer than six); such pairs share their points, so that the spread over them is
- * somewhat too small. */
+ * reference of a system that is no molecule, each pair is two new runs of it with seeds of their own and
+ * the step size, burn-in and thinning that the reference was made with. Where the reference is a file or
+ * that of a molecule, each pair is a random split of its walkers, of an even number of them, into halves (of
+ * twenty blocks of rows where there are fewer walkers than that; of a molecule, fewer than six); such pairs
+ * share their points, so that the spread over them is somewhat too small. */
 
 #include <stddef.h>
 

@@ -91,7 +91,7 @@ bm_status_t bm_stage_load_samples(const bm_experiment_t *experiment,
                                   bm_cloud_t *cloud, double **rows, size_t *walkers);
 
 /* Whose system the weights and the second column of distances aim at: the deck's own, or the case's
- * where it is of another kind or dimension. */
+ * where it is of another kind or dimension, is another molecule, or its flow has other coordinates. */
 const bm_deck_case_t *bm_stage_target_of(const bm_experiment_t *experiment,
                                          const bm_deck_case_t *deck_case);
 

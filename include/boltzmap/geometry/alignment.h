@@ -19,9 +19,8 @@
 typedef struct {
   size_t particles;
   double *reference; /* [particles][3], its centre at the origin */
-  double
-      *rigid; /* [BM_RIGID][3·particles], orthonormal: three translations, then rotations about the
-                        reference */
+  /* [BM_RIGID][3·particles], orthonormal: three translations, then rotations about the reference */
+  double *rigid;
 } bm_alignment_t;
 
 /* For a given reference structure, which is centred. BM_ERR_DATA for fewer than three particles, or all on one
@@ -30,7 +29,7 @@ bm_status_t bm_alignment_create(size_t particles, const double *reference /* [pa
                                 bm_alignment_t **out);
 
 /* The reference that is the mean of n configurations aligned onto it (generalised Procrustes analysis), found
- * from `first` in a fixed number of rounds. Errors as bm_alignment_apply. */
+ * from `first` in a fixed number of rounds. Errors as bm_alignment_create and bm_alignment_apply. */
 bm_status_t bm_alignment_fit(size_t particles, size_t n, const double *x /* [n][particles][3] */,
                              const double *first /* [particles][3] */, bm_alignment_t **out);
 void bm_alignment_destroy(bm_alignment_t **alignment);
@@ -52,5 +51,10 @@ void bm_alignment_project(const bm_alignment_t *alignment, double *y /* [particl
  * volume times itself. */
 double bm_alignment_log_volume(const bm_alignment_t *alignment,
                                const double *y /* [particles][3] */);
+
+/* Its gradient by y. */
+void bm_alignment_log_volume_gradient(const bm_alignment_t *alignment,
+                                      const double *y /* [particles][3] */,
+                                      double *gradient /* [particles][3] */);
 
 #endif

@@ -37,8 +37,8 @@ typedef struct {
 typedef struct bm_chart bm_chart_t;
 typedef struct bm_chart_ops bm_chart_ops_t;
 
-/* All charts: bm_chart_<row> is defined in a file of its own. The first is that of systems in a fixed frame, the
- * others are for molecules. */
+/* All charts: bm_chart_<row> is defined in a file of its own. The first is that of systems in a fixed frame,
+ * the others are for molecules. */
 #define BM_CHART_MOLECULAR_TABLE(X) \
   X(cartesian, "cartesian")         \
   X(whitened, "whitened")           \
@@ -58,20 +58,23 @@ extern const char *const bm_chart_molecular_names[];
 /* A row by its name; NULL where there is none. */
 const bm_chart_ops_t *bm_chart_find(const char *name);
 
-/* Sizes without a chart: coordinates of the flow; particles and dimensions of a shape. */
+/* Coordinates of the flow, without a chart. */
 size_t bm_chart_dimension_of(const bm_chart_ops_t *ops, const bm_chart_system_t *system);
 
 /* Are its shapes backbone angles? */
 int bm_chart_is_angular(const bm_chart_ops_t *ops);
 
 /* A chart fitted to n configurations. BM_ERR_DATA where they do not vary in a direction that is described, for
- * mirror images, and for what cannot be aligned. Owned by the caller. */
+ * mirror images, and for what cannot be aligned; BM_ERR_MEMORY. Owned by the caller, and for one thread: it
+ * has room for a row at work. */
 bm_status_t bm_chart_fit(const bm_chart_ops_t *ops, const bm_chart_system_t *system, size_t n,
-                         const double *x, bm_chart_t **out);
+                         const double *x /* [n][particles][dimensions] */, bm_chart_t **out);
 
-/* Columns standardised with these means and scales. */
-bm_status_t bm_chart_create_standardised(size_t particles, size_t dimensions, const double *mean,
-                                         const double *scale, bm_chart_t **out);
+/* Columns standardised with these means and scales. BM_ERR_MEMORY. Owned by the caller. */
+bm_status_t bm_chart_create_standardised(size_t particles, size_t dimensions,
+                                         const double *mean /* [particles · dimensions] */,
+                                         const double *scale /* [particles · dimensions] */,
+                                         bm_chart_t **out);
 void bm_chart_destroy(bm_chart_t **chart);
 
 const char *bm_chart_name(const bm_chart_t *chart);
@@ -80,7 +83,7 @@ size_t bm_chart_system_dimension(const bm_chart_t *chart); /* of a configuration
 size_t bm_chart_shape_dimension(const bm_chart_t *chart);
 size_t bm_chart_particles(const bm_chart_t *chart); /* of a shape */
 
-/* The scale of each flow coordinate. */
+/* The scale of each flow coordinate, [d]. */
 const double *bm_chart_scale(const bm_chart_t *chart);
 
 /* Log-determinant of y -> unscaled coordinates: the sum of log scale. */
@@ -91,14 +94,18 @@ double bm_chart_log_det(const bm_chart_t *chart);
 bm_status_t bm_chart_project(const bm_chart_t *chart, size_t n, const double *x /* [n][system d] */,
                              double *z /* [n][shape d] */);
 
-/* One shape to flow coordinates, and back. `log_weight`, where not NULL, is what has to be added to the log
- * density of the unscaled coordinates to make it one of the shape. z and y are different arrays. */
+/* One shape [shape d] to flow coordinates [d], and back. `log_weight`, where not NULL, is what has to be added
+ * to the log density of the unscaled coordinates to make it one of the shape. z and y are different arrays. */
 void bm_chart_encode(const bm_chart_t *chart, const double *z, double *y);
 void bm_chart_decode(const bm_chart_t *chart, const double *y, double *z, double *log_weight);
 
 /* The gradient by y from that by z = decode(y). */
 void bm_chart_decode_adjoint(const bm_chart_t *chart, const double *g_z /* [shape d] */,
                              double *g_y /* [d] */);
+
+/* The gradient by y of the log weight of z = decode(y); g_y may be y. */
+void bm_chart_log_weight_gradient(const bm_chart_t *chart, const double *y /* [d] */,
+                                  const double *z /* [shape d] */, double *g_y /* [d] */);
 
 /* What training adds to the flow coordinates of row `row` in this round, so that a density exists in all
  * directions: noise along those in which the data do not vary. Nothing for charts without such. */

@@ -32,6 +32,9 @@ struct bm_molecule {
  * acts on the motion of the whole molecule, too. */
 size_t bm_molecule_freedoms(const bm_molecule_t *molecule);
 
+/* The smallest distance of a non-bonded pair, nm; infinite where there is none. */
+double bm_molecule_shortest(const bm_molecule_t *molecule, const double *x /* [atoms][3] */);
+
 /* Read the files that a case names. BM_ERR_DATA, BM_ERR_IO. The caller owns `*out`. */
 bm_status_t bm_molecule_create(const bm_deck_case_t *deck_case, bm_molecule_t **out);
 void bm_molecule_destroy(bm_molecule_t **molecule);

@@ -14,7 +14,7 @@
 /* Shape of a configuration. d = particles · dimensions. */
 typedef struct {
   size_t particles, dimensions; /* dimensions ≤ 3 */
-  const char *length_unit;      /* "1" in reduced units, or "nm" */
+  const char *length_unit;      /* "1" in reduced units, "nm", or "rad" of angles */
   const char *energy_unit;      /* "1" or "kJ/mol" */
 } bm_layout_t;
 
@@ -107,8 +107,8 @@ extern const bm_deck_key_t bm_potential_keys[];
 bm_status_t bm_potential_create(const bm_deck_case_t *deck_case, bm_potential_t **out);
 void bm_potential_destroy(bm_potential_t **potential);
 
-/* One that is made of another, without a deck; what `self` is does not belong to it. Without an energy the
- * functions below that need one are not to be called. */
+/* One that is made of another, without a deck; what `self` is does not belong to it. Owned by the caller.
+ * BM_ERR_MEMORY. Where it has no energy the functions below that need one are not to be called. */
 bm_status_t bm_potential_derive(const bm_potential_ops_t *ops, const void *self,
                                 const bm_traits_t *traits, bm_potential_t **out);
 int bm_potential_has_energy(const bm_potential_t *potential);

@@ -78,12 +78,13 @@ typedef struct {
 bm_status_t bm_topology_backbone(const bm_topology_t *topology, size_t *count,
                                  bm_dihedral_t **dihedrals);
 
-/* Pairs i < j of atoms more than `beyond` bonds apart, or not connected; `*pairs` is owned by the caller. */
+/* Pairs i < j of atoms more than `beyond` bonds apart, or not connected; `*pairs` [count] is owned by the
+ * caller. BM_ERR_MEMORY. */
 bm_status_t bm_topology_nonbonded(const bm_topology_t *topology, int beyond, size_t *count,
                                   size_t (**pairs)[2]);
 
-/* Stereocentres: the alpha carbon of each amino acid with a side chain, then its N, C and CB; `*centres` is owned
- * by the caller. */
+/* Stereocentres: the alpha carbon of each amino acid with a side chain, then its N, C and CB; `*centres`
+ * [count] is owned by the caller. BM_ERR_MEMORY. */
 bm_status_t bm_topology_stereocentres(const bm_topology_t *topology, size_t *count,
                                       size_t (**centres)[4]);
 

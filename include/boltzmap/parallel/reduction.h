@@ -34,8 +34,9 @@ typedef struct {
 } bm_total_t;
 
 /* Sums of vectors of `length` items over `shards` shards on this context, in `parts` trees of their own
- * whose totals are added at last: each node has a vector for every part. BM_ERR_DATA above INT_MAX items, BM_ERR_MEMORY. Where a host has no room for shared memory, ranks exchange messages as if each
- * were alone on its host. Collective. */
+ * whose totals are added at last: each node has a vector for every part. BM_ERR_DATA above INT_MAX items,
+ * BM_ERR_MEMORY. Where a host has no room for shared memory, ranks exchange messages as if each were alone on
+ * its host. Collective. */
 bm_status_t bm_reduction_create(const bm_context_t *context, size_t shards, size_t parts,
                                 size_t length, bm_reduction_t **out);
 

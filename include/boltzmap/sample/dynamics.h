@@ -48,8 +48,9 @@ void bm_dynamics_set_kT(bm_dynamics_t *dynamics, size_t i, double kT);
 /* Kinetic temperature of a replica, K, over its unconstrained degrees of freedom. */
 double bm_dynamics_temperature(bm_dynamics_t *dynamics, size_t i);
 
-/* BM_ERR_DATA where a replica has exploded (a number that is not finite, a constrained bond off its length, or a kinetic temperature
- * more than ten times its thermostat's, more for few degrees of freedom), naming it and the step. */
+/* BM_ERR_DATA where a replica has exploded (a number that is not finite, a constrained bond off its length, or
+ * a kinetic temperature more than ten times its thermostat's, more for few degrees of freedom), naming it and
+ * the step. */
 bm_status_t bm_dynamics_check(bm_dynamics_t *dynamics);
 
 #endif

@@ -31,7 +31,8 @@ typedef struct {
   void (*destroy)(void **self);
   void (*value)(const void *self, size_t n, const double *x /* [n][d] */, double *value /* [n] */,
                 double *gradient /* [n][d] */);
-  /* How much of the log-determinant of the flow is taken off the function; NULL: nothing. */
+  /* How much of the log density of the generated sample, of whole molecules as bm_map_push gives it, is added
+   * to the function, up to a constant; NULL: nothing. */
   double (*entropy)(const void *self);
 } bm_loss_ops_t;
 
@@ -50,7 +51,8 @@ BM_LOSS_TABLE(BM_LOSS_ROW)
 extern const bm_loss_ops_t *const bm_loss_table[]; /* ended by NULL */
 extern const char *const bm_loss_names[];
 
-/* The term that a deck asks for. `*out` is NULL where it asks for none; owned by the caller. */
+/* The term that a deck asks for. `*out` is NULL where it asks for none; owned by the caller, and the potential
+ * must outlive it. BM_ERR_DATA where the system or the shapes have no such term, BM_ERR_MEMORY. */
 typedef struct bm_loss_term bm_loss_term_t;
 bm_status_t bm_loss_term_create(const bm_deck_case_t *deck_case, const bm_loss_data_t *data,
                                 bm_loss_term_t **out);
@@ -74,7 +76,7 @@ void bm_loss_nll_evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                           const bm_batch_t *batch, bm_real_t *rows_work, double *log_det,
                           double *shard_sums /* [shards] */, const bm_gradient_sink_t *sink);
 
-/* Room that generated samples need. */
+/* Room that generated samples need, for minibatches of up to `rows` rows. */
 typedef struct {
   bm_real_t *y;       /* [rows][d + 1] */
   double *log_det;    /* [rows] */
@@ -82,8 +84,10 @@ typedef struct {
   double *gradient;   /* [rows][shape d] */
   double *value;      /* [rows] */
   double *coordinate; /* [d] */
+  double *slope;      /* [d] */
 } bm_loss_room_t;
 
+/* BM_ERR_MEMORY, after which the room is to be released, too. */
 bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_room_t *room);
 void bm_loss_room_release(bm_loss_room_t *room);
 

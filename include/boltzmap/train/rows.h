@@ -1,8 +1,8 @@
 #ifndef BOLTZMAP_TRAIN_ROWS_H
 #define BOLTZMAP_TRAIN_ROWS_H
 
-/* Rows for training: reference samples in the flow's coordinates, in the random order of an epoch, with the noise
- * that the chart asks for and as images under symmetries; rows that are held out; and base points for
+/* Rows for training: reference samples in the flow's coordinates, in the random order of an epoch, with the
+ * noise that the chart asks for and as images under symmetries; rows that are held out; and base points for
  * generated samples. All are functions of seed, row and epoch or step, never of rank. */
 
 #include <stddef.h>
@@ -30,7 +30,7 @@ size_t bm_rows_held_out_count(const bm_training_data_t *data, double fraction);
 typedef struct bm_rows bm_rows_t;
 
 /* Rows of `data`, the last `held_out` of them held out. `images`: each epoch sees each row through random
- * symmetries of the potential. The data and the chart must outlive the rows. */
+ * symmetries of the potential. The data and the chart must outlive the rows. BM_ERR_MEMORY. */
 bm_status_t bm_rows_create(const bm_chart_t *chart, const bm_training_data_t *data, size_t held_out,
                            uint64_t seed, int images, bm_rows_t **out);
 void bm_rows_destroy(bm_rows_t **rows);

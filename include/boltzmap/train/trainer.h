@@ -41,13 +41,14 @@ typedef struct {
 
 extern const bm_deck_key_t bm_trainer_keys[]; /* keys of `training` */
 
+/* BM_ERR_DATA for values that do not go together. */
 bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_settings_t *settings);
 
 /* Parts that a minibatch is cut into on so many ranks. */
 size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks);
 
-/* One line of the history; losses in nats per configuration, in the physical units of the chart's coordinates; the learning rate of
- * the epoch's last step. */
+/* One line of the history; losses in nats per configuration, in the physical units of the chart's
+ * coordinates; the learning rate of the epoch's last step. */
 typedef struct {
   double epoch, nll_train, nll_validation /* NaN: not evaluated */, learning_rate, gradient_norm;
   double term_train, term_validation; /* of the loss on generated samples; NaN: none */
@@ -56,16 +57,16 @@ typedef struct {
 /* How it went. */
 typedef struct {
   int64_t epochs, steps, best_epoch, skipped_steps;
-  int64_t spikes, rewinds; /* steps left out for their loss; returns to earlier parameters */
+  int64_t spikes, rewinds; /* steps whose loss was a spike; returns to earlier parameters */
   double best_validation, last_validation; /* of the whole loss */
   double samples_per_s; /* optimiser steps only, median over epochs; NaN before the first epoch */
 } bm_training_report_t;
 
 typedef struct bm_trainer bm_trainer_t;
 
-/* A trainer for `map`, whose flow it initialises from the seed. The data are standardised with the
- * map's own standardisation and held-out walkers (the last ones) set aside; with one walker, the
- * last rows. Map and data must outlive the trainer. Collective. */
+/* A trainer for `map`, whose flow it initialises from the seed. The data are encoded by the map's own
+ * chart and held-out walkers (the last ones) set aside; with one walker, the last rows. Map and data must
+ * outlive the trainer. BM_ERR_DATA for too few rows, BM_ERR_MEMORY. Collective. */
 bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
                               const bm_trainer_settings_t *settings, const bm_training_data_t *data,
                               uint64_t seed, bm_trainer_t **out);
@@ -77,8 +78,9 @@ typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
 
 /* Train to the last epoch from wherever the trainer stands; then the map has the parameters to
  * keep. Until it returns, the parameters are in memory that ranks share: the hook only reads them.
- * BM_ERR_DATA where a loss or gradient is not finite, naming step and shard, and where no held-out
- * loss was. Collective. */
+ * BM_ERR_DATA where a loss or gradient is not finite and the settings ask to stop, naming step and shard;
+ * where the loss has stayed far above its trend eleven times; and where no held-out loss was finite.
+ * Collective. */
 bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
                            void *hook_data);
 

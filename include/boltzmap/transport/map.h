@@ -23,7 +23,7 @@
 typedef struct bm_map bm_map_t;
 
 /* A map with an untrained flow. Takes over `chart` (on success). Units of the layout are copied (their texts
- * must outlive the map or be literals), sizes are those of the chart's shapes. */
+ * must outlive the map or be literals), sizes are those of the chart's shapes. BM_ERR_MEMORY. */
 bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layout,
                           bm_chart_t *chart, bm_map_t **out);
 void bm_map_destroy(bm_map_t **map);
@@ -50,8 +50,8 @@ void bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */, doubl
 void bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][D] */, double *base /* [n][d] */,
                  double *log_density /* [n] */);
 
-/* Jacobian of T at base points, in physical units, to the chart's coordinates before they are scaled. The first call makes room for those of a chunk:
- * BM_ERR_MEMORY. */
+/* Jacobian of T at base points, in physical units, to the chart's coordinates before they are scaled. The
+ * first call makes room for those of a chunk: BM_ERR_MEMORY. */
 bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d] */,
                             double *jacobian /* [n][d][d] */);
 

@@ -436,6 +436,40 @@ static void weights_take_the_noise_out_and_the_volume_in(void **state)
   bm_chart_destroy(&cartesian);
 }
 
+/* Central differences of a step of 1e-4 of a standard deviation: off by some 1e-8 of the slope's size. */
+static void gradient_of_the_log_weight_is_its_derivative(void **state)
+{
+  (void)state;
+  const double step = 1e-4;
+  for (size_t c = 0; c < CHARTS; c++) {
+    bm_chart_t *chart = fitted(names[c]);
+    const size_t d = bm_chart_dimension(chart);
+    double y[D_MAX];
+    double z[D_MAX];
+    double g[D_MAX];
+    double size = 0.0;
+    bm_random_normals(bm_random(5, BM_PURPOSE_TEST), 1, 0, 0, d, y);
+    bm_chart_decode(chart, y, z, NULL);
+    bm_chart_log_weight_gradient(chart, y, z, g);
+    for (size_t k = 0; k < d; k++) {
+      size = fmax(size, fabs(g[k]));
+    }
+    assert_true((size > 0.0) == (c == 1 || c == 2)); /* those of aligned molecules */
+    for (size_t k = 0; k < d; k++) {
+      const double middle = y[k];
+      y[k] = middle + step;
+      double slope = log_weight_of(chart, y);
+      y[k] = middle - step;
+      slope = (slope - log_weight_of(chart, y)) / (2.0 * step);
+      y[k] = middle;
+      assert_true(fabs(slope - g[k]) <= 1e-6 * size);
+    }
+    bm_chart_log_weight_gradient(chart, y, z, y);
+    assert_memory_equal(y, g, d * sizeof *y);
+    bm_chart_destroy(&chart);
+  }
+}
+
 static bm_state_t *saved(const bm_chart_t *chart)
 {
   bm_state_t *state;
@@ -736,6 +770,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(angles_across_pi_are_neighbours_on_the_torus),
       cmocka_unit_test(charts_of_a_fixed_frame_and_of_angles_weigh_nothing),
       cmocka_unit_test(weights_take_the_noise_out_and_the_volume_in),
+      cmocka_unit_test(gradient_of_the_log_weight_is_its_derivative),
       cmocka_unit_test(a_loaded_chart_is_the_same_bits),
       cmocka_unit_test(containers_that_name_no_chart_are_of_standardised_columns),
       cmocka_unit_test(blocks_that_are_missing_or_of_another_length_are_refused),

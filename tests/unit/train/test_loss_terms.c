@@ -208,8 +208,8 @@ static void gradient_is_the_derivative_of_the_loss(void **state)
 }
 #endif
 
-/* Of samples that the flow and the chart make of the base points, one by one; a share of a minibatch of
- * twice the rows has half the weight. */
+/* Of samples that the flow and the chart make of the base points, one by one, reverse-kl with their density as
+ * whole molecules; a share of a minibatch of twice the rows has half the weight. */
 static void shares_are_sums_of_the_function_over_generated_samples(void **state)
 {
   (void)state;
@@ -232,9 +232,10 @@ static void shares_are_sums_of_the_function_over_generated_samples(void **state)
       for (size_t c = 0; c < d; c++) {
         row[c] = (double)y[i * d + c];
       }
-      bm_chart_decode(made.chart, row, x, NULL);
+      double log_weight;
+      bm_chart_decode(made.chart, row, x, &log_weight);
       bm_loss_term_value(made.term, 1, x, &values[i], x + shape_d);
-      values[i] -= entropy * log_det[i];
+      values[i] += entropy * (log_weight - log_det[i]);
     }
     for (size_t s = 0; s < 4; s++) {
       double expected = 0.0;
