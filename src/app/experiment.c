@@ -208,7 +208,10 @@ static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_space_
   BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
   BM_TRY(bm_trainer_settings(deck_case, &trainer));
   BM_TRY(check_loss(deck_case, space));
-  if (trainer.augment && bm_potential_ops(potential)->symmetry_count == 0) {
+  if (trainer.augment && bm_chart_is_angular(space->chart)) {
+    return bm_deck_fail(deck_case, "training.augment", "symmetries do not change backbone angles");
+  }
+  if (trainer.augment && bm_potential_symmetry_count(potential) == 1) {
     return bm_deck_fail(deck_case, "training.augment", "this kind of system knows no symmetries");
   }
   if (strcmp(bm_deck_string(deck_case, "reference.sampler"), "file") != 0) {

@@ -12,7 +12,8 @@
 #include "boltzmap/model/pack.h"
 
 #define BM_WHEN "system.kind=amber"
-#define BM_PIECE 64 /* configurations whose terms are held at a time */
+#define BM_METHYLS_MOST 20 /* 3^20 elements are counted in 32 bits */
+#define BM_PIECE 64        /* configurations whose terms are held at a time */
 
 static const char *const solvents[] = {"none", "obc2", NULL};
 static const char *const constraint_names[] = {"none", "h-bonds", NULL};
@@ -82,6 +83,39 @@ static bm_status_t fill(const bm_deck_case_t *deck_case, own_t *own)
   return BM_OK;
 }
 
+/* Methyl groups whose turns are symmetries: as many as there are numbers for. */
+static size_t turning_methyls(const bm_molecule_t *molecule)
+{
+  return molecule->methyl_count < BM_METHYLS_MOST ? molecule->methyl_count : BM_METHYLS_MOST;
+}
+
+/* Elements of the group that they make. */
+static size_t turns_of(const bm_molecule_t *molecule)
+{
+  size_t count = 1;
+  for (size_t m = 0; m < turning_methyls(molecule); m++) {
+    count *= 3;
+  }
+  return count;
+}
+
+/* Turn methyl groups by thirds, digit by digit of the element: hydrogens are alike, and their exchange in a
+ * circle is what a rotation of the group does. */
+static void permute(const void *self, size_t element, double *x /* [d] */)
+{
+  const own_t *own = self;
+  for (size_t m = 0; m < turning_methyls(own->molecule); m++, element /= 3) {
+    const size_t *hydrogens = own->molecule->methyls[m];
+    double old[3][3];
+    for (size_t h = 0; h < 3; h++) {
+      memcpy(old[h], x + 3 * hydrogens[h], sizeof old[h]);
+    }
+    for (size_t h = 0; h < 3; h++) {
+      memcpy(x + 3 * hydrogens[h], old[(h + element) % 3], sizeof old[h]);
+    }
+  }
+}
+
 static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_traits_t *traits)
 {
   own_t *own;
@@ -102,6 +136,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
                           .average_count = BM_AVERAGES - skipped,
                           .pairs = (const size_t(*)[2])own->molecule->pairs,
                           .pair_count = own->molecule->pair_count,
+                          .permutation_count = turns_of(own->molecule),
                           .molecule = own->molecule};
   return BM_OK;
 }
@@ -210,4 +245,5 @@ const bm_potential_ops_t bm_potential_amber = {
     .average = average,
     .term_names = term_names,
     .terms = terms,
+    .permute = permute,
 };

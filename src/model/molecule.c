@@ -75,6 +75,7 @@ static bm_status_t describe(const bm_deck_case_t *deck_case, bm_molecule_t *mole
   int beyond = (int)bm_deck_int(deck_case, "system.nonbonded_beyond_bonds");
   BM_TRY(bm_topology_nonbonded(topology, beyond, &molecule->pair_count, &molecule->pairs));
   BM_TRY(bm_topology_stereocentres(topology, &molecule->centre_count, &molecule->centres));
+  BM_TRY(bm_topology_methyls(topology, &molecule->methyl_count, &molecule->methyls));
   BM_TRY(bm_topology_backbone(topology, &molecule->angle_count, &molecule->dihedrals));
   BM_TRY(BM_ALLOC(molecule->angle_count, &molecule->angles));
   BM_TRY(BM_ALLOC(molecule->angle_count, &molecule->angle_names));
@@ -110,6 +111,7 @@ void bm_molecule_destroy(bm_molecule_t **molecule)
     bm_free((*molecule)->angles);
     bm_free((*molecule)->angle_names);
     bm_free((*molecule)->centres);
+    bm_free((*molecule)->methyls);
     bm_free((*molecule)->dihedrals);
   }
   bm_free(*molecule);

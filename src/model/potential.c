@@ -192,10 +192,20 @@ void bm_potential_involution(const bm_potential_t *potential, size_t k, double *
   potential->ops->involution(potential->self, k, x);
 }
 
-void bm_potential_symmetry(const bm_potential_t *potential, unsigned which, double *x /* [d] */)
+size_t bm_potential_symmetry_count(const bm_potential_t *potential)
 {
+  const size_t permutations = potential->traits.permutation_count;
+  return permutations > 0 ? permutations : (size_t)1 << potential->ops->symmetry_count;
+}
+
+void bm_potential_symmetry(const bm_potential_t *potential, size_t element, double *x /* [d] */)
+{
+  assert(element < bm_potential_symmetry_count(potential));
+  if (potential->traits.permutation_count > 0) {
+    potential->ops->permute(potential->self, element, x);
+  }
   for (size_t k = 0; k < potential->ops->symmetry_count; k++) {
-    if ((which >> k & 1u) != 0) {
+    if ((element >> k & 1u) != 0) {
       potential->ops->symmetry(potential->self, k, x);
     }
   }

@@ -178,3 +178,35 @@ bm_status_t bm_topology_stereocentres(const bm_topology_t *topology, size_t *cou
   }
   return BM_OK;
 }
+
+/* Has an atom three hydrogens and one neighbour more? */
+static int is_methyl(const bm_topology_t *topology, size_t atom, size_t hydrogens[3])
+{
+  size_t found = 0;
+  size_t others = 0;
+  for (size_t b = 0; b < topology->bond_count; b++) {
+    const bm_bond_t *bond = &topology->bonds[b];
+    if (bond->i != atom && bond->j != atom) {
+      continue;
+    }
+    size_t other = bond->i == atom ? bond->j : bond->i;
+    if (topology->element[other] == 1 && found < 3) {
+      hydrogens[found++] = other;
+    } else {
+      others++;
+    }
+  }
+  return found == 3 && others == 1;
+}
+
+bm_status_t bm_topology_methyls(const bm_topology_t *topology, size_t *count, size_t (**methyls)[3])
+{
+  *count = 0;
+  BM_TRY(BM_ALLOC(topology->atoms, methyls));
+  for (size_t atom = 0; atom < topology->atoms; atom++) {
+    if (topology->element[atom] == 6 && is_methyl(topology, atom, (*methyls)[*count])) {
+      (*count)++;
+    }
+  }
+  return BM_OK;
+}

@@ -15,9 +15,11 @@ struct bm_rows {
   bm_real_t *train;    /* [count][d] */
   bm_real_t *held_out; /* [held out][d] */
   double *image;       /* [shape d], of one row */
-  double *coordinate;  /* [d] */
-  uint32_t *order;     /* [count], rows in the order of this epoch */
-  int64_t epoch;       /* that order belongs to; -1: none */
+  double *shape;       /* [shape d], the image as a shape */
+
+  double *coordinate; /* [d] */
+  uint32_t *order;    /* [count], rows in the order of this epoch */
+  int64_t epoch;      /* that order belongs to; -1: none */
 };
 
 size_t bm_rows_held_out_count(const bm_training_data_t *data, double fraction)
@@ -60,6 +62,8 @@ static bm_status_t allocate(bm_rows_t *rows, size_t held_out)
   BM_TRY(BM_ALLOC(rows->count * rows->d, &rows->train));
   BM_TRY(BM_ALLOC(held_out * rows->d, &rows->held_out));
   BM_TRY(BM_ALLOC(rows->data.d, &rows->image));
+  BM_TRY(BM_ALLOC(rows->data.d, &rows->shape));
+
   BM_TRY(BM_ALLOC(rows->d, &rows->coordinate));
   return BM_ALLOC(rows->count, &rows->order);
 }
@@ -94,6 +98,7 @@ void bm_rows_destroy(bm_rows_t **rows)
     bm_free(self->train);
     bm_free(self->held_out);
     bm_free(self->image);
+    bm_free(self->shape);
     bm_free(self->coordinate);
     bm_free(self->order);
   }
@@ -118,8 +123,12 @@ static void draw_image(bm_rows_t *rows, size_t row)
   bm_random_words(bm_random(rows->seed, BM_PURPOSE_SYMMETRY), (uint32_t)row, (uint64_t)rows->epoch,
                   0, words);
   memcpy(rows->image, rows->data.x + row * d, d * sizeof *rows->image);
-  bm_potential_symmetry(rows->data.potential, words[0], rows->image);
-  bm_chart_encode(rows->chart, rows->image, rows->coordinate);
+  const size_t elements = bm_potential_symmetry_count(rows->data.potential);
+  bm_potential_symmetry(rows->data.potential, words[0] % elements, rows->image);
+  /* a shape it is after another alignment; one that has none stays as it was */
+  const bm_status_t status = bm_chart_project(rows->chart, 1, rows->image, rows->shape);
+  bm_chart_encode(rows->chart, status == BM_OK ? rows->shape : rows->data.x + row * d,
+                  rows->coordinate);
 }
 
 void bm_rows_take(bm_rows_t *rows, bm_range_t places, bm_real_t *y)

@@ -23,7 +23,8 @@ struct bm_molecule {
   size_t (*angles)[4];               /* [angle_count], phi and psi of the backbone */
   bm_observable_name_t *angle_names; /* [angle_count] */
   size_t (*centres)[4];              /* [centre_count], stereocentres (model/topology.h) */
-  size_t pair_count, angle_count, centre_count;
+  size_t (*methyls)[3];              /* [methyl_count], hydrogens of methyl groups */
+  size_t pair_count, angle_count, centre_count, methyl_count;
   bm_dihedral_t *dihedrals; /* [angle_count], where the names are */
   double temperature_K, kT; /* kT in kJ/mol */
 };

@@ -39,7 +39,9 @@ typedef struct {
   size_t average_count;
   const size_t (*pairs)[2]; /* [pair_count], particles that should not come too close */
   size_t pair_count;
+  size_t permutation_count;      /* elements of ops->permute; 0: none */
   const bm_molecule_t *molecule; /* for samplers of molecular dynamics; NULL: none */
+
 } bm_traits_t;
 
 /* What a potential does. `self` is its own parameters, made by create. Arrays are float64. */
@@ -80,6 +82,11 @@ typedef struct {
    * any set of them makes a configuration that is as probable as the first */
   size_t symmetry_count; /* ≤ 16 */
   void (*symmetry)(const void *self, size_t k, double *x /* [d], in place */);
+
+  /* optional, instead of these: any group of such maps, whose elements its traits count; element 0 is the
+   * identity */
+  void (*permute)(const void *self, size_t element, double *x /* [d], in place */);
+
 } bm_potential_ops_t;
 
 typedef struct bm_potential bm_potential_t;
@@ -144,7 +151,9 @@ void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uin
 size_t bm_potential_involution_count(const bm_potential_t *potential);
 void bm_potential_involution(const bm_potential_t *potential, size_t k, double *x /* [d] */);
 
-/* Apply the symmetries whose bits are set in `which`; bits beyond symmetry_count have no effect. */
-void bm_potential_symmetry(const bm_potential_t *potential, unsigned which, double *x /* [d] */);
+/* Elements of the group of symmetries: 1 where there are none but the identity. For involutions an element's
+ * bits say which of them it is made of. */
+size_t bm_potential_symmetry_count(const bm_potential_t *potential);
+void bm_potential_symmetry(const bm_potential_t *potential, size_t element, double *x /* [d] */);
 
 #endif

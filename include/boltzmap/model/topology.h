@@ -83,6 +83,11 @@ bm_status_t bm_topology_backbone(const bm_topology_t *topology, size_t *count,
 bm_status_t bm_topology_nonbonded(const bm_topology_t *topology, int beyond, size_t *count,
                                   size_t (**pairs)[2]);
 
+/* Methyl groups: the three hydrogens of each carbon that has three and one other neighbour; `*methyls` is owned
+ * by the caller. */
+bm_status_t bm_topology_methyls(const bm_topology_t *topology, size_t *count,
+                                size_t (**methyls)[3]);
+
 /* Stereocentres: the alpha carbon of each amino acid with a side chain, then its N, C and CB; `*centres`
  * [count] is owned by the caller. BM_ERR_MEMORY. */
 bm_status_t bm_topology_stereocentres(const bm_topology_t *topology, size_t *count,

@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 
+#include "boltzmap/base/internal.h"
 #include "boltzmap/base/random.h"
 #include "boltzmap/model/potential.h"
 #include "case_of_text.h"
+#include "dipeptide.h"
 
 #define POINTS 200
 #define D_MAX 6
@@ -313,7 +315,7 @@ static void symmetries_leave_the_energy_and_commute(void **state)
   for (size_t s = 0; s < sizeof systems / sizeof systems[0]; s++) {
     bm_potential_t *potential = potential_of(systems[s]);
     const size_t d = bm_potential_dimension(potential);
-    const unsigned all = (1u << bm_potential_ops(potential)->symmetry_count) - 1u;
+    const unsigned all = (unsigned)bm_potential_symmetry_count(potential) - 1u;
     for (uint32_t i = 0; i < POINTS; i++) {
       double x[D_MAX];
       double image[D_MAX];
@@ -346,6 +348,37 @@ static void distance_is_observed_without_softening(void **state)
   bm_potential_destroy(&potential);
 }
 
+/* Hydrogens of three methyl groups, each turned by thirds: a group of 27, whose elements leave the energy. */
+static void turns_of_methyl_groups_leave_the_energy(void **state)
+{
+  (void)state;
+  bm_potential_t *potential = potential_of(dipeptide_system(""));
+  const size_t d = bm_potential_dimension(potential);
+  const bm_molecule_t *molecule = bm_potential_traits(potential)->molecule;
+  double *x = shaken_structures(molecule, 1, 0.01, 3);
+  double *image = NULL;
+  const double energy = energy_of(potential, x);
+  assert_int_equal(BM_ALLOC(d, &image), BM_OK);
+  assert_int_equal(bm_potential_symmetry_count(potential), 27);
+  for (size_t element = 0; element < 27; element++) {
+    memcpy(image, x, d * sizeof *image);
+    bm_potential_symmetry(potential, element, image);
+    assert_true((memcmp(image, x, d * sizeof *image) == 0) == (element == 0));
+    assert_true(fabs(energy_of(potential, image) - energy) < 1e-9 * (1.0 + fabs(energy)));
+    for (size_t c = 0; c < molecule->centre_count; c++) {
+      assert_true(bm_internal_handedness(image, molecule->centres[c]) *
+                      bm_internal_handedness(x, molecule->centres[c]) >
+                  0.0);
+    }
+    bm_potential_symmetry(potential, element, image);
+    bm_potential_symmetry(potential, element, image);
+    assert_memory_equal(image, x, d * sizeof *image); /* three thirds */
+  }
+  bm_free(image);
+  bm_free(x);
+  bm_potential_destroy(&potential);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
@@ -359,6 +392,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(batch_is_the_same_bits_as_one_by_one),
       cmocka_unit_test(involutions_undo_themselves_and_keep_volume),
       cmocka_unit_test(symmetries_leave_the_energy_and_commute),
+      cmocka_unit_test(turns_of_methyl_groups_leave_the_energy),
       cmocka_unit_test(distance_is_observed_without_softening),
   };
   MPI_Init(&argc, &argv);
