@@ -74,7 +74,7 @@ all: $(BUILD)/boltzmap
 help:
 	@echo "make            build $(BUILD)/boltzmap"
 	@echo "make run        set up, build and run the two-particle experiment in minutes; ends with a report"
-	@echo "make paper      every table and figure of the paper at full size (two cores: about ten hours); or"
+	@echo "make paper      every table and figure of the paper at full size (two cores: about five hours); or"
 	@echo "                paper-two-particle, paper-alanine-dihedral, paper-alanine-cartesian"
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
