@@ -21,7 +21,7 @@ double bm_conformations_lennard_jones(const bm_molecule_t *molecule, const doubl
   for (size_t p = 0; p < molecule->pair_count; p++) {
     double ratio = BM_SIGMA / bm_internal_distance(x, molecule->pairs[p]);
     double sixth = ratio * ratio * ratio * ratio * ratio * ratio;
-    sum += 4.0 * BM_EPSILON * (sixth * sixth - sixth);
+    sum += 4.0 * BM_EPSILON * sixth * (sixth - 1.0); /* no difference of infinities at r = 0 */
   }
   return sum;
 }
