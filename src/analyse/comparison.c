@@ -171,6 +171,9 @@ static void list_observables(list_t *list)
 static void list_whole(list_t *list)
 {
   const char *unit = bm_potential_layout(list->potential)->length_unit;
+  if (!bm_potential_has_energy(list->potential)) {
+    return; /* angles have distances of their own */
+  }
   if (list->settings->projections > 0) {
     append(list, "w2_sliced", unit, "sliced");
   }
@@ -199,7 +202,7 @@ static void list_angles(list_t *list)
     return;
   }
   for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
-    if (rows[k].few && list->points <= BM_ANGLE_POINTS) {
+    if (!list->settings->exact || (rows[k].few && list->points <= BM_ANGLE_POINTS)) {
       continue;
     }
     measure_t *measure = append(list, rows[k].name, "degree", "exact");
@@ -218,7 +221,7 @@ static void list_angles(list_t *list)
 static void list_molecule(list_t *list)
 {
   const bm_molecule_t *molecule = bm_potential_traits(list->potential)->molecule;
-  if (list->settings->pca != NULL) {
+  if (list->settings->exact && list->settings->pca != NULL) {
     measure_t *pca = append(list, "w2_pca", "1", "exact");
     pca->settings.subsample = list->points;
     pca->columns = BM_PCA_COMPONENTS;

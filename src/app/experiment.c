@@ -53,7 +53,8 @@ static const bm_deck_key_t generate_keys[] = {
 };
 
 static const bm_deck_key_t evaluate_keys[] = {
-    {"evaluate.exact_w2", BM_DECK_BOOL, "true", 0, 0, NULL, NULL, "measure the exact W2"},
+    {"evaluate.exact_w2", BM_DECK_BOOL, "true", 0, 0, NULL, NULL,
+     "measure exact W2s: of configurations, backbone angles and principal components"},
     {"evaluate.exact_subsample", BM_DECK_INT, "0", 0, 1e9, NULL, "evaluate.exact_w2=true",
      "points drawn from each set for the exact W2; 0: all of the smaller set"},
     {"evaluate.exact_repeats", BM_DECK_INT, "1", 1, 1000, NULL, "evaluate.exact_w2=true",

@@ -442,10 +442,7 @@ static bm_status_t load(evaluation_t *self)
   BM_TRY_AGREE(experiment->context, load_spaces(self));
   BM_TRY(bm_stage_load_map(experiment, deck_case, &self->map));
   BM_TRY(load_shapes(self, deck_case, &self->reference, &self->rows[0], &self->walkers));
-  if (self->space.backbone != NULL) { /* its distances are those of angles */
-    self->settings.comparison.exact = 0;
-    self->settings.comparison.projections = 0;
-  } else if (bm_potential_traits(self->own)->molecule != NULL) {
+  if (bm_potential_traits(self->own)->molecule != NULL) {
     BM_TRY_AGREE(experiment->context, find_pca(self));
   }
   return bm_stage_load_samples(experiment, deck_case, "generated.h5md", &self->generated,

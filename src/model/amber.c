@@ -101,7 +101,7 @@ static size_t turns_of(const bm_molecule_t *molecule)
 
 /* Turn methyl groups by thirds, digit by digit of the element: hydrogens are alike, and their exchange in a
  * circle is what a rotation of the group does. */
-static void permute(const void *self, size_t element, double *x /* [d] */)
+static void symmetry(const void *self, size_t element, double *x /* [d] */)
 {
   const own_t *own = self;
   for (size_t m = 0; m < turning_methyls(own->molecule); m++, element /= 3) {
@@ -136,7 +136,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
                           .average_count = BM_AVERAGES - skipped,
                           .pairs = (const size_t(*)[2])own->molecule->pairs,
                           .pair_count = own->molecule->pair_count,
-                          .permutation_count = turns_of(own->molecule),
+                          .symmetry_count = turns_of(own->molecule),
                           .molecule = own->molecule};
   return BM_OK;
 }
@@ -245,5 +245,5 @@ const bm_potential_ops_t bm_potential_amber = {
     .average = average,
     .term_names = term_names,
     .terms = terms,
-    .permute = permute,
+    .symmetry = symmetry,
 };

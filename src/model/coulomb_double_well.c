@@ -48,6 +48,7 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
   *traits = (bm_traits_t){.layout = {2, 2, "1", "1"},
                           .pairs = pair,
                           .pair_count = 1,
+                          .symmetry_count = 8,
                           .observables = observables,
                           .observable_count = 1,
                           .averages = averages,
@@ -177,16 +178,19 @@ static void involution(const void *self, size_t k, double *x /* [4] */)
   }
 }
 
-/* 0, 1  both particles mirrored along an axis; 2  the particles change places. */
-static void symmetry(const void *self, size_t k, double *x /* [4] */)
+/* Bits of an element: both particles mirrored along the first axis, along the second, and exchanged. */
+static void symmetry(const void *self, size_t element, double *x /* [4] */)
 {
   (void)self;
-  if (k == 2) {
-    exchange(x);
-    return;
+  for (size_t axis = 0; axis < 2; axis++) {
+    if ((element >> axis & 1u) != 0) {
+      x[axis] = -x[axis];
+      x[axis + 2] = -x[axis + 2];
+    }
   }
-  x[k] = -x[k];
-  x[k + 2] = -x[k + 2];
+  if ((element >> 2 & 1u) != 0) {
+    exchange(x);
+  }
 }
 
 const bm_potential_ops_t bm_potential_coulomb_double_well = {
@@ -201,6 +205,5 @@ const bm_potential_ops_t bm_potential_coulomb_double_well = {
     .average = average,
     .involution_count = 4,
     .involution = involution,
-    .symmetry_count = 3,
     .symmetry = symmetry,
 };

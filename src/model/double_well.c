@@ -29,7 +29,8 @@ static bm_status_t create(const bm_deck_case_t *deck_case, void **self, bm_trait
                         bm_deck_real(deck_case, "system.tilt"),
                         bm_deck_real(deck_case, "system.stiffness")};
   *self = own;
-  *traits = (bm_traits_t){.layout = {1, 2, "1", "1"}, .averages = averages, .average_count = 1};
+  *traits = (bm_traits_t){
+      .layout = {1, 2, "1", "1"}, .averages = averages, .average_count = 1, .symmetry_count = 2};
   return BM_OK;
 }
 
@@ -84,10 +85,10 @@ static void involution(const void *self, size_t k, double *x /* [2] */)
 }
 
 /* Mirrored across the line through the wells. */
-static void symmetry(const void *self, size_t k, double *x /* [2] */)
+static void symmetry(const void *self, size_t element, double *x /* [2] */)
 {
   (void)self;
-  (void)k;
+  (void)element;
   x[1] = -x[1];
 }
 
@@ -102,6 +103,5 @@ const bm_potential_ops_t bm_potential_double_well = {
     .average = average,
     .involution_count = 1,
     .involution = involution,
-    .symmetry_count = 1,
     .symmetry = symmetry,
 };

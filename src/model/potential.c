@@ -194,19 +194,14 @@ void bm_potential_involution(const bm_potential_t *potential, size_t k, double *
 
 size_t bm_potential_symmetry_count(const bm_potential_t *potential)
 {
-  const size_t permutations = potential->traits.permutation_count;
-  return permutations > 0 ? permutations : (size_t)1 << potential->ops->symmetry_count;
+  const size_t count = potential->traits.symmetry_count;
+  return count > 0 ? count : 1;
 }
 
 void bm_potential_symmetry(const bm_potential_t *potential, size_t element, double *x /* [d] */)
 {
   assert(element < bm_potential_symmetry_count(potential));
-  if (potential->traits.permutation_count > 0) {
-    potential->ops->permute(potential->self, element, x);
-  }
-  for (size_t k = 0; k < potential->ops->symmetry_count; k++) {
-    if ((element >> k & 1u) != 0) {
-      potential->ops->symmetry(potential->self, k, x);
-    }
+  if (element > 0) {
+    potential->ops->symmetry(potential->self, element, x);
   }
 }

@@ -1,12 +1,10 @@
 /* Penalty on pairs of particles that come too close in generated samples (paper eq. 17):
  * weight/|P| · Σ_P max(ε - r_ij, 0). "pair-penalty" is the same with a distance ε_ij of each pair's own,
- * the smallest that the reference has for it, or a low quantile of them. */
+ * the smallest that the reference has for it. */
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "boltzmap/base/memory.h"
-#include "boltzmap/base/order.h"
 #include "boltzmap/train/loss.h"
 
 static const bm_deck_key_t penalty_keys[] = {
@@ -20,9 +18,6 @@ static const bm_deck_key_t penalty_keys[] = {
 static const bm_deck_key_t pair_penalty_keys[] = {
     {"training.penalty_weight", BM_DECK_REAL, "1e5", 0, 1e12, NULL, "training.loss=pair-penalty",
      "lambda of the penalty, in nats over the unit of length"},
-    {"training.penalty_quantile", BM_DECK_REAL, "0.0", 0, 0.5, NULL, "training.loss=pair-penalty",
-     "share of the reference's distances of a pair that are below its epsilon; 0: the smallest is "
-     "epsilon"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -83,35 +78,19 @@ static double separation(const penalty_t *penalty, size_t pair, const double *x,
   return sqrt(square);
 }
 
-/* The distance of a pair that this share of the rows lies below. `values` [n] is room. */
-static double low_distance(const penalty_t *penalty, size_t pair, const bm_loss_data_t *data,
-                           double share, double *values)
-{
-  double way[3];
-  double least = INFINITY;
-  for (size_t i = 0; i < data->n; i++) {
-    values[i] = separation(penalty, pair, data->x + i * data->d, way);
-    least = fmin(least, values[i]);
-  }
-  const size_t rank = (size_t)(share * (double)data->n);
-  if (rank > 0) {
-    qsort(values, data->n, sizeof *values, bm_order_ascending);
-  }
-  return rank > 0 ? values[rank] : least;
-}
-
 static bm_status_t create_pair_penalty(const bm_deck_case_t *deck_case, const bm_loss_data_t *data,
                                        void **self)
 {
-  const double share = bm_deck_real(deck_case, "training.penalty_quantile");
-  double *values = NULL;
   BM_TRY(create(deck_case, data, self));
   penalty_t *penalty = *self;
-  BM_TRY(BM_ALLOC(data->n, &values));
   for (size_t p = 0; p < penalty->count; p++) {
-    penalty->distance[p] = low_distance(penalty, p, data, share, values);
+    penalty->distance[p] = INFINITY;
+    for (size_t i = 0; i < data->n; i++) {
+      double way[3];
+      penalty->distance[p] =
+          fmin(penalty->distance[p], separation(penalty, p, data->x + i * data->d, way));
+    }
   }
-  bm_free(values);
   return BM_OK;
 }
 

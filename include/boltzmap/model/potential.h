@@ -39,7 +39,7 @@ typedef struct {
   size_t average_count;
   const size_t (*pairs)[2]; /* [pair_count], particles that should not come too close */
   size_t pair_count;
-  size_t permutation_count;      /* elements of ops->permute; 0: none */
+  size_t symmetry_count;         /* elements of ops->symmetry; 0: it has none */
   const bm_molecule_t *molecule; /* for samplers of molecular dynamics; NULL: none */
 
 } bm_traits_t;
@@ -78,15 +78,9 @@ typedef struct {
   size_t involution_count;
   void (*involution)(const void *self, size_t k, double *x /* [d], in place */);
 
-  /* optional: maps x -> S_k(x) that leave U as it is, preserve volume, undo themselves and commute:
-   * any set of them makes a configuration that is as probable as the first */
-  size_t symmetry_count; /* ≤ 16 */
-  void (*symmetry)(const void *self, size_t k, double *x /* [d], in place */);
-
-  /* optional, instead of these: any group of such maps, whose elements its traits count; element 0 is the
-   * identity */
-  void (*permute)(const void *self, size_t element, double *x /* [d], in place */);
-
+  /* optional: a group of maps that leave U as it is and preserve volume, so that an image of a
+   * configuration is as probable as itself; its traits count the elements, 0 is the identity */
+  void (*symmetry)(const void *self, size_t element, double *x /* [d], in place */);
 } bm_potential_ops_t;
 
 typedef struct bm_potential bm_potential_t;
@@ -151,8 +145,7 @@ void bm_potential_start(const bm_potential_t *potential, bm_random_t random, uin
 size_t bm_potential_involution_count(const bm_potential_t *potential);
 void bm_potential_involution(const bm_potential_t *potential, size_t k, double *x /* [d] */);
 
-/* Elements of the group of symmetries: 1 where there are none but the identity. For involutions an element's
- * bits say which of them it is made of. */
+/* Elements of the group of symmetries: 1 where there is none but the identity. */
 size_t bm_potential_symmetry_count(const bm_potential_t *potential);
 void bm_potential_symmetry(const bm_potential_t *potential, size_t element, double *x /* [d] */);
 
