@@ -106,13 +106,6 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
   return status;
 }
 
-bm_status_t bm_hdf5_transfer_together(const char *path, hid_t *transfer)
-{
-  *transfer = H5Pcreate(H5P_DATASET_XFER);
-  herr_t result = *transfer < 0 ? -1 : H5Pset_dxpl_mpio(*transfer, H5FD_MPIO_COLLECTIVE);
-  return bm_hdf5_status(result, path, "prepare a collective transfer");
-}
-
 bm_status_t bm_hdf5_select_rows(hid_t dataset, const char *path, size_t first, size_t count,
                                 hid_t *memory, hid_t *space)
 {

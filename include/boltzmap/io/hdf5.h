@@ -28,10 +28,6 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
 bm_status_t bm_hdf5_write_strings(hid_t object, const char *path, const char *name, size_t count,
                                   const char *const *texts);
 
-/* Property list of transfers that all ranks make together; closed by the caller where not
- * negative. */
-bm_status_t bm_hdf5_transfer_together(const char *path, hid_t *transfer);
-
 /* Rows [first, first + count) of a data set of up to three dimensions, or none of them: the
  * selection in the file's `space`, and the space of as many rows in memory. Ended by
  * bm_hdf5_close_selection. */
