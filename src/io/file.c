@@ -188,23 +188,39 @@ static bm_status_t check_space(int file, const char *path, uint64_t bytes)
                    path, strerror(ENOSPC), 1e-6 * needed, 1e-6 * free, advice_on(ENOSPC));
 }
 
-bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
+static bm_status_t reserve(const char *path, uint64_t bytes)
 {
   int file = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
-  bm_watch_t watch;
-  bm_watch_start(&watch, "reserve disk space", path);
   bm_status_t status = check_space(file, path, bytes);
   int code = status != BM_OK || bytes == 0 ? 0 : posix_fallocate(file, 0, (off_t)bytes);
   close(file);
-  bm_watch_end(&watch);
   if (code != 0) {
     errno = code;
     return io_error(path, "cannot reserve disk space");
   }
   return status;
+}
+
+bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "reserve disk space", path);
+  bm_status_t status = reserve(path, bytes);
+  bm_watch_end(&watch);
+  return status;
+}
+
+/* What is there already. */
+static int open_watched(const char *path, int flags)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "open", path);
+  const int file = open(path, flags | O_CLOEXEC);
+  bm_watch_end(&watch);
+  return file;
 }
 
 /* pread with a watch over it. */
@@ -283,10 +299,7 @@ bm_status_t bm_file_write_at(int file, const char *path, uint64_t at, const void
 
 bm_status_t bm_file_open(const char *path, int *file)
 {
-  bm_watch_t watch;
-  bm_watch_start(&watch, "open", path);
-  *file = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  bm_watch_end(&watch);
+  *file = open_watched(path, O_RDWR | O_NOFOLLOW);
   return *file >= 0 ? BM_OK : io_error(path, "cannot open for writing");
 }
 
@@ -311,7 +324,7 @@ bm_status_t bm_file_sync_close(int file, const char *path)
 bm_status_t bm_file_hash(const char *path, uint64_t *hash)
 {
   uint64_t bytes;
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open_watched(path, O_RDONLY);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
@@ -331,7 +344,7 @@ void bm_file_seal_bytes(char *bytes, size_t count)
 
 bm_status_t bm_file_seal(const char *path)
 {
-  int file = open(path, O_RDWR | O_CLOEXEC);
+  int file = open_watched(path, O_RDWR);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
@@ -363,7 +376,7 @@ static int is_like_a_seal(const char *block)
 bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal)
 {
   *seal = BM_SEAL_NONE;
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open_watched(path, O_RDONLY);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
@@ -386,7 +399,7 @@ bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal)
 
 static bm_status_t sync_path(const char *path, int flags)
 {
-  int file = open(path, flags | O_CLOEXEC);
+  int file = open_watched(path, flags);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
@@ -402,7 +415,7 @@ static bm_status_t sync_folder_of(const char *path)
   return status;
 }
 
-bm_status_t bm_file_publish(const char *temporary, const char *path)
+static bm_status_t publish(const char *temporary, const char *path)
 {
   bm_status_t status = bm_file_check_target(path);
   if (status == BM_OK) {
@@ -416,6 +429,15 @@ bm_status_t bm_file_publish(const char *temporary, const char *path)
     return status;
   }
   return sync_folder_of(path);
+}
+
+bm_status_t bm_file_publish(const char *temporary, const char *path)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "publish", path);
+  bm_status_t status = publish(temporary, path);
+  bm_watch_end(&watch);
+  return status;
 }
 
 /* What the disk has of a file is what it was given. The kernel's own copy is let go first, so that the disk
@@ -444,7 +466,7 @@ static bm_status_t fill(int file, const char *path, const void *bytes, size_t co
   return check_content(file, path, bytes, count);
 }
 
-bm_status_t bm_file_write(const char *path, const void *bytes, size_t count)
+static bm_status_t write_whole(const char *path, const void *bytes, size_t count)
 {
   char *temporary = NULL;
   BM_TRY(bm_file_temporary_name(path, &temporary));
@@ -464,6 +486,15 @@ bm_status_t bm_file_write(const char *path, const void *bytes, size_t count)
     }
   }
   bm_free(temporary);
+  return status;
+}
+
+bm_status_t bm_file_write(const char *path, const void *bytes, size_t count)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "write", path);
+  bm_status_t status = write_whole(path, bytes, count);
+  bm_watch_end(&watch);
   return status;
 }
 
@@ -506,7 +537,7 @@ bm_status_t bm_file_read(const char *path, char **bytes, size_t *count)
 {
   *bytes = NULL;
   *count = 0;
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open_watched(path, O_RDONLY);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
@@ -560,7 +591,7 @@ static bm_status_t copy(const char *source, const char *path)
   return status;
 }
 
-bm_status_t bm_file_link(const char *source, const char *path)
+static bm_status_t link_whole(const char *source, const char *path)
 {
   char *temporary = NULL;
   BM_TRY(bm_file_temporary_name(path, &temporary));
@@ -574,6 +605,15 @@ bm_status_t bm_file_link(const char *source, const char *path)
   }
   unlink(temporary); /* also where both were names of one file already: rename leaves them */
   bm_free(temporary);
+  return status;
+}
+
+bm_status_t bm_file_link(const char *source, const char *path)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "link", path);
+  bm_status_t status = link_whole(source, path);
+  bm_watch_end(&watch);
   return status;
 }
 

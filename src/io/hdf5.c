@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/parallel/context.h"
 
 /* What HDF5 says of a failure. */
 typedef struct {
@@ -41,6 +42,13 @@ bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *w
   cause_t cause = find_cause();
   return BM_FAIL(cause.is_of_the_disk ? BM_ERR_IO : BM_ERR_DATA, "%s: cannot %s: %s", path, what,
                  cause.text);
+}
+
+void bm_hdf5_close_file(hid_t file, const char *path)
+{
+  if (file >= 0 && H5Fclose(file) < 0) {
+    bm_context_end_job(bm_hdf5_status(-1, path, "close this file"));
+  }
 }
 
 void bm_hdf5_quiet(void)

@@ -225,12 +225,6 @@ static bm_status_t find_all_rows(const layout_t *layout, uint64_t *offset)
   return BM_OK;
 }
 
-/* Strong: closes what is open in it. */
-static bm_status_t close_file(layout_t *layout)
-{
-  return layout->file < 0 ? BM_OK : bm_hdf5_status(H5Fclose(layout->file), layout->path, "close");
-}
-
 static bm_status_t create_content(layout_t *layout, uint64_t *offset)
 {
   BM_TRY(BM_ALLOC(layout->content->observable_count, &layout->observable));
@@ -248,11 +242,7 @@ bm_status_t bm_samples_layout(const char *path, size_t n, size_t walkers,
   bm_watch_t watch;
   bm_watch_start(&watch, "lay out", path);
   bm_status_t status = create_content(&layout, offset);
-  if (status == BM_OK) {
-    status = close_file(&layout);
-  } else {
-    (void)close_file(&layout); /* the first failure is the one to tell */
-  }
+  bm_hdf5_close_file(layout.file, path); /* strong: closes what is open in it */
   bm_watch_end(&watch);
   bm_free(layout.observable);
   return status;

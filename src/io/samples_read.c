@@ -287,9 +287,7 @@ static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
   if (dataset >= 0) {
     H5Dclose(dataset);
   }
-  if (file >= 0) {
-    H5Fclose(file);
-  }
+  bm_hdf5_close_file(file, path);
   return bm_agree(context, status);
 }
 
@@ -422,9 +420,7 @@ static uint64_t stored_fingerprint(const char *path)
   if (group >= 0) {
     H5Gclose(group);
   }
-  if (file >= 0) {
-    H5Fclose(file);
-  }
+  bm_hdf5_close_file(file, path);
   return fingerprint;
 }
 
