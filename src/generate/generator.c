@@ -100,7 +100,6 @@ static void make_piece(const stream_t *stream, bm_range_t rows)
     bm_generate_base(stream->order->seed, rows.first + done, count,
                      bm_map_base_dimension(stream->map), stream->base);
     bm_map_push(stream->map, count, stream->base, x, stream->columns + done);
-    bm_samples_writer_progress(stream->writer);
   }
   if (observer != NULL && rows.count > 0) {
     observer->observe(observer->self, rows.count, stream->x, stream->columns,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/parallel/context.h"
 
 /* What HDF5 says of a failure. */
 typedef struct {
@@ -41,6 +42,13 @@ bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *w
   cause_t cause = find_cause();
   return BM_FAIL(cause.is_of_the_disk ? BM_ERR_IO : BM_ERR_DATA, "%s: cannot %s: %s", path, what,
                  cause.text);
+}
+
+void bm_hdf5_close_file(hid_t file, const char *path)
+{
+  if (file >= 0 && H5Fclose(file) < 0) {
+    bm_context_end_job(bm_hdf5_status(-1, path, "close this file"));
+  }
 }
 
 void bm_hdf5_quiet(void)
@@ -104,13 +112,6 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
   bm_status_t status = write_attribute(object, path, name, H5T_NATIVE_INT, space, values);
   H5Sclose(space);
   return status;
-}
-
-bm_status_t bm_hdf5_transfer_together(const char *path, hid_t *transfer)
-{
-  *transfer = H5Pcreate(H5P_DATASET_XFER);
-  herr_t result = *transfer < 0 ? -1 : H5Pset_dxpl_mpio(*transfer, H5FD_MPIO_COLLECTIVE);
-  return bm_hdf5_status(result, path, "prepare a collective transfer");
 }
 
 bm_status_t bm_hdf5_select_rows(hid_t dataset, const char *path, size_t first, size_t count,

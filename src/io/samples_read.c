@@ -12,8 +12,10 @@
 #include "boltzmap/io/npy.h"
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
-#define BM_TRANSFER_BYTES ((size_t)1 << 28) /* a collective read: far below 2 GiB */
+#define BM_TRANSFER_BYTES \
+  ((size_t)1 << 28) /* a read: what a slow disk gives in the time of bm_watch_start */
 
 /* What a file turned out to hold. */
 typedef struct {
@@ -190,45 +192,32 @@ static bm_status_t check_shape(const char *path, shape_t *shape)
   return BM_OK;
 }
 
-/* Read some rows, or none, all stored columns, as float64. Collective. */
-static bm_status_t read_piece(const bm_context_t *context, hid_t dataset, const char *path,
-                              bm_range_t rows, double *stored)
+/* Read some rows, all stored columns, as float64. */
+static bm_status_t read_piece(hid_t dataset, const char *path, bm_range_t rows, double *stored)
 {
-  hid_t memory = -1, space = -1, transfer = -1;
-  bm_status_t status = bm_hdf5_select_rows(dataset, path, rows.first, rows.count, &memory, &space);
-  if (status == BM_OK) {
-    status = bm_hdf5_transfer_together(path, &transfer);
-  }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
-    status = bm_hdf5_content_status(result, path, "read rows");
-  }
-  if (transfer >= 0) {
-    H5Pclose(transfer);
-  }
+  hid_t memory = -1, space = -1;
+  bm_watch_t watch;
+  BM_TRY(bm_hdf5_select_rows(dataset, path, rows.first, rows.count, &memory, &space));
+  bm_watch_start(&watch, "read", path);
+  herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, stored);
+  bm_watch_end(&watch);
+  bm_status_t status = bm_hdf5_content_status(result, path, "read rows");
   bm_hdf5_close_selection(&memory, &space);
   return status;
 }
 
-/* Read this rank's rows in pieces, in as many rounds as the rank with the most needs. Collective. */
-static bm_status_t read_hdf5_rows(const bm_context_t *context, hid_t dataset, const char *path,
-                                  size_t width, const bm_samples_t *samples, double *stored)
+/* Read this rank's rows in pieces. */
+static bm_status_t read_hdf5_rows(hid_t dataset, const char *path, size_t width,
+                                  const bm_samples_t *samples, double *stored)
 {
-  size_t most = BM_TRANSFER_BYTES / (width * sizeof *stored) + 1;
-  bm_range_t rows = samples->rows;
-  unsigned long long rounds = (rows.count + most - 1) / most;
-  BM_TRY_MPI(
-      MPI_Allreduce(MPI_IN_PLACE, &rounds, 1, MPI_UNSIGNED_LONG_LONG, MPI_MAX, context->comm));
-  bm_status_t status = BM_OK;
-  for (size_t round = 0; round < rounds; round++) {
-    size_t done = round * most < rows.count ? round * most : rows.count;
-    size_t left = rows.count - done;
-    bm_range_t piece = {rows.first + done, left < most ? left : most};
-    bm_status_t next = read_piece(context, dataset, path, piece, stored + done * width);
-    status = status == BM_OK ? next : status;
+  const size_t most = BM_TRANSFER_BYTES / (width * sizeof *stored) + 1;
+  const bm_range_t rows = samples->rows;
+  for (size_t done = 0; done < rows.count; done += most) {
+    const size_t left = rows.count - done;
+    const bm_range_t piece = {rows.first + done, left < most ? left : most};
+    BM_TRY(read_piece(dataset, path, piece, stored + done * width));
   }
-  return bm_agree(context, status);
+  return BM_OK;
 }
 
 /* One that no machine like this has room for would end in the failure of an allocation. */
@@ -243,7 +232,7 @@ static bm_status_t check_size(const bm_context_t *context, const char *path, con
   return BM_OK;
 }
 
-/* From an open data set to a finished sample set. Collective. */
+/* From an open data set to this rank's part of a sample set. */
 static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, const char *path,
                                 const shape_t *shape, const bm_samples_selection_t *selection,
                                 bm_samples_t **out)
@@ -260,30 +249,14 @@ static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, cons
   if (status == BM_OK) {
     status = BM_ALLOC((*out)->rows.count * shape->width, &stored);
   }
-  status = bm_agree(context, status);
   if (status == BM_OK) {
-    status = read_hdf5_rows(context, dataset, path, shape->width, *out, stored);
+    status = read_hdf5_rows(dataset, path, shape->width, *out, stored);
   }
   if (status == BM_OK) {
-    status = bm_agree(context, take_rows(path, shape, &columns, selection, stored, *out));
+    status = take_rows(path, shape, &columns, selection, stored, *out);
   }
   bm_free(stored);
   bm_free(columns.index);
-  return status;
-}
-
-static bm_status_t open_together(const bm_context_t *context, const char *path, hid_t *file)
-{
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  herr_t result = access < 0 ? -1 : H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL);
-  bm_status_t status = bm_agree(context, bm_hdf5_status(result, path, "prepare to open"));
-  if (status == BM_OK) {
-    *file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    status = bm_agree(context, bm_hdf5_status(*file, path, "open as HDF5"));
-  }
-  if (access >= 0) {
-    H5Pclose(access);
-  }
   return status;
 }
 
@@ -297,39 +270,25 @@ static bm_status_t open_dataset(hid_t file, const char *path,
   return check_shape(path, shape);
 }
 
-/* Rank 0's look before all ranks open the file together, where a malformed one would make the MPI
- * library print lines of its own. */
-static bm_status_t try_alone(const char *path, const bm_samples_selection_t *selection)
-{
-  shape_t shape = {0, 0, 0, 0, 1};
-  hid_t dataset = -1;
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-  BM_TRY(bm_hdf5_content_status(file, path, "open as HDF5"));
-  bm_status_t status = open_dataset(file, path, selection, &dataset, &shape);
-  if (dataset >= 0) {
-    H5Dclose(dataset);
-  }
-  H5Fclose(file);
-  return status;
-}
-
+/* Each rank opens the file for itself and reads its own rows: one that cannot leaves nobody waiting. */
 static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
                              const bm_samples_selection_t *selection, bm_samples_t **out)
 {
-  hid_t file = -1;
   hid_t dataset = -1;
   shape_t shape = {0, 0, 0, 0, 1};
-  BM_TRY_AGREE(context, bm_context_is_root(context) ? try_alone(path, selection) : BM_OK);
-  BM_TRY(open_together(context, path, &file));
-  bm_status_t status = bm_agree(context, open_dataset(file, path, selection, &dataset, &shape));
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  bm_status_t status = bm_hdf5_content_status(file, path, "open as HDF5");
+  if (status == BM_OK) {
+    status = open_dataset(file, path, selection, &dataset, &shape);
+  }
   if (status == BM_OK) {
     status = load_dataset(context, dataset, path, &shape, selection, out);
   }
   if (dataset >= 0) {
     H5Dclose(dataset);
   }
-  H5Fclose(file);
-  return status;
+  bm_hdf5_close_file(file, path);
+  return bm_agree(context, status);
 }
 
 static bm_status_t read_npy(const bm_context_t *context, const char *path,
@@ -461,9 +420,7 @@ static uint64_t stored_fingerprint(const char *path)
   if (group >= 0) {
     H5Gclose(group);
   }
-  if (file >= 0) {
-    H5Fclose(file);
-  }
+  bm_hdf5_close_file(file, path);
   return fingerprint;
 }
 

@@ -362,7 +362,7 @@ static bm_status_t make_image(const bm_state_t *state, const char *path, char **
     status = bm_hdf5_status(H5Fget_file_image(file, *image + BM_SEAL_BYTES, (size_t)size), path,
                             "get the image");
   }
-  H5Fclose(file);
+  bm_hdf5_close_file(file, path);
   return status;
 }
 
@@ -469,9 +469,7 @@ int bm_state_recognise(const char *path)
   }
   hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
   int found = file >= 0 && H5Aexists(file, "state_version") > 0;
-  if (file >= 0) {
-    H5Fclose(file);
-  }
+  bm_hdf5_close_file(file, path);
   return found;
 }
 
@@ -489,7 +487,7 @@ bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
   hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
   BM_TRY(bm_hdf5_status(file, path, "open as HDF5"));
   bm_status_t status = read_blocks(file, path, kind, out);
-  H5Fclose(file);
+  bm_hdf5_close_file(file, path);
   if (status != BM_OK) {
     bm_state_destroy(out);
   }

@@ -26,9 +26,8 @@ bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine)
 int bm_agree_any(const bm_context_t *context, int mine)
 {
   int any = mine != 0;
-  if (MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, context->comm) != MPI_SUCCESS) {
-    return 1;
-  }
+  (void)bm_context_mpi_status(MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, context->comm),
+                              "MPI_Allreduce");
   return any;
 }
 

@@ -2,7 +2,7 @@
 #define BOLTZMAP_IO_SAMPLES_H
 
 /* Sample sets: n rows of d coordinates, distributed by rows, kept on disk as H5MD 1.1: laid out by
- * parallel HDF5, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions
+ * rank 0, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions
  * (d = P·D) is a frame of P positions whose missing components are 0.
  *
  * A file is written under a temporary name, its space reserved before the data, checksummed (see
@@ -81,8 +81,6 @@ bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *pa
 bm_status_t bm_samples_writer_begin(bm_samples_writer_t *writer, bm_range_t rows,
                                     const double *x /* [rows.count][d] */,
                                     const double *observables /* [observable_count][rows.count] */);
-/* Give MPI a moment to go on with the write: now and then, from a computation beside it. */
-void bm_samples_writer_progress(const bm_samples_writer_t *writer);
 /* Wait for what was begun, if anything. BM_ERR_IO. Not collective. */
 bm_status_t bm_samples_writer_wait(bm_samples_writer_t *writer);
 

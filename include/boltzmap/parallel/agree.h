@@ -13,7 +13,7 @@
  * with its message. BM_OK where all are. Collective. */
 bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine);
 
-/* True on every rank where it is true on any. Collective; a failure of MPI counts as true. */
+/* True on every rank where it is true on any. Collective. */
 int bm_agree_any(const bm_context_t *context, int mine);
 
 /* Pass up a failure of one rank on all ranks. Collective. */
