@@ -12,7 +12,7 @@
 #include "boltzmap/sample/diagnostics.h"
 #include "boltzmap/sample/dynamics.h"
 
-#define BM_FRAMES_BETWEEN_POLLS 8 /* for stop requests and the time of checkpoints */
+#define BM_DYNAMICS_BETWEEN_POLLS 64 /* steps, for stop requests and the time of checkpoints */
 #define BM_NS 1e-3                /* of a ps */
 
 /* Where a replica has been last, of the two ends of its ladder. */
@@ -408,6 +408,11 @@ static void reset_counts(ladder_t *ladder)
   ladder->round_trips = 0;
 }
 
+static size_t frames_between_polls(size_t stride)
+{
+  return stride < BM_DYNAMICS_BETWEEN_POLLS ? BM_DYNAMICS_BETWEEN_POLLS / stride : 1;
+}
+
 static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
 {
   const size_t total = run->burn_in + run->frames;
@@ -428,7 +433,7 @@ static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
     if (run->done == run->burn_in) {
       reset_counts(&run->ladder);
     }
-    if (run->done % BM_FRAMES_BETWEEN_POLLS == 0 && run->done < total) {
+    if (run->done % frames_between_polls(stride) == 0 && run->done < total) {
       BM_TRY(poll(run, samples, first_ns));
     }
   }
