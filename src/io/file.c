@@ -28,8 +28,7 @@
 #define BM_UNFINISHED ".part"
 #define BM_WRITER_BYTES 64 /* of ".<where>-<process>.part" */
 
-/* What there is to do about it; "" where the text of the error says all. */
-static const char *advice_on(int error)
+const char *bm_file_advice(int error)
 {
   switch (error) {
   case ENOSPC:
@@ -51,7 +50,7 @@ static const char *advice_on(int error)
 
 static bm_status_t io_error(const char *path, const char *what)
 {
-  return BM_FAIL(BM_ERR_IO, "%s: %s: %s%s", path, what, strerror(errno), advice_on(errno));
+  return BM_FAIL(BM_ERR_IO, "%s: %s: %s%s", path, what, strerror(errno), bm_file_advice(errno));
 }
 
 /* The folder of a path, as "." or "/"; owned by the caller. */
@@ -142,7 +141,7 @@ static bm_status_t check_folder(const char *path)
     status = BM_FAIL(BM_ERR_IO, "%s: cannot be made: %s is not a folder", path, folder);
   } else if (access(folder, W_OK | X_OK) != 0) {
     status = BM_FAIL(BM_ERR_IO, "%s: cannot be made in folder %s: %s%s", path, folder,
-                     strerror(errno), advice_on(errno));
+                     strerror(errno), bm_file_advice(errno));
   }
   bm_free(folder);
   return status;
@@ -185,7 +184,7 @@ static bm_status_t check_space(int file, const char *path, uint64_t bytes)
              : BM_FAIL(
                    BM_ERR_IO,
                    "%s: cannot reserve disk space: %s: %.1f MB more are needed, %.1f MB are free%s",
-                   path, strerror(ENOSPC), 1e-6 * needed, 1e-6 * free, advice_on(ENOSPC));
+                   path, strerror(ENOSPC), 1e-6 * needed, 1e-6 * free, bm_file_advice(ENOSPC));
 }
 
 static bm_status_t reserve(const char *path, uint64_t bytes)

@@ -1,22 +1,37 @@
 #include "boltzmap/io/hdf5.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/io/file.h"
 #include "boltzmap/parallel/context.h"
 
 /* What HDF5 says of a failure. */
 typedef struct {
-  const char *text;   /* innermost message */
+  char text[256];     /* innermost message */
   int is_of_the_disk; /* reported by the driver that reads and writes */
 } cause_t;
+
+/* Where the system is to blame, HDF5's message holds its error number among much else. */
+static void describe(const char *text, cause_t *cause)
+{
+  int error = 0;
+  const char *found = strstr(text, "errno = ");
+  if (found != NULL && sscanf(found, "errno = %d", &error) == 1 && error != 0) {
+    cause->is_of_the_disk = 1;
+    snprintf(cause->text, sizeof cause->text, "%s%s", strerror(error), bm_file_advice(error));
+  } else {
+    snprintf(cause->text, sizeof cause->text, "%s", text);
+  }
+}
 
 static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *data)
 {
   cause_t *cause = (cause_t *)data;
   if (depth == 0 && error->desc != NULL) {
-    cause->text = error->desc;
     cause->is_of_the_disk = error->min_num == H5E_READERROR && error->maj_num == H5E_IO;
+    describe(error->desc, cause);
   }
   return 0;
 }
@@ -39,7 +54,7 @@ bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *w
   if (result >= 0) {
     return BM_OK;
   }
-  cause_t cause = find_cause();
+  const cause_t cause = find_cause();
   return BM_FAIL(cause.is_of_the_disk ? BM_ERR_IO : BM_ERR_DATA, "%s: cannot %s: %s", path, what,
                  cause.text);
 }

@@ -105,40 +105,55 @@ static herr_t first_link(hid_t group, const char *name, const H5L_info_t *info, 
   return 1;
 }
 
+/* Those of the first group of particles. */
+static bm_status_t find_positions(hid_t file, const char *path, candidates_t *found)
+{
+  hid_t particles = H5Gopen2(file, "particles", H5P_DEFAULT);
+  BM_TRY(bm_hdf5_content_status(particles, path, "open its particles"));
+  herr_t result = H5Literate(particles, H5_INDEX_NAME, H5_ITER_INC, NULL, first_link, found);
+  H5Gclose(particles);
+  BM_TRY(bm_hdf5_content_status(result, path, "list its particles"));
+  return found->name[0] != '\0'
+             ? BM_OK
+             : BM_FAIL(BM_ERR_DATA,
+                       "%s: its group 'particles' is empty; name a data set with --dataset", path);
+}
+
+/* An H5MD element is a group with a value. */
+static bm_status_t open_by_name(hid_t file, const char *path, const char *name, hid_t *dataset)
+{
+  char group[300];
+  snprintf(group, sizeof group, "%s/value", name);
+  const char *const names[] = {name, group};
+  *dataset = -1;
+  for (size_t i = 0; i < 2 && *dataset < 0; i++) {
+    *dataset = H5Dopen2(file, names[i], H5P_DEFAULT);
+    if (bm_hdf5_content_status(*dataset, path, "open a data set") == BM_ERR_IO) {
+      return BM_ERR_IO;
+    }
+  }
+  return *dataset >= 0 ? BM_OK
+                       : BM_FAIL(BM_ERR_DATA, "%s: no data set '%s' in this file", path, name);
+}
+
 /* The data set to read: as asked, or an H5MD file's positions, or the only one there is. */
 static bm_status_t find_dataset(hid_t file, const char *path, const char *asked, hid_t *dataset)
 {
   candidates_t found = {0, ""};
   const char *name = asked;
   if (asked == NULL && H5Lexists(file, "particles", H5P_DEFAULT) > 0) {
-    hid_t particles = H5Gopen2(file, "particles", H5P_DEFAULT);
-    if (particles >= 0) {
-      H5Literate(particles, H5_INDEX_NAME, H5_ITER_INC, NULL, first_link, &found);
-      H5Gclose(particles);
-    }
-    if (found.name[0] == '\0') {
-      return BM_FAIL(BM_ERR_DATA,
-                     "%s: its group 'particles' is empty; name a data set with --dataset", path);
-    }
+    BM_TRY(find_positions(file, path, &found));
     name = found.name;
   } else if (asked == NULL) {
-    H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
+    herr_t result = H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
+    BM_TRY(bm_hdf5_content_status(result, path, "list its data sets"));
     if (found.count != 1) {
       return BM_FAIL(BM_ERR_DATA, "%s: holds %d data sets at its top; name one with --dataset",
                      path, found.count);
     }
     name = found.name;
   }
-  *dataset = H5Dopen2(file, name, H5P_DEFAULT);
-  if (*dataset < 0) {
-    char group[300];
-    snprintf(group, sizeof group, "%s/value", name);
-    *dataset = H5Dopen2(file, group, H5P_DEFAULT); /* an H5MD element is a group with a value */
-  }
-  if (*dataset < 0) {
-    return BM_FAIL(BM_ERR_DATA, "%s: no data set '%s' in this file", path, name);
-  }
-  return BM_OK;
+  return open_by_name(file, path, name, dataset);
 }
 
 static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, shape_t *shape)

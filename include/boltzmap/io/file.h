@@ -15,6 +15,10 @@
 
 typedef enum { BM_SEAL_NONE, BM_SEAL_GOOD, BM_SEAL_BROKEN } bm_seal_t;
 
+/* What there is to do about an errno, to be put behind its text: "; make room and run the same command
+ * again", or "" where the text says all. */
+const char *bm_file_advice(int error);
+
 /* `path` with a suffix that marks it unfinished and this process as its writer, so that two programs
  * never write into one file; owned by the caller. Removes what processes of this machine that are no
  * more left unfinished in the folder. */
