@@ -24,7 +24,7 @@ system: { kind = "coulomb-double-well"; coupling = 0.7; beta = 5.0; softening = 
 reference: { sampler = "hmc"; walkers = 20; samples = 400; burn_in = 300; thinning = 600; };
 flow: { layers = 4; hidden = [32, 32]; };
 training: { epochs = 20; batch = 64; };
-generate: { samples = 300000; };
+generate: { samples = 600000; };
 evaluate: { exact_subsample = 60; exact_repeats = 2; sliced_projections = 20; floor_pairs = 2;
             average_samples = 2000; lipschitz_points = 500; trajectory_frames = 20; };
 """
@@ -32,7 +32,7 @@ CASE = "stages"
 TITLES = {"sample": "reference samples", "train": "training", "generate": "generated samples",
           "evaluate": "evaluation"}
 SELDOM = ("--set", "run.checkpoint_every_min=5.0")
-KEEPING = ("sample", "train", "evaluate")  # that go on where they were
+KEPT = {"sample": 3, "train": 3, "generate": 1, "evaluate": 3}  # checkpoints to wait for before a kill
 
 
 class Stages(unittest.TestCase):
@@ -85,8 +85,7 @@ class Stages(unittest.TestCase):
         done = boltzmap("run", self.deck, "--out", out, *SELDOM, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stderr)
         said = self.log(out)[len(before):]
-        if stage in KEEPING:
-            self.assertIn("going on from", said, stage)
+        self.assertIn("going on from", said, stage)
         for earlier in list(TITLES)[:list(TITLES).index(stage)]:
             self.assertNotIn(f": {TITLES[earlier]}\n", said, f"{earlier} was done")
         self.assertEqual(differences(self.whole, out, cases=(CASE,)), [], stage)
@@ -95,15 +94,15 @@ class Stages(unittest.TestCase):
     def test_a_signal_stops_each_stage(self):
         for stage, ranks in zip(TITLES, (1, 2, 1, 2)):
             out = self.out(stage)
-            process = self.run_into(stage, out, ranks, checkpoints=stage in KEEPING)
+            process = self.run_into(stage, out, ranks, checkpoints=1)
             process.send_signal(signal.SIGUSR1)
             self.assertEqual(process.wait(10), STOPPED, stage)
             self.go_on(out, stage, 3 - ranks)
 
     def test_a_kill_costs_what_came_after_the_last_checkpoint(self):
-        for stage, ranks in zip(KEEPING, (2, 1, 2)):
+        for stage, ranks in zip(TITLES, (2, 1, 2, 1)):
             out = self.out(stage)
-            process = self.run_into(stage, out, ranks, checkpoints=3)
+            process = self.run_into(stage, out, ranks, checkpoints=KEPT[stage])
             program.kill_group(process)
             self.go_on(out, stage, 3 - ranks)
 
@@ -132,6 +131,19 @@ class Stages(unittest.TestCase):
             self.assertIn("time allowed", done.stderr)
             self.assertLess(time.time() - begun, 14.0)
             self.assertEqual(len(list(out.glob(f"{CASE}/checkpoint-*.h5"))), 1)
+
+    def test_damaged_rows_of_an_unfinished_file_are_made_again(self):
+        out = self.out("rows")
+        process = self.run_into("generate", out, checkpoints=1)
+        process.send_signal(signal.SIGUSR1)
+        self.assertEqual(process.wait(10), STOPPED)
+        rows = out / CASE / "generated.h5md.unfinished"
+        content = bytearray(rows.read_bytes())
+        content[40000] ^= 1
+        rows.write_bytes(content)
+        self.go_on(out, "generate", 2)
+        self.assertIn("generated.h5md.unfinished: damaged", self.log(out))
+        self.assertFalse(rows.exists())
 
     def test_results_that_are_kept_are_not_measured_again(self):
         """An evaluation stopped at its end takes all its rows from the checkpoint."""
