@@ -13,7 +13,7 @@
 #include "boltzmap/sample/dynamics.h"
 
 #define BM_DYNAMICS_BETWEEN_POLLS 64 /* steps, for stop requests and the time of checkpoints */
-#define BM_NS 1e-3                /* of a ps */
+#define BM_NS 1e-3                   /* of a ps */
 
 /* Where a replica has been last, of the two ends of its ladder. */
 enum { NEVER, LOWEST, HIGHEST };
