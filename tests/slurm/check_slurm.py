@@ -256,7 +256,8 @@ class Queued(Jobs):
 
 
 def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves the way Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # leaves the way Ctrl-C does
     try:
         with cluster.Cluster() as Jobs.slurm:
             result = unittest.main(verbosity=2, exit=False).result
@@ -267,7 +268,7 @@ def main():
         print("check-slurm: interrupted", file=sys.stderr)
         return 1
     failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - failed} passed, {failed} failed")
+    print(f"{max(0, result.testsRun - failed)} passed, {failed} failed")
     return 1 if failed or not result.testsRun else 0
 
 

@@ -160,7 +160,7 @@ class Cluster:
 
     def stop(self):
         """End all there is, politely where it listens; nothing of it outlives this call."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
         if "slurmctld" in self.daemons and self.daemons["slurmctld"].poll() is None:
             try:
