@@ -4,6 +4,7 @@
     check_slurm.py [TEST…]        as root; the last line is 'N passed, N failed'
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ import cluster  # noqa: E402 (it lies beside this file)
 from cluster import program, wait_until  # noqa: E402
 
 JOB = program.TOP / "jobs" / "two-particle.sbatch"
-TRAINING_S = 12  # of each case of the run that is disturbed most; each wait for a checkpoint takes a second of it
+TRAINING_S = 12  # of each case of the run that is disturbed most; each wait for a checkpoint takes a part of it
 SHORT = 2        # the others have so many times fewer epochs
 WAIT_S = 120
 OVER = ("FAILED", "COMPLETED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED")
@@ -33,6 +34,14 @@ evaluate: { exact_subsample = 60; exact_repeats = 2; sliced_projections = 20; fl
             average_samples = 2000; lipschitz_points = 100; trajectory_frames = 20; };
 cases: ( { name = "a"; }, { name = "b"; system: { softening = 0.1; }; } );
 """
+
+
+def signal_all(processes, number):
+    for pid in processes:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
 
 
 class Jobs(unittest.TestCase):
@@ -120,24 +129,34 @@ class Jobs(unittest.TestCase):
                 pass  # it has ended
         return found
 
-    def reach_time_limit(self, job):
-        """Let the time limit come near. SLURM looks at it each half minute, and the run is held for so long."""
-        self.slurm.update(job, TimeLimit=1)
+    @contextlib.contextmanager
+    def held(self):
+        """Hold the ranks, so that the run is not over before SLURM, which takes its time, has done something."""
         ranks = self.ranks()
-        for pid in ranks:
-            os.kill(pid, signal.SIGSTOP)
+        signal_all(ranks, signal.SIGSTOP)
         try:
-            self.wait(lambda: "asked to save and stop" in self.text(job), job, "the signal before the time limit", 60)
+            yield
         finally:
-            for pid in ranks:
-                os.kill(pid, signal.SIGCONT)
+            signal_all(ranks, signal.SIGCONT)
+
+    def reach_time_limit(self, job):
+        """Let the time limit come near; SLURM looks at it each half minute."""
+        self.slurm.update(job, TimeLimit=1)
+        with self.held():
+            self.wait(lambda: "asked to save and stop" in self.text(job), job, "the signal before the time limit")
         self.wait_for_state(job, "PENDING")
         self.slurm.update(job, TimeLimit=60)
 
-    def preempt(self, grace_s):
+    def preempt(self, *jobs, grace_s):
         """A job of more weight takes both processors for a moment."""
+        def is_told(job):
+            now = self.slurm.job(job)
+            return now["JobState"] != "RUNNING" or now["PreemptTime"] != "None"
         self.slurm.run("scontrol", "update", "PartitionName=low", f"GraceTime={grace_s}")
-        self.slurm.submit("--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap", "sleep 1")
+        with self.held():
+            self.slurm.submit("--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap", "sleep 1")
+            for job in jobs:
+                self.wait(lambda job=job: is_told(job), job, "preemption")
 
     def assert_log(self, job, *parts):
         """The parts are in the log, in this order."""
@@ -156,14 +175,14 @@ class Disturbed(Jobs):
         self.reach_time_limit(job)
         self.go_on(job, 2)
         self.wait_for_progress(job)
-        self.preempt(grace_s=20)
+        self.preempt(job, grace_s=20)
         self.go_on(job, 3)
         self.wait_for_progress(job)
         self.slurm.end_daemon("slurmd")
         self.wait_for_progress(job)
         self.slurm.start_node()
         self.wait_for_progress(job)
-        self.preempt(grace_s=0)
+        self.preempt(job, grace_s=0)
         self.go_on(job, 4)
         self.wait_for_state(job, "COMPLETED", 300)
         self.assertEqual(program.differences(whole, self.out), [], self.text(job))
@@ -236,7 +255,7 @@ class Queued(Jobs):
         tasks = {seed: f"{job}_{seed}" for seed in seeds}
         for seed in seeds:
             self.wait_for_progress(tasks[seed], out[seed])
-        self.preempt(grace_s=20)
+        self.preempt(*tasks.values(), grace_s=20)
         for seed in seeds:
             self.go_on(tasks[seed], 2)
         for seed in seeds:
@@ -256,8 +275,8 @@ class Queued(Jobs):
 
 
 def main():
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # leaves the way Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # all leave by way of the cleaning up
     try:
         with cluster.Cluster() as Jobs.slurm:
             result = unittest.main(verbosity=2, exit=False).result

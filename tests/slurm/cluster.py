@@ -189,7 +189,7 @@ class Cluster:
         return [pid for pid in program.family(os.getpid())[1:] if pid not in daemons]
 
     def lose_node(self):
-        """As if the node's power were cut: its daemon and all that runs on it are gone at once, and leave files behind."""
+        """As if the node's power were cut: its daemon and all that runs on it are gone, and leave files behind."""
         self.end_daemon("slurmd", signal.SIGKILL)
         kill(self.on_node())
         self.run("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
