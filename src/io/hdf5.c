@@ -6,6 +6,7 @@
 #include "boltzmap/base/memory.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/watch.h"
 
 /* What HDF5 says of a failure. */
 typedef struct {
@@ -57,6 +58,15 @@ bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *w
   const cause_t cause = find_cause();
   return BM_FAIL(cause.is_of_the_disk ? BM_ERR_IO : BM_ERR_DATA, "%s: cannot %s: %s", path, what,
                  cause.text);
+}
+
+hid_t bm_hdf5_open_file(const char *path)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "open", path);
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  bm_watch_end(&watch);
+  return file;
 }
 
 void bm_hdf5_close_file(hid_t file, const char *path)

@@ -280,9 +280,15 @@ static bm_status_t open_dataset(hid_t file, const char *path,
                                 const bm_samples_selection_t *selection, hid_t *dataset,
                                 shape_t *shape)
 {
-  BM_TRY(find_dataset(file, path, selection == NULL ? NULL : selection->dataset, dataset));
-  BM_TRY(dataset_shape(file, *dataset, path, shape));
-  return check_shape(path, shape);
+  bm_watch_t watch;
+  bm_watch_start(&watch, "read", path);
+  bm_status_t status =
+      find_dataset(file, path, selection == NULL ? NULL : selection->dataset, dataset);
+  if (status == BM_OK) {
+    status = dataset_shape(file, *dataset, path, shape);
+  }
+  bm_watch_end(&watch);
+  return status == BM_OK ? check_shape(path, shape) : status;
 }
 
 /* Each rank opens the file for itself and reads its own rows: one that cannot leaves nobody waiting. */
@@ -291,7 +297,7 @@ static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
 {
   hid_t dataset = -1;
   shape_t shape = {0, 0, 0, 0, 1};
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   bm_status_t status = bm_hdf5_content_status(file, path, "open as HDF5");
   if (status == BM_OK) {
     status = open_dataset(file, path, selection, &dataset, &shape);
@@ -366,27 +372,33 @@ static bm_status_t read_coordinates(const bm_context_t *context, const char *pat
 
 typedef enum { KIND_HDF5, KIND_NPY, KIND_COORDINATES } kind_t;
 
+static bm_status_t recognise(const char *path, kind_t *kind)
+{
+  if (bm_npy_recognise(path)) {
+    *kind = KIND_NPY;
+  } else if (H5Fis_hdf5(path) > 0) {
+    *kind = KIND_HDF5;
+  } else if (bm_coordinates_recognise(path)) {
+    *kind = KIND_COORDINATES;
+  } else {
+    return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy, AMBER restart or PDB", path);
+  }
+  return BM_OK;
+}
+
 /* Which reader; decided by rank 0, with the seal of our own files checked before any parsing. */
 static bm_status_t find_kind(const char *path, kind_t *kind)
 {
   bm_seal_t seal;
+  bm_watch_t watch;
   BM_TRY(bm_file_check_seal(path, &seal));
   if (seal == BM_SEAL_BROKEN) {
     return BM_FAIL(BM_ERR_DATA, "%s: damaged: its checksum does not match its content", path);
   }
-  if (bm_npy_recognise(path)) {
-    *kind = KIND_NPY;
-    return BM_OK;
-  }
-  if (H5Fis_hdf5(path) > 0) {
-    *kind = KIND_HDF5;
-    return BM_OK;
-  }
-  if (bm_coordinates_recognise(path)) {
-    *kind = KIND_COORDINATES;
-    return BM_OK;
-  }
-  return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy, AMBER restart or PDB", path);
+  bm_watch_start(&watch, "read", path);
+  bm_status_t status = recognise(path, kind);
+  bm_watch_end(&watch);
+  return status;
 }
 
 bm_status_t bm_samples_read(const bm_context_t *context, const char *path,
@@ -425,7 +437,7 @@ static uint64_t stored_fingerprint(const char *path)
     return 0;
   }
   uint64_t fingerprint = 0;
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   hid_t group = file < 0 ? -1 : H5Gopen2(file, "parameters", H5P_DEFAULT);
   char *text = NULL;
   if (group >= 0 && bm_hdf5_read_string(group, path, "fingerprint", &text) == BM_OK) {

@@ -9,6 +9,7 @@
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/hdf5.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
 #define BM_BLOCK_NAME_MAX 128
 #define BM_IMAGE_GROWTH ((size_t)1 << 20) /* steps in which a file grows in memory */
@@ -467,13 +468,13 @@ int bm_state_recognise(const char *path)
   if (bm_file_check_seal(path, &seal) != BM_OK || seal != BM_SEAL_GOOD) {
     return 0;
   }
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   int found = file >= 0 && H5Aexists(file, "state_version") > 0;
   bm_hdf5_close_file(file, path);
   return found;
 }
 
-bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
+static bm_status_t read_whole(const char *path, const char *kind, bm_state_t **out)
 {
   *out = NULL;
   bm_seal_t seal;
@@ -484,13 +485,22 @@ bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
   if (seal == BM_SEAL_BROKEN) {
     return BM_FAIL(BM_ERR_DATA, "%s: damaged: its checksum does not match its content", path);
   }
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   BM_TRY(bm_hdf5_status(file, path, "open as HDF5"));
   bm_status_t status = read_blocks(file, path, kind, out);
   bm_hdf5_close_file(file, path);
   if (status != BM_OK) {
     bm_state_destroy(out);
   }
+  return status;
+}
+
+bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "read", path);
+  bm_status_t status = read_whole(path, kind, out);
+  bm_watch_end(&watch);
   return status;
 }
 

@@ -2,12 +2,14 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "boltzmap/base/memory.h"
 
+#define BM_TURNS 10u       /* ranks that speak one after the other, a second apart */
 #define BM_LAST_WORDS_S 10 /* what MPI may take to end the job, until the process ends by itself */
 
 /* The job that a failure ends: a thread that watches files has nobody to ask. The first context's, which
@@ -129,6 +131,17 @@ void bm_context_library(char *text, size_t size)
   snprintf(text, size, "%.*s", (int)strcspn(whole, ",\n"), whole);
 }
 
+/* Where all ranks fail at the same time, or two threads of one, the first alone speaks: the others are ended
+ * before their turn comes. */
+static void wait_for_turn(int rank)
+{
+  static atomic_flag is_taken = ATOMIC_FLAG_INIT;
+  while (atomic_flag_test_and_set(&is_taken)) {
+    sleep(1);
+  }
+  sleep((unsigned)rank < BM_TURNS ? (unsigned)rank : BM_TURNS);
+}
+
 _Noreturn void bm_context_end_job(bm_status_t status)
 {
   const int code = bm_status_exit_code(status);
@@ -138,6 +151,7 @@ _Noreturn void bm_context_end_job(bm_status_t status)
   if (runs && job != MPI_COMM_NULL) {
     MPI_Comm_rank(job, &rank);
   }
+  wait_for_turn(rank);
   fprintf(stderr, "boltzmap: rank %d: %s\n", rank, bm_status_message());
   signal(SIGALRM, SIG_DFL);
   alarm(BM_LAST_WORDS_S);

@@ -32,7 +32,7 @@ DAMAGER = BUILD / "f32" / "tests" / "fault" / "load_all"
 DATA, INTERNAL, DISK, STOPPED = 65, 70, 74, 75
 QUICK_S = 30  # what a failing disk may take to be told, and
 CALL_S = 60   # a failing call of a library
-STALL_S = 3   # what the watch over files allows in tests
+STALL_S = 4   # what the watch over files allows in tests
 
 # One case of alanine dipeptide with all that has a state of its own: dynamics, exchanges, training, evaluation.
 MOLECULE = f"""

@@ -15,6 +15,9 @@ bm_status_t bm_hdf5_status(hid_t result, const char *path, const char *what);
 /* The same for what is read: BM_ERR_DATA where the content of the file is to blame, not the disk. */
 bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *what);
 
+/* Open a file to read it; negative where that fails. */
+hid_t bm_hdf5_open_file(const char *path);
+
 /* Close a file; nothing to do where it is negative. HDF5 crashes at its end where it could not close one,
  * so that a failure ends the job. */
 void bm_hdf5_close_file(hid_t file, const char *path);
