@@ -44,9 +44,12 @@ UNIT_TESTS := $(sort $(wildcard $(TOP)/tests/unit/*/test_*.c))
 REAL_TESTS := $(filter $(foreach layer,flow train generate analyse transport,$(TOP)/tests/unit/$(layer)/%),\
   $(UNIT_TESTS))
 MPI_TESTS := $(sort $(wildcard $(TOP)/tests/mpi/test_*.c))
+FAULT_DRIVER := $(TOP)/tests/fault/load_all.c
+FAULT_LIBRARY := $(TOP)/tests/fault/interpose.c
 BENCHES := $(sort $(wildcard $(TOP)/tests/bench/bench_*.c))
 TEST_HEADERS := $(sort $(wildcard $(TOP)/tests/*/*.h $(TOP)/tests/unit/*/*.h))
-C_FILES := $(MAIN) $(SOURCES) $(HEADERS) $(UNIT_TESTS) $(MPI_TESTS) $(BENCHES) $(TEST_HEADERS)
+C_FILES := $(MAIN) $(SOURCES) $(HEADERS) $(UNIT_TESTS) $(MPI_TESTS) $(FAULT_DRIVER) $(FAULT_LIBRARY) \
+  $(BENCHES) $(TEST_HEADERS)
 
 say = $(if $(V),,@echo '  $(1) $(patsubst $(BUILD)/%,%,$@)';)
 
@@ -56,7 +59,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-asan check-slurm bench bench-training \
+.PHONY: all run paper report check check-unit check-mpi check-system check-fault check-slurm check-asan bench bench-training \
   bench-dynamics bench-transport bench-scaling \
   format check-format layers tidy install dist clean help setup setup-tests setup-slurm FORCE
 .DEFAULT_GOAL := all
@@ -77,7 +80,7 @@ help:
 	@echo "make paper      every table and figure of the paper at full size (two cores: about five hours); or"
 	@echo "                paper-two-particle, paper-alanine-dihedral, paper-alanine-cartesian"
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
-	@echo "make check      set up and run every test: check-unit, check-mpi, check-system"
+	@echo "make check      set up and run every test: check-unit, check-mpi, check-system, check-fault"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
 	@echo "make check-slurm the jobs in a SLURM of its own, as root; installs slurmctld, slurmd and munge"
 	@echo "make bench      speed beside peers, which it installs into $(BUILD)/bench-env; tables to RESULTS=FILE:"
@@ -202,8 +205,14 @@ setup-tests:
 
 check check-system: | setup-tests
 
-check: $(UNIT_PROGRAMS) $(MPI_PROGRAMS) $(BUILD)/boltzmap
-	@$(RUN_TESTS) --unit $(abspath $(UNIT_PROGRAMS)) --mpi $(abspath $(MPI_PROGRAMS)) --system
+FAULT_PROGRAMS = $(call tests_of,f32,$(FAULT_DRIVER)) $(BUILD)/tests/fault/interpose.so
+
+$(BUILD)/tests/fault/interpose.so: $(FAULT_LIBRARY) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(LIB_CPPFLAGS) -std=gnu11 $(WARNINGS) -O1 -fPIC -shared $< -o $@ -ldl
+
+check: $(UNIT_PROGRAMS) $(MPI_PROGRAMS) $(FAULT_PROGRAMS) $(BUILD)/boltzmap
+	@$(RUN_TESTS) --unit $(abspath $(UNIT_PROGRAMS)) --mpi $(abspath $(MPI_PROGRAMS)) --system --fault
 
 check-unit: $(UNIT_PROGRAMS)
 	@$(RUN_TESTS) --unit $(abspath $^)
@@ -213,6 +222,10 @@ check-mpi: $(MPI_PROGRAMS)
 
 check-system: $(BUILD)/boltzmap
 	@$(RUN_TESTS) --system
+
+# A short one; tests/fault/README.md has that by hand.
+check-fault: $(FAULT_PROGRAMS) $(BUILD)/boltzmap
+	@$(RUN_TESTS) --fault
 
 # Needs a SLURM, which most machines for development lack: not part of `check`.
 setup-slurm:

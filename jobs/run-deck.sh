@@ -132,7 +132,11 @@ case $status in
     ;;
   75)
     say "saved and stopped"
-    queue_again
+    if [ -e "$OUT/stop" ]; then
+      say "by the file $OUT/stop: submit again to go on"
+    else
+      queue_again
+    fi
     ;;
   138 | 143)
     say "stopped by a signal (exit code $status) before the program listened to it"

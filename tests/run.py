@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Run tests and sum up; the last line is 'N passed, N failed'.
 
-    run.py [--unit PROGRAM…] [--mpi PROGRAM…] [--system [MODULE…]]
+    run.py [--unit PROGRAM…] [--mpi PROGRAM…] [--system [MODULE…]] [--fault]
 
 Unit tests are CMocka programs; MPI tests run on 1, 2, 3, 4 and 8 ranks; system tests are unittest
-modules tests/system/test_*.py. Environment: BM_TOP, BM_BUILD, MPIRUN.
+modules tests/system/test_*.py; faults are the short campaign of tests/fault. Environment: BM_TOP, BM_BUILD, MPIRUN.
 """
 
 import argparse
@@ -62,6 +62,8 @@ def jobs_of(arguments):
         for path in sorted((TOP / "tests" / "system").glob("test_*.py")):
             if not arguments.system or path.stem in arguments.system:
                 yield [sys.executable, "-m", "unittest", "-v", str(path)], path.stem, True
+    if arguments.fault:
+        yield [sys.executable, str(TOP / "tests" / "fault" / "campaign.py")], "fault campaign", True
 
 
 def main():
@@ -69,6 +71,7 @@ def main():
     parser.add_argument("--unit", nargs="*")
     parser.add_argument("--mpi", nargs="*")
     parser.add_argument("--system", nargs="*")
+    parser.add_argument("--fault", action="store_true")
     jobs = list(jobs_of(parser.parse_args()))
     total_passed = total_failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,21 +1,38 @@
 #include "boltzmap/io/hdf5.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/io/file.h"
+#include "boltzmap/parallel/context.h"
+#include "boltzmap/parallel/watch.h"
 
 /* What HDF5 says of a failure. */
 typedef struct {
-  const char *text;   /* innermost message */
+  char text[256];     /* innermost message */
   int is_of_the_disk; /* reported by the driver that reads and writes */
 } cause_t;
+
+/* Where the system is to blame, HDF5's message holds its error number among much else. */
+static void describe(const char *text, cause_t *cause)
+{
+  int error = 0;
+  const char *found = strstr(text, "errno = ");
+  if (found != NULL && sscanf(found, "errno = %d", &error) == 1 && error != 0) {
+    cause->is_of_the_disk = 1;
+    snprintf(cause->text, sizeof cause->text, "%s%s", strerror(error), bm_file_advice(error));
+  } else {
+    snprintf(cause->text, sizeof cause->text, "%s", text);
+  }
+}
 
 static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *data)
 {
   cause_t *cause = (cause_t *)data;
   if (depth == 0 && error->desc != NULL) {
-    cause->text = error->desc;
     cause->is_of_the_disk = error->min_num == H5E_READERROR && error->maj_num == H5E_IO;
+    describe(error->desc, cause);
   }
   return 0;
 }
@@ -38,9 +55,25 @@ bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *w
   if (result >= 0) {
     return BM_OK;
   }
-  cause_t cause = find_cause();
+  const cause_t cause = find_cause();
   return BM_FAIL(cause.is_of_the_disk ? BM_ERR_IO : BM_ERR_DATA, "%s: cannot %s: %s", path, what,
                  cause.text);
+}
+
+hid_t bm_hdf5_open_file(const char *path)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "open", path);
+  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  bm_watch_end(&watch);
+  return file;
+}
+
+void bm_hdf5_close_file(hid_t file, const char *path)
+{
+  if (file >= 0 && H5Fclose(file) < 0) {
+    bm_context_end_job(bm_hdf5_status(-1, path, "close this file"));
+  }
 }
 
 void bm_hdf5_quiet(void)
@@ -104,13 +137,6 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
   bm_status_t status = write_attribute(object, path, name, H5T_NATIVE_INT, space, values);
   H5Sclose(space);
   return status;
-}
-
-bm_status_t bm_hdf5_transfer_together(const char *path, hid_t *transfer)
-{
-  *transfer = H5Pcreate(H5P_DATASET_XFER);
-  herr_t result = *transfer < 0 ? -1 : H5Pset_dxpl_mpio(*transfer, H5FD_MPIO_COLLECTIVE);
-  return bm_hdf5_status(result, path, "prepare a collective transfer");
 }
 
 bm_status_t bm_hdf5_select_rows(hid_t dataset, const char *path, size_t first, size_t count,

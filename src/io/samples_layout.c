@@ -2,13 +2,13 @@
 
 #include <hdf5.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "boltzmap/base/memory.h"
 #include "boltzmap/base/version.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/hdf5.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
 #define BM_OVERHEAD_BYTES ((size_t)1 << 16) /* of a file beside its rows, about */
 
@@ -167,55 +167,39 @@ static bm_status_t write_parameters(const layout_t *layout)
 
 static bm_status_t create_file(layout_t *layout)
 {
-  const bm_context_t *context = layout->context;
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   hid_t creation = H5Pcreate(H5P_FILE_CREATE);
   int ready = access >= 0 && creation >= 0 &&
-              H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL) >= 0 &&
+              H5Pset_fapl_mpio(access, layout->context->comm, MPI_INFO_NULL) >= 0 &&
               H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110) >= 0 &&
               H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
               H5Pset_userblock(creation, BM_SEAL_BYTES) >= 0;
-  bm_status_t status =
-      bm_agree(context, bm_hdf5_status(ready ? 0 : -1, layout->path, "prepare this file"));
-  if (status == BM_OK) {
-    layout->file = H5Fcreate(layout->path, H5F_ACC_TRUNC, creation, access);
-    status = bm_hdf5_status(layout->file, layout->path, "create this file");
-  }
+  layout->file = ready ? H5Fcreate(layout->path, H5F_ACC_TRUNC, creation, access) : -1;
+  bm_status_t status = bm_hdf5_status(layout->file, layout->path, "create this file");
   if (creation >= 0) {
     H5Pclose(creation);
   }
   if (access >= 0) {
     H5Pclose(access);
   }
-  return bm_agree(context, status);
+  return status;
 }
 
-/* A collective write to a full disk may report success or never return, and HDF5 cannot close a file
- * that it could not write. So before HDF5 has the file, the space is asked for by estimate. */
+/* HDF5 cannot close a file that it could not write, and a collective write to a full disk may never return. So
+ * before it has the file, the space is asked for by estimate. Rank 0's own. */
 static bm_status_t try_space(const layout_t *layout)
 {
   size_t row = layout->content->particles * 3 * (layout->content->single_precision ? 4 : 8) + 16 +
                8 * layout->content->observable_count;
-  bm_status_t status = BM_OK;
-  if (bm_context_is_root(layout->context)) {
-    status = bm_file_reserve(layout->path, layout->n * row + BM_OVERHEAD_BYTES);
-    if (status != BM_OK) {
-      unlink(layout->path);
-    }
-  }
-  return bm_agree(layout->context, status);
+  return bm_file_reserve(layout->path, layout->n * row + BM_OVERHEAD_BYTES);
 }
 
 /* Keep the space of the whole file before anything is written: HDF5 tells the size only until then. */
 static bm_status_t keep_space(const layout_t *layout)
 {
   hsize_t size = 0;
-  bm_status_t status =
-      bm_hdf5_status(H5Fget_filesize(layout->file, &size), layout->path, "get the size");
-  if (status == BM_OK && bm_context_is_root(layout->context)) {
-    status = bm_file_reserve(layout->path, size);
-  }
-  return bm_agree(layout->context, status);
+  BM_TRY(bm_hdf5_status(H5Fget_filesize(layout->file, &size), layout->path, "get the size"));
+  return bm_context_is_root(layout->context) ? bm_file_reserve(layout->path, size) : BM_OK;
 }
 
 static bm_status_t create_objects(layout_t *layout)
@@ -244,19 +228,12 @@ static bm_status_t find_all_rows(const layout_t *layout, uint64_t *offset)
   return BM_OK;
 }
 
-/* Strong: closes what is open in it. */
-static bm_status_t close_file(layout_t *layout)
-{
-  return layout->file < 0 ? BM_OK : bm_hdf5_status(H5Fclose(layout->file), layout->path, "close");
-}
-
 static bm_status_t create_content(layout_t *layout, uint64_t *offset)
 {
-  BM_TRY(try_space(layout));
   BM_TRY(create_file(layout));
-  BM_TRY_AGREE(layout->context, create_objects(layout));
+  BM_TRY(create_objects(layout));
   BM_TRY(keep_space(layout));
-  return bm_agree(layout->context, find_all_rows(layout, offset));
+  return find_all_rows(layout, offset);
 }
 
 bm_status_t bm_samples_layout(const bm_context_t *context, const char *path, size_t n,
@@ -264,11 +241,21 @@ bm_status_t bm_samples_layout(const bm_context_t *context, const char *path, siz
 {
   layout_t layout = {
       .context = context, .path = path, .n = n, .walkers = walkers, .content = content, .file = -1};
-  bm_status_t status = bm_agree(context, BM_ALLOC(content->observable_count, &layout.observable));
-  if (status == BM_OK) {
-    status = create_content(&layout, offset);
+  bm_status_t status = BM_ALLOC(content->observable_count, &layout.observable);
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = try_space(&layout);
   }
-  const bm_status_t closed = close_file(&layout);
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    bm_watch_t watch;
+    bm_watch_start(&watch, "lay out", path);
+    const bm_status_t made = create_content(&layout, offset);
+    if (made != BM_OK) {
+      bm_context_end_job(made); /* the others are in the calls that this rank has left */
+    }
+    bm_hdf5_close_file(layout.file, path); /* strong: closes what is open in it */
+    bm_watch_end(&watch);
+  }
   bm_free(layout.observable);
-  return bm_agree(context, status == BM_OK ? closed : status);
+  return status;
 }

@@ -12,8 +12,10 @@
 #include "boltzmap/io/npy.h"
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
-#define BM_TRANSFER_BYTES ((size_t)1 << 28) /* a collective read: far below 2 GiB */
+#define BM_TRANSFER_BYTES \
+  ((size_t)1 << 28) /* a read: what a slow disk gives in the time of bm_watch_start */
 
 /* What a file turned out to hold. */
 typedef struct {
@@ -103,40 +105,55 @@ static herr_t first_link(hid_t group, const char *name, const H5L_info_t *info, 
   return 1;
 }
 
+/* Those of the first group of particles. */
+static bm_status_t find_positions(hid_t file, const char *path, candidates_t *found)
+{
+  hid_t particles = H5Gopen2(file, "particles", H5P_DEFAULT);
+  BM_TRY(bm_hdf5_content_status(particles, path, "open its particles"));
+  herr_t result = H5Literate(particles, H5_INDEX_NAME, H5_ITER_INC, NULL, first_link, found);
+  H5Gclose(particles);
+  BM_TRY(bm_hdf5_content_status(result, path, "list its particles"));
+  return found->name[0] != '\0'
+             ? BM_OK
+             : BM_FAIL(BM_ERR_DATA,
+                       "%s: its group 'particles' is empty; name a data set with --dataset", path);
+}
+
+/* An H5MD element is a group with a value. */
+static bm_status_t open_by_name(hid_t file, const char *path, const char *name, hid_t *dataset)
+{
+  char group[300];
+  snprintf(group, sizeof group, "%s/value", name);
+  const char *const names[] = {name, group};
+  *dataset = -1;
+  for (size_t i = 0; i < 2 && *dataset < 0; i++) {
+    *dataset = H5Dopen2(file, names[i], H5P_DEFAULT);
+    if (bm_hdf5_content_status(*dataset, path, "open a data set") == BM_ERR_IO) {
+      return BM_ERR_IO;
+    }
+  }
+  return *dataset >= 0 ? BM_OK
+                       : BM_FAIL(BM_ERR_DATA, "%s: no data set '%s' in this file", path, name);
+}
+
 /* The data set to read: as asked, or an H5MD file's positions, or the only one there is. */
 static bm_status_t find_dataset(hid_t file, const char *path, const char *asked, hid_t *dataset)
 {
   candidates_t found = {0, ""};
   const char *name = asked;
   if (asked == NULL && H5Lexists(file, "particles", H5P_DEFAULT) > 0) {
-    hid_t particles = H5Gopen2(file, "particles", H5P_DEFAULT);
-    if (particles >= 0) {
-      H5Literate(particles, H5_INDEX_NAME, H5_ITER_INC, NULL, first_link, &found);
-      H5Gclose(particles);
-    }
-    if (found.name[0] == '\0') {
-      return BM_FAIL(BM_ERR_DATA,
-                     "%s: its group 'particles' is empty; name a data set with --dataset", path);
-    }
+    BM_TRY(find_positions(file, path, &found));
     name = found.name;
   } else if (asked == NULL) {
-    H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
+    herr_t result = H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, count_dataset, &found);
+    BM_TRY(bm_hdf5_content_status(result, path, "list its data sets"));
     if (found.count != 1) {
       return BM_FAIL(BM_ERR_DATA, "%s: holds %d data sets at its top; name one with --dataset",
                      path, found.count);
     }
     name = found.name;
   }
-  *dataset = H5Dopen2(file, name, H5P_DEFAULT);
-  if (*dataset < 0) {
-    char group[300];
-    snprintf(group, sizeof group, "%s/value", name);
-    *dataset = H5Dopen2(file, group, H5P_DEFAULT); /* an H5MD element is a group with a value */
-  }
-  if (*dataset < 0) {
-    return BM_FAIL(BM_ERR_DATA, "%s: no data set '%s' in this file", path, name);
-  }
-  return BM_OK;
+  return open_by_name(file, path, name, dataset);
 }
 
 static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, shape_t *shape)
@@ -190,45 +207,32 @@ static bm_status_t check_shape(const char *path, shape_t *shape)
   return BM_OK;
 }
 
-/* Read some rows, or none, all stored columns, as float64. Collective. */
-static bm_status_t read_piece(const bm_context_t *context, hid_t dataset, const char *path,
-                              bm_range_t rows, double *stored)
+/* Read some rows, all stored columns, as float64. */
+static bm_status_t read_piece(hid_t dataset, const char *path, bm_range_t rows, double *stored)
 {
-  hid_t memory = -1, space = -1, transfer = -1;
-  bm_status_t status = bm_hdf5_select_rows(dataset, path, rows.first, rows.count, &memory, &space);
-  if (status == BM_OK) {
-    status = bm_hdf5_transfer_together(path, &transfer);
-  }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, transfer, stored);
-    status = bm_hdf5_content_status(result, path, "read rows");
-  }
-  if (transfer >= 0) {
-    H5Pclose(transfer);
-  }
+  hid_t memory = -1, space = -1;
+  bm_watch_t watch;
+  BM_TRY(bm_hdf5_select_rows(dataset, path, rows.first, rows.count, &memory, &space));
+  bm_watch_start(&watch, "read", path);
+  herr_t result = H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, stored);
+  bm_watch_end(&watch);
+  bm_status_t status = bm_hdf5_content_status(result, path, "read rows");
   bm_hdf5_close_selection(&memory, &space);
   return status;
 }
 
-/* Read this rank's rows in pieces, in as many rounds as the rank with the most needs. Collective. */
-static bm_status_t read_hdf5_rows(const bm_context_t *context, hid_t dataset, const char *path,
-                                  size_t width, const bm_samples_t *samples, double *stored)
+/* Read this rank's rows in pieces. */
+static bm_status_t read_hdf5_rows(hid_t dataset, const char *path, size_t width,
+                                  const bm_samples_t *samples, double *stored)
 {
-  size_t most = BM_TRANSFER_BYTES / (width * sizeof *stored) + 1;
-  bm_range_t rows = samples->rows;
-  unsigned long long rounds = (rows.count + most - 1) / most;
-  BM_TRY_MPI(
-      MPI_Allreduce(MPI_IN_PLACE, &rounds, 1, MPI_UNSIGNED_LONG_LONG, MPI_MAX, context->comm));
-  bm_status_t status = BM_OK;
-  for (size_t round = 0; round < rounds; round++) {
-    size_t done = round * most < rows.count ? round * most : rows.count;
-    size_t left = rows.count - done;
-    bm_range_t piece = {rows.first + done, left < most ? left : most};
-    bm_status_t next = read_piece(context, dataset, path, piece, stored + done * width);
-    status = status == BM_OK ? next : status;
+  const size_t most = BM_TRANSFER_BYTES / (width * sizeof *stored) + 1;
+  const bm_range_t rows = samples->rows;
+  for (size_t done = 0; done < rows.count; done += most) {
+    const size_t left = rows.count - done;
+    const bm_range_t piece = {rows.first + done, left < most ? left : most};
+    BM_TRY(read_piece(dataset, path, piece, stored + done * width));
   }
-  return bm_agree(context, status);
+  return BM_OK;
 }
 
 /* One that no machine like this has room for would end in the failure of an allocation. */
@@ -243,7 +247,7 @@ static bm_status_t check_size(const bm_context_t *context, const char *path, con
   return BM_OK;
 }
 
-/* From an open data set to a finished sample set. Collective. */
+/* From an open data set to this rank's part of a sample set. */
 static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, const char *path,
                                 const shape_t *shape, const bm_samples_selection_t *selection,
                                 bm_samples_t **out)
@@ -260,30 +264,14 @@ static bm_status_t load_dataset(const bm_context_t *context, hid_t dataset, cons
   if (status == BM_OK) {
     status = BM_ALLOC((*out)->rows.count * shape->width, &stored);
   }
-  status = bm_agree(context, status);
   if (status == BM_OK) {
-    status = read_hdf5_rows(context, dataset, path, shape->width, *out, stored);
+    status = read_hdf5_rows(dataset, path, shape->width, *out, stored);
   }
   if (status == BM_OK) {
-    status = bm_agree(context, take_rows(path, shape, &columns, selection, stored, *out));
+    status = take_rows(path, shape, &columns, selection, stored, *out);
   }
   bm_free(stored);
   bm_free(columns.index);
-  return status;
-}
-
-static bm_status_t open_together(const bm_context_t *context, const char *path, hid_t *file)
-{
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  herr_t result = access < 0 ? -1 : H5Pset_fapl_mpio(access, context->comm, MPI_INFO_NULL);
-  bm_status_t status = bm_agree(context, bm_hdf5_status(result, path, "prepare to open"));
-  if (status == BM_OK) {
-    *file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    status = bm_agree(context, bm_hdf5_status(*file, path, "open as HDF5"));
-  }
-  if (access >= 0) {
-    H5Pclose(access);
-  }
   return status;
 }
 
@@ -292,44 +280,36 @@ static bm_status_t open_dataset(hid_t file, const char *path,
                                 const bm_samples_selection_t *selection, hid_t *dataset,
                                 shape_t *shape)
 {
-  BM_TRY(find_dataset(file, path, selection == NULL ? NULL : selection->dataset, dataset));
-  BM_TRY(dataset_shape(file, *dataset, path, shape));
-  return check_shape(path, shape);
-}
-
-/* Rank 0's look before all ranks open the file together, where a malformed one would make the MPI
- * library print lines of its own. */
-static bm_status_t try_alone(const char *path, const bm_samples_selection_t *selection)
-{
-  shape_t shape = {0, 0, 0, 0, 1};
-  hid_t dataset = -1;
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-  BM_TRY(bm_hdf5_content_status(file, path, "open as HDF5"));
-  bm_status_t status = open_dataset(file, path, selection, &dataset, &shape);
-  if (dataset >= 0) {
-    H5Dclose(dataset);
+  bm_watch_t watch;
+  bm_watch_start(&watch, "read", path);
+  bm_status_t status =
+      find_dataset(file, path, selection == NULL ? NULL : selection->dataset, dataset);
+  if (status == BM_OK) {
+    status = dataset_shape(file, *dataset, path, shape);
   }
-  H5Fclose(file);
-  return status;
+  bm_watch_end(&watch);
+  return status == BM_OK ? check_shape(path, shape) : status;
 }
 
+/* Each rank opens the file for itself and reads its own rows: one that cannot leaves nobody waiting. */
 static bm_status_t read_hdf5(const bm_context_t *context, const char *path,
                              const bm_samples_selection_t *selection, bm_samples_t **out)
 {
-  hid_t file = -1;
   hid_t dataset = -1;
   shape_t shape = {0, 0, 0, 0, 1};
-  BM_TRY_AGREE(context, bm_context_is_root(context) ? try_alone(path, selection) : BM_OK);
-  BM_TRY(open_together(context, path, &file));
-  bm_status_t status = bm_agree(context, open_dataset(file, path, selection, &dataset, &shape));
+  hid_t file = bm_hdf5_open_file(path);
+  bm_status_t status = bm_hdf5_content_status(file, path, "open as HDF5");
+  if (status == BM_OK) {
+    status = open_dataset(file, path, selection, &dataset, &shape);
+  }
   if (status == BM_OK) {
     status = load_dataset(context, dataset, path, &shape, selection, out);
   }
   if (dataset >= 0) {
     H5Dclose(dataset);
   }
-  H5Fclose(file);
-  return status;
+  bm_hdf5_close_file(file, path);
+  return bm_agree(context, status);
 }
 
 static bm_status_t read_npy(const bm_context_t *context, const char *path,
@@ -392,27 +372,33 @@ static bm_status_t read_coordinates(const bm_context_t *context, const char *pat
 
 typedef enum { KIND_HDF5, KIND_NPY, KIND_COORDINATES } kind_t;
 
+static bm_status_t recognise(const char *path, kind_t *kind)
+{
+  if (bm_npy_recognise(path)) {
+    *kind = KIND_NPY;
+  } else if (H5Fis_hdf5(path) > 0) {
+    *kind = KIND_HDF5;
+  } else if (bm_coordinates_recognise(path)) {
+    *kind = KIND_COORDINATES;
+  } else {
+    return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy, AMBER restart or PDB", path);
+  }
+  return BM_OK;
+}
+
 /* Which reader; decided by rank 0, with the seal of our own files checked before any parsing. */
 static bm_status_t find_kind(const char *path, kind_t *kind)
 {
   bm_seal_t seal;
+  bm_watch_t watch;
   BM_TRY(bm_file_check_seal(path, &seal));
   if (seal == BM_SEAL_BROKEN) {
     return BM_FAIL(BM_ERR_DATA, "%s: damaged: its checksum does not match its content", path);
   }
-  if (bm_npy_recognise(path)) {
-    *kind = KIND_NPY;
-    return BM_OK;
-  }
-  if (H5Fis_hdf5(path) > 0) {
-    *kind = KIND_HDF5;
-    return BM_OK;
-  }
-  if (bm_coordinates_recognise(path)) {
-    *kind = KIND_COORDINATES;
-    return BM_OK;
-  }
-  return BM_FAIL(BM_ERR_DATA, "%s: neither HDF5 nor .npy, AMBER restart or PDB", path);
+  bm_watch_start(&watch, "read", path);
+  bm_status_t status = recognise(path, kind);
+  bm_watch_end(&watch);
+  return status;
 }
 
 bm_status_t bm_samples_read(const bm_context_t *context, const char *path,
@@ -451,7 +437,7 @@ static uint64_t stored_fingerprint(const char *path)
     return 0;
   }
   uint64_t fingerprint = 0;
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   hid_t group = file < 0 ? -1 : H5Gopen2(file, "parameters", H5P_DEFAULT);
   char *text = NULL;
   if (group >= 0 && bm_hdf5_read_string(group, path, "fingerprint", &text) == BM_OK) {
@@ -461,9 +447,7 @@ static uint64_t stored_fingerprint(const char *path)
   if (group >= 0) {
     H5Gclose(group);
   }
-  if (file >= 0) {
-    H5Fclose(file);
-  }
+  bm_hdf5_close_file(file, path);
   return fingerprint;
 }
 

@@ -9,6 +9,7 @@
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/hdf5.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
 #define BM_BLOCK_NAME_MAX 128
 #define BM_IMAGE_GROWTH ((size_t)1 << 20) /* steps in which a file grows in memory */
@@ -124,6 +125,17 @@ bm_status_t bm_state_put_ints(bm_state_t *state, const char *name, size_t count,
 bm_status_t bm_state_put_string(bm_state_t *state, const char *name, const char *text)
 {
   return put(state, name, TYPE_TEXT, strlen(text) + 1, text);
+}
+
+bm_status_t bm_state_copy(const bm_state_t *state, const char *prefix, bm_state_t *to)
+{
+  for (size_t i = 0; i < state->count; i++) {
+    const block_t *block = &state->blocks[i];
+    if (strncmp(block->name, prefix, strlen(prefix)) == 0) {
+      BM_TRY(put(to, block->name, block->type, block->count, block->values));
+    }
+  }
+  return BM_OK;
 }
 
 static bm_status_t find_checked(const bm_state_t *state, const char *name, size_t count,
@@ -351,7 +363,7 @@ static bm_status_t make_image(const bm_state_t *state, const char *path, char **
     status = bm_hdf5_status(H5Fget_file_image(file, *image + BM_SEAL_BYTES, (size_t)size), path,
                             "get the image");
   }
-  H5Fclose(file);
+  bm_hdf5_close_file(file, path);
   return status;
 }
 
@@ -456,15 +468,13 @@ int bm_state_recognise(const char *path)
   if (bm_file_check_seal(path, &seal) != BM_OK || seal != BM_SEAL_GOOD) {
     return 0;
   }
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   int found = file >= 0 && H5Aexists(file, "state_version") > 0;
-  if (file >= 0) {
-    H5Fclose(file);
-  }
+  bm_hdf5_close_file(file, path);
   return found;
 }
 
-bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
+static bm_status_t read_whole(const char *path, const char *kind, bm_state_t **out)
 {
   *out = NULL;
   bm_seal_t seal;
@@ -475,13 +485,22 @@ bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
   if (seal == BM_SEAL_BROKEN) {
     return BM_FAIL(BM_ERR_DATA, "%s: damaged: its checksum does not match its content", path);
   }
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  hid_t file = bm_hdf5_open_file(path);
   BM_TRY(bm_hdf5_status(file, path, "open as HDF5"));
   bm_status_t status = read_blocks(file, path, kind, out);
-  H5Fclose(file);
+  bm_hdf5_close_file(file, path);
   if (status != BM_OK) {
     bm_state_destroy(out);
   }
+  return status;
+}
+
+bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
+{
+  bm_watch_t watch;
+  bm_watch_start(&watch, "read", path);
+  bm_status_t status = read_whole(path, kind, out);
+  bm_watch_end(&watch);
   return status;
 }
 

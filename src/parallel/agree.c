@@ -26,10 +26,20 @@ bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine)
 int bm_agree_any(const bm_context_t *context, int mine)
 {
   int any = mine != 0;
-  if (MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, context->comm) != MPI_SUCCESS) {
-    return 1;
-  }
+  (void)bm_context_mpi_status(MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, context->comm),
+                              "MPI_Allreduce");
   return any;
+}
+
+bm_status_t bm_join(const bm_context_t *context, size_t count, double *values)
+{
+  const size_t most = BM_TRANSFER_BYTES / sizeof *values;
+  for (size_t done = 0; done < count; done += most) {
+    size_t part = count - done < most ? count - done : most;
+    BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, values + done, (int)part, MPI_UINT64_T, MPI_BOR,
+                             context->comm));
+  }
+  return BM_OK;
 }
 
 bm_status_t bm_broadcast(const bm_context_t *context, void *bytes, size_t count)

@@ -1,11 +1,20 @@
 #include "boltzmap/parallel/context.h"
 
 #include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "boltzmap/base/memory.h"
+
+#define BM_TURNS 10u       /* ranks that speak one after the other, a second apart */
+#define BM_LAST_WORDS_S 10 /* what MPI may take to end the job, until the process ends by itself */
+
+/* The job that a failure ends: a thread that watches files has nobody to ask. The first context's, which
+ * all others are parts of. */
+static MPI_Comm job = MPI_COMM_NULL;
 
 static int set_up_ranks(MPI_Comm comm, bm_context_t *context)
 {
@@ -63,6 +72,7 @@ static int list_hosts(bm_context_t *context)
 bm_status_t bm_context_create_hosts(MPI_Comm comm, int host_ranks, bm_context_t **out)
 {
   bm_context_t *context;
+  job = job == MPI_COMM_NULL ? comm : job;
   BM_TRY(BM_ALLOC(1, &context));
   context->comm = MPI_COMM_NULL;
   context->host = MPI_COMM_NULL;
@@ -121,11 +131,34 @@ void bm_context_library(char *text, size_t size)
   snprintf(text, size, "%.*s", (int)strcspn(whole, ",\n"), whole);
 }
 
-_Noreturn void bm_context_abort(const bm_context_t *context)
+/* Where all ranks fail at the same time, or two threads of one, the first alone speaks: the others are ended
+ * before their turn comes. */
+static void wait_for_turn(int rank)
 {
-  fprintf(stderr, "boltzmap: rank %d: %s\n", context->rank, bm_status_message());
-  MPI_Abort(context->comm, bm_status_exit_code(BM_ERR_INTERNAL));
-  abort();
+  static atomic_flag is_taken = ATOMIC_FLAG_INIT;
+  while (atomic_flag_test_and_set(&is_taken)) {
+    sleep(1);
+  }
+  sleep((unsigned)rank < BM_TURNS ? (unsigned)rank : BM_TURNS);
+}
+
+_Noreturn void bm_context_end_job(bm_status_t status)
+{
+  const int code = bm_status_exit_code(status);
+  int rank = 0;
+  int runs = 0;
+  MPI_Initialized(&runs);
+  if (runs && job != MPI_COMM_NULL) {
+    MPI_Comm_rank(job, &rank);
+  }
+  wait_for_turn(rank);
+  fprintf(stderr, "boltzmap: rank %d: %s\n", rank, bm_status_message());
+  signal(SIGALRM, SIG_DFL);
+  alarm(BM_LAST_WORDS_S);
+  if (runs && job != MPI_COMM_NULL) {
+    MPI_Abort(job, code);
+  }
+  _exit(code);
 }
 
 bm_status_t bm_context_mpi_status(int code, const char *call)
@@ -136,5 +169,8 @@ bm_status_t bm_context_mpi_status(int code, const char *call)
   char text[MPI_MAX_ERROR_STRING] = "unknown error";
   int length = 0;
   MPI_Error_string(code, text, &length);
-  return BM_FAIL(BM_ERR_INTERNAL, "MPI: %s: %s", call, text);
+  bm_context_end_job(
+      BM_FAIL(BM_ERR_INTERNAL,
+              "MPI failed: %s: %s; run the same command again to go on from the last checkpoint",
+              call, text));
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "boltzmap/base/memory.h"
+#include "boltzmap/parallel/watch.h"
 
 #define BM_PROGRESS_TERMINAL_S 0.2
 #define BM_PROGRESS_FILE_S 10.0
@@ -81,10 +82,13 @@ static void write_line(bm_log_t *log, FILE *stream, const char *prefix, const ch
     char stamp[32];
     time_t now = time(NULL);
     struct tm local;
+    bm_watch_t watch;
     localtime_r(&now, &local);
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &local);
+    bm_watch_start(&watch, "write", "the log");
     fprintf(log->file, "%s %s%s\n", stamp, prefix, text);
     fflush(log->file);
+    bm_watch_end(&watch);
   }
 }
 

@@ -430,10 +430,10 @@ bm_real_t *bm_reduction_common(bm_reduction_t *reduction)
 }
 
 /* In the middle of a round the others would wait for this rank for ever. */
-static void end_where_failed(const bm_reduction_t *reduction, bm_status_t status)
+static void end_where_failed(bm_status_t status)
 {
   if (status != BM_OK) {
-    bm_context_abort(reduction->context);
+    bm_context_end_job(status);
   }
 }
 
@@ -447,7 +447,7 @@ static bm_status_t begin_all(requests_t *requests)
 
 void bm_reduction_start(bm_reduction_t *reduction)
 {
-  end_where_failed(reduction, begin_all(&reduction->receives));
+  end_where_failed(begin_all(&reduction->receives));
 }
 
 static double square_sum(size_t count, const bm_real_t *x)
@@ -523,7 +523,7 @@ void bm_reduction_ready(bm_reduction_t *reduction, size_t vector, size_t first, 
   if (status == BM_OK && has_other_hosts(reduction)) {
     status = keep_going(reduction);
   }
-  end_where_failed(reduction, status);
+  end_where_failed(status);
 }
 
 static bm_status_t wait_for(requests_t *requests)
@@ -649,8 +649,8 @@ bm_status_t bm_reduction_sum(bm_reduction_t *reduction, const double *local, bm_
   int rank = reduction->context->rank;
   double *values =
       reduction->numbers + reduction->number_offsets[rank] + blocks_of(reduction, rank).count;
-  end_where_failed(reduction, wait_for(&reduction->receives));
-  end_where_failed(reduction, wait_for(&reduction->sends));
+  end_where_failed(wait_for(&reduction->receives));
+  end_where_failed(wait_for(&reduction->sends));
   bm_shared_wait(reduction->shared);
   total->slice = is_total(reduction) ? bm_reduction_vector(reduction, 0) : sum_slice(reduction);
   size_t count = reduction->parts * shards_of(reduction, rank).count;

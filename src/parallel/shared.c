@@ -79,14 +79,9 @@ static bm_status_t set_up(const bm_context_t *context, size_t bytes, bm_shared_t
   if (context->host_size == 1) {
     BM_TRY(BM_ALLOC(needed, &shared->parts[0]));
   } else {
-    bm_status_t status =
-        bm_context_mpi_status(open_window(context, needed + BM_LINE, shared), "a shared window");
-    if (status == BM_OK) {
-      status = bm_context_mpi_status(find_parts(shared), "MPI_Win_shared_query");
-    }
-    if (status != BM_OK) {
-      bm_context_abort(context);
-    }
+    BM_TRY(
+        bm_context_mpi_status(open_window(context, needed + BM_LINE, shared), "a shared window"));
+    BM_TRY(bm_context_mpi_status(find_parts(shared), "MPI_Win_shared_query"));
   }
   memset(shared->parts[context->host_rank], 0, needed);
   shared->barrier = (barrier_t *)(void *)shared->parts[0];

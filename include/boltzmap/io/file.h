@@ -4,7 +4,7 @@
 /* Files that are whole or not there. Everything the program writes goes to a temporary name beside
  * the target, is synced and renamed. HDF5 files carry a seal in their user block: a line of text
  * with the XXH64 checksum of every byte behind it, so that no flipped bit is read silently.
- * Functions act on the calling rank alone. */
+ * Functions act on the calling rank alone. What may wait for a disk is watched (parallel/watch.h). */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +14,10 @@
 #define BM_SEAL_BYTES 512 /* size of the user block */
 
 typedef enum { BM_SEAL_NONE, BM_SEAL_GOOD, BM_SEAL_BROKEN } bm_seal_t;
+
+/* What there is to do about an errno, to be put behind its text: "; make room and run the same command
+ * again", or "" where the text says all. */
+const char *bm_file_advice(int error);
 
 /* `path` with a suffix that marks it unfinished and this process as its writer, so that two programs
  * never write into one file; owned by the caller. Removes what processes of this machine that are no
@@ -38,8 +42,9 @@ bm_status_t bm_file_seal(const char *path);
  * over. */
 void bm_file_seal_bytes(char *bytes, size_t count);
 
-/* XXH64 of all bytes of a file. */
+/* XXH64 of all bytes of a file, or of at most so many from a place on. */
 bm_status_t bm_file_hash(const char *path, uint64_t *hash);
+bm_status_t bm_file_hash_part(const char *path, uint64_t first, uint64_t most, uint64_t *hash);
 
 /* Check the seal. A file without one (made by another program) is BM_SEAL_NONE. */
 bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
@@ -48,8 +53,23 @@ bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
  * `path` is no target (bm_file_check_target). */
 bm_status_t bm_file_publish(const char *temporary, const char *path);
 
-/* Write a whole small file: temporary, space reserved, written, published. */
+/* Open a file that is there, to write to it; on disk with the next call; and closed. */
+bm_status_t bm_file_open(const char *path, int *file);
+bm_status_t bm_file_sync(int file, const char *path);
+bm_status_t bm_file_sync_close(int file, const char *path);
+
+/* Write to an open file, all of it or BM_ERR_IO; `path` is for messages. Any thread. */
+bm_status_t bm_file_write_at(int file, const char *path, uint64_t at, const void *bytes,
+                             size_t count);
+
+/* Write a whole small file: temporary, space reserved, written, synced, read back, published. */
 bm_status_t bm_file_write(const char *path, const void *bytes, size_t count);
+
+/* The text of a JSON object, which begins with "{" and a new line, sealed by a member "seal" that is put
+ * first: a checksum of everything behind it. bm_file_read_json gives the text, seal included, 0 byte
+ * appended, owned by the caller; BM_ERR_DATA where any byte of it is another one. */
+bm_status_t bm_file_write_json(const char *path, const char *text);
+bm_status_t bm_file_read_json(const char *path, char **text);
 
 /* Read a whole file with a 0 byte appended; owned by the caller. */
 bm_status_t bm_file_read(const char *path, char **bytes, size_t *count);

@@ -15,6 +15,13 @@ bm_status_t bm_hdf5_status(hid_t result, const char *path, const char *what);
 /* The same for what is read: BM_ERR_DATA where the content of the file is to blame, not the disk. */
 bm_status_t bm_hdf5_content_status(hid_t result, const char *path, const char *what);
 
+/* Open a file to read it; negative where that fails. */
+hid_t bm_hdf5_open_file(const char *path);
+
+/* Close a file; nothing to do where it is negative. HDF5 crashes at its end where it could not close one,
+ * so that a failure ends the job. */
+void bm_hdf5_close_file(hid_t file, const char *path);
+
 /* No printing by the library. Once, from main and from tests. */
 void bm_hdf5_quiet(void);
 
@@ -27,10 +34,6 @@ bm_status_t bm_hdf5_write_ints(hid_t object, const char *path, const char *name,
 /* `count` strings in one attribute. */
 bm_status_t bm_hdf5_write_strings(hid_t object, const char *path, const char *name, size_t count,
                                   const char *const *texts);
-
-/* Property list of transfers that all ranks make together; closed by the caller where not
- * negative. */
-bm_status_t bm_hdf5_transfer_together(const char *path, hid_t *transfer);
 
 /* Rows [first, first + count) of a data set of up to three dimensions, or none of them: the
  * selection in the file's `space`, and the space of as many rows in memory. Ended by

@@ -35,10 +35,12 @@ int bm_context_is_root(const bm_context_t *context);
 /* The MPI library in use, as "Open MPI v4.1.4". */
 void bm_context_library(char *text, size_t size);
 
-/* Say this rank's failure and end all ranks at once: where others would wait for this one for ever. */
-_Noreturn void bm_context_abort(const bm_context_t *context);
+/* Say this rank's failure, the last message, and end all ranks at once with its exit code: where others
+ * would wait for this one for ever. From any thread; also where MPI does not run. */
+_Noreturn void bm_context_end_job(bm_status_t status);
 
-/* A failed MPI call as a status: BM_ERR_INTERNAL with MPI's own text. Use through BM_TRY_MPI. */
+/* A failed MPI call ends the job: nobody knows what the other ranks have of it, and they would wait for
+ * this one. Gives BM_OK otherwise. Use through BM_TRY_MPI. */
 bm_status_t bm_context_mpi_status(int code, const char *call);
 
 #define BM_TRY_MPI(call) BM_TRY(bm_context_mpi_status((call), #call))

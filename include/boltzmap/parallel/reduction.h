@@ -56,7 +56,7 @@ bm_real_t *bm_reduction_vector(bm_reduction_t *reduction, size_t vector);
 bm_range_t bm_reduction_slice(const bm_reduction_t *reduction);
 
 /* Begin a round: receives from other hosts are posted. Not collective. Where MPI fails between this and the
- * return of bm_reduction_sum, all ranks are ended (bm_context_abort). */
+ * return of bm_reduction_sum, all ranks are ended (bm_context_end_job). */
 void bm_reduction_start(bm_reduction_t *reduction);
 
 /* Items [first, first + count) of this vector are filled; each item is told of once a round, one
