@@ -59,9 +59,9 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-fault check-asan bench bench-training \
+.PHONY: all run paper report check check-unit check-mpi check-system check-fault check-slurm check-asan bench bench-training \
   bench-dynamics bench-transport bench-scaling \
-  format check-format layers tidy install dist clean help setup setup-tests FORCE
+  format check-format layers tidy install dist clean help setup setup-tests setup-slurm FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -82,6 +82,7 @@ help:
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system, check-fault"
 	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
+	@echo "make check-slurm the jobs in a SLURM of its own, as root; installs slurmctld, slurmd and munge"
 	@echo "make bench      speed beside peers, which it installs into $(BUILD)/bench-env; tables to RESULTS=FILE:"
 	@echo "                bench-training: training and generation beside JAX and PyTorch; bench-dynamics: OpenMM,"
 	@echo "                energy drift; bench-transport: exact W2 beside POT, SciPy, lapx; bench-scaling: their ranks;"
@@ -193,7 +194,8 @@ report:
 tests_of = $(patsubst $(TOP)/%.c,$(BUILD)/$(1)/%,$(2))
 UNIT_PROGRAMS = $(call tests_of,f32,$(UNIT_TESTS)) $(call tests_of,f64,$(REAL_TESTS))
 MPI_PROGRAMS = $(call tests_of,f32,$(MPI_TESTS))
-RUN_TESTS = BM_TOP=$(TOP) BM_BUILD=$(abspath $(BUILD)) MPIRUN=$(MPIRUN) $(PYTHON) $(TOP)/tests/run.py
+TEST_PYTHON = BM_TOP=$(TOP) BM_BUILD=$(abspath $(BUILD)) MPIRUN=$(MPIRUN) $(PYTHON)
+RUN_TESTS = $(TEST_PYTHON) $(TOP)/tests/run.py
 
 # Beside what the program needs. Where it cannot be installed, the test that wants it says so.
 TEST_PACKAGES := python3-mdanalysis
@@ -224,6 +226,13 @@ check-system: $(BUILD)/boltzmap
 # A short one; tests/fault/README.md has that by hand.
 check-fault: $(FAULT_PROGRAMS) $(BUILD)/boltzmap
 	@$(RUN_TESTS) --fault
+
+# Needs a SLURM, which most machines for development lack: not part of `check`.
+setup-slurm:
+	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh munge slurmctld slurmd slurm-client)
+
+check-slurm: $(BUILD)/boltzmap | setup-slurm
+	@$(TEST_PYTHON) $(TOP)/tests/slurm/check_slurm.py $(ARGS)
 
 # Leaks of the MPI library itself are none of ours: ASan's leak checker is left off.
 check-asan:

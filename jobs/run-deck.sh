@@ -1,67 +1,150 @@
 #!/bin/bash
-# What all jobs of this folder do: run a deck, save when asked to, queue the job again, make the report.
-# Environment: DECK and OUT, set by the job; BOLTZMAP, LAUNCH and PYTHON as said there.
+# What the jobs of this folder have in common: run a deck, save when asked to, queue the job again, make the report.
+#   run-deck.sh DECK OUT [more of `boltzmap run`…]
+# The environment variables are those of two-particle.sbatch.
 set -uo pipefail
 
-if [ -z "${SLURM_JOB_ID:-}" ]; then
-  echo "part of a SLURM job: sbatch jobs/two-particle.sbatch" >&2
-  exit 64
-fi
+say() {
+  echo "== $(date '+%F %T') $*"
+}
 
+# Early, for a signal that nobody awaits ends this script. USR1 comes to the script alone, so it is passed on; TERM has
+# come to the ranks as well.
+ranks=
+trap 'say "asked to save and stop"; [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null' USR1
+trap 'say "told to leave"' TERM
+
+refuse() {
+  echo "$1" >&2
+  exit 64
+}
+
+[ -n "${SLURM_JOB_ID:-}" ] || refuse "part of a SLURM job: sbatch jobs/two-particle.sbatch"
 BOLTZMAP=${BOLTZMAP:-build/boltzmap}
-DECK=${DECK:?run-deck.sh: which deck?}
-OUT=${OUT:?run-deck.sh: which folder?}
+DECK=${DECK:-$1}
+OUT=${OUT:-$2}
 PYTHON=${PYTHON:-python3}
+REQUEUES=${REQUEUES:-100}
+shift 2
 # --kill-on-bad-exit: when a rank dies, the others do not wait for it until the time limit.
 read -r -a launch <<<"${LAUNCH:-srun --mpi=pmix --kill-on-bad-exit=1}"
-
+[[ $REQUEUES =~ ^[0-9]+$ ]] || refuse "REQUEUES is '$REQUEUES': a whole number is wanted"
 command -v "$BOLTZMAP" >/dev/null || BOLTZMAP=boltzmap
-if ! command -v "$BOLTZMAP" >/dev/null; then
-  echo "no program: run make first, submit from the top of the source tree, or set BOLTZMAP" >&2
-  exit 64
-fi
+command -v "$BOLTZMAP" >/dev/null ||
+  refuse "no program: run make first, submit from the top of the source tree, or set BOLTZMAP"
 export OPENBLAS_NUM_THREADS=1 # one thread a rank
 
-echo "== $(date '+%F %T') job $SLURM_JOB_ID, start ${SLURM_RESTART_COUNT:-0}, ${SLURM_NTASKS:-1} ranks"
+job=$SLURM_JOB_ID
+restarts=${SLURM_RESTART_COUNT:-0}
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+  job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID # the number of one task stands for the whole array
+  OUT=$OUT-seed$SLURM_ARRAY_TASK_ID
+  set -- --set "run.seed=$SLURM_ARRAY_TASK_ID" "$@"
+fi
+arguments=("$@")
 
-# bash runs a trap only between commands, so the ranks are started in the background and waited for.
-# USR1 asks them to save and stop; srun and mpirun pass it on at once, and neither kills on it.
-# shellcheck disable=SC2317 # called by trap
-ask_to_stop() {
-  echo "== $(date '+%F %T') asked to save and stop"
-  kill -USR1 "$ranks" 2>/dev/null
+give_up() {
+  say "queued again $restarts times, and REQUEUES=$REQUEUES: that is all; what is saved stays, submit again to go on"
+  exit 75
 }
-ranks=
-trap 'ask_to_stop' USR1 TERM
-"${launch[@]}" "$BOLTZMAP" run "$DECK" --out "$OUT" &
-ranks=$!
-wait "$ranks"
-status=$?
-while kill -0 "$ranks" 2>/dev/null; do # a signal ended the wait, not the program
+
+# Left to itself, a job that leaves in time is over, so it has to ask for its next turn.
+queue_again() {
+  local now
+  now=$(scontrol --oneliner show job "$job")
+  if [[ $now =~ \ Restarts=([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -gt "$restarts" ]; then
+    say "preempted; SLURM has queued the job again"
+  elif [[ $now == *" JobState=COMPLETING Reason=None "* ]]; then
+    # On its way out, and not for its time: a person has cancelled it, and so it stays.
+    say "cancelled: submit again to go on"
+  elif [ "$restarts" -ge "$REQUEUES" ]; then
+    give_up
+  else
+    say "the job is queued again"
+    # Ends this script, too.
+    scontrol requeue "$job" || say "cannot be queued again: submit again to go on"
+  fi
+}
+
+# What there is to go on from, and what the program has said; by sizes and times of the files' own host, whose clock may
+# be another one.
+saved() {
+  find "$OUT" -mindepth 2 \( -name 'checkpoint-*' -o -name '*.json' \) -printf '%p %s %T@\n' 2>/dev/null | sort
+}
+said() {
+  stat --format='%s %Y' "$OUT/log.txt" 2>/dev/null
+}
+
+make_report() {
+  local report
+  report=$(dirname "$0")/../postprocess/report.py
+  if [ ! -e "$report" ] || [ "$OUT/report.html" -nt "$OUT/results.json" ]; then
+    return 0
+  fi
+  "$PYTHON" "$report" "$OUT" && return
+  local code=$?
+  echo "the run is finished; for its report: $PYTHON $report $OUT" >&2
+  return $code
+}
+
+# Gives the exit code in `status`. bash runs a trap only between commands, so the ranks are started in the background and
+# waited for.
+run_ranks() {
+  "${launch[@]}" "$BOLTZMAP" run "$DECK" --out "$OUT" "${arguments[@]}" &
+  ranks=$!
   wait "$ranks"
   status=$?
-done
+  while kill -0 "$ranks" 2>/dev/null; do # a signal ended the wait, not the program
+    wait "$ranks"
+    status=$?
+  done
+}
+
+[ "$restarts" -le "$REQUEUES" ] || give_up
+say "job $job, start $((restarts + 1)), ${SLURM_NTASKS:-1} ranks, results in $OUT"
+
+saved_before=$(saved)
+said_before=$(said)
+run_ranks
+if [ "$status" -eq 0 ] && [ "$(said)" = "$said_before" ]; then
+  # srun ends like this, too, where it cannot start the ranks, as on a node on which a lost step of the same number has
+  # left its folder. The next step has another number.
+  say "${launch[0]} has ended without an error, but the program has not run: once more"
+  run_ranks
+  if [ "$status" -eq 0 ] && [ "$(said)" = "$said_before" ]; then
+    say "the program has not run: ${launch[0]} does not start it"
+    exit 70
+  fi
+fi
 
 case $status in
   0)
-    trap - USR1 TERM
-    report=$(dirname "$DECK")/../postprocess/report.py
-    if [ -e "$report" ]; then
-      "$PYTHON" "$report" "$OUT" || {
-        status=$?
-        echo "the run is finished; for its report: $PYTHON $report $OUT" >&2
-      }
-    fi
+    trap '' USR1 # for the report is nearly there
+    make_report
+    status=$?
     ;;
   75)
-    # scancel, too, asks the ranks to stop, and what a person has cancelled stays cancelled: a job
-    # on its way out that is not over its time.
-    if [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format='%T %r')" = "COMPLETING None" ]; then
-      echo "== $(date '+%F %T') saved; cancelled: submit again to go on"
+    say "saved and stopped"
+    if [ -e "$OUT/stop" ]; then
+      say "by the file $OUT/stop: submit again to go on"
     else
-      echo "== $(date '+%F %T') saved; the job is queued again"
-      # Ends this script. Left to itself, a job that ends in time is not queued again.
-      scontrol requeue "$SLURM_JOB_ID"
+      queue_again
+    fi
+    ;;
+  138 | 143)
+    say "stopped by a signal (exit code $status) before the program listened to it"
+    queue_again
+    ;;
+  137)
+    # One rank or all were killed: by a lack of memory, or because somebody or a node's failing hardware did so. (A node
+    # that is lost altogether ends the job, and SLURM queues it again without being asked.) Another try is worth its
+    # time as long as each gets further than the one before; what kills the run at the same place each time
+    # does not come by the second time. A crash of the program itself is for a person to look at.
+    if [ "$(saved)" != "$saved_before" ]; then
+      say "ranks were killed; what was saved before is good"
+      queue_again
+    else
+      say "ranks were killed, with nothing saved since the start: not tried again"
     fi
     ;;
 esac

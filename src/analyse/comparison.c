@@ -306,29 +306,93 @@ static bm_status_t measure_clouds(const bm_context_t *context, const measure_t *
              : BM_OK;
 }
 
-bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,
-                                  const bm_comparison_settings_t *settings, const bm_cloud_t *a,
+/* Numbers of a row as they are kept. */
+#define BM_ROW_NUMBERS 4
+
+static void name_piece(const bm_comparison_memory_t *memory, const measure_t *measure,
+                       char piece[2 * BM_COMPARISON_NAME])
+{
+  snprintf(piece, 2 * BM_COMPARISON_NAME, "%s/%s", memory->label == NULL ? "" : memory->label,
+           measure->name);
+}
+
+/* A row that an earlier run has measured. */
+static int recall(const bm_comparison_memory_t *memory, const measure_t *measure,
+                  bm_comparison_row_t *row)
+{
+  char piece[2 * BM_COMPARISON_NAME];
+  double numbers[BM_ROW_NUMBERS];
+  name_piece(memory, measure, piece);
+  if (!bm_journal_find(memory->journal, piece, BM_ROW_NUMBERS, numbers)) {
+    return 0;
+  }
+  *row = (bm_comparison_row_t){.unit = measure->unit,
+                               .value = numbers[0],
+                               .error = numbers[1],
+                               .spread = numbers[2],
+                               .points = (size_t)numbers[3]};
+  memcpy(row->name, measure->name, sizeof row->name);
+  return 1;
+}
+
+static bm_status_t remember(const bm_comparison_memory_t *memory, const measure_t *measure,
+                            const bm_comparison_row_t *row)
+{
+  char piece[2 * BM_COMPARISON_NAME];
+  const double numbers[BM_ROW_NUMBERS] = {row->value, row->error, row->spread, (double)row->points};
+  name_piece(memory, measure, piece);
+  return bm_journal_add(memory->journal, piece, BM_ROW_NUMBERS, numbers);
+}
+
+int bm_comparison_recall(const bm_comparison_t *comparison, size_t points,
+                         bm_comparison_row_t *rows)
+{
+  list_t list;
+  if (list_measures(comparison->potential, comparison->settings, points, &list) != BM_OK) {
+    return 0;
+  }
+  size_t known = 0;
+  while (known < list.count && recall(&comparison->memory, &list.measure[known], &rows[known])) {
+    known++;
+  }
+  bm_free(list.measure);
+  return known == list.count;
+}
+
+static bm_status_t measure_row(const bm_context_t *context, const measure_t *measure,
+                               const bm_cloud_t *a, const bm_cloud_t *b, bm_comparison_row_t *row)
+{
+  double *columns[2] = {NULL, NULL};
+  bm_cloud_t clouds[2];
+  bm_status_t status = cloud_of(measure, a, &columns[0], &clouds[0]);
+  if (status == BM_OK) {
+    status = cloud_of(measure, b, &columns[1], &clouds[1]);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = measure_clouds(context, measure, &clouds[0], &clouds[1], row);
+  }
+  bm_free(columns[0]);
+  bm_free(columns[1]);
+  return status;
+}
+
+bm_status_t bm_comparison_measure(const bm_comparison_t *comparison, const bm_cloud_t *a,
                                   const bm_cloud_t *b, bm_log_t *log, bm_comparison_row_t *rows)
 {
   list_t list;
-  BM_TRY_AGREE(context, list_measures(potential, settings, smaller(a, b), &list));
+  BM_TRY_AGREE(comparison->context,
+               list_measures(comparison->potential, comparison->settings, smaller(a, b), &list));
   bm_status_t status = BM_OK;
 
   bm_log_progress_start(log, "distances", (double)list.count, "kinds");
   for (size_t k = 0; status == BM_OK && k < list.count; k++) {
-    const measure_t *measure = &list.measure[k];
-    double *columns[2] = {NULL, NULL};
-    bm_cloud_t clouds[2];
-    status = cloud_of(measure, a, &columns[0], &clouds[0]);
-    if (status == BM_OK) {
-      status = cloud_of(measure, b, &columns[1], &clouds[1]);
+    if (!recall(&comparison->memory, &list.measure[k], &rows[k])) {
+      status = measure_row(comparison->context, &list.measure[k], a, b, &rows[k]);
+      if (status == BM_OK) {
+        status = remember(&comparison->memory, &list.measure[k], &rows[k]);
+      }
     }
-    status = bm_agree(context, status);
-    if (status == BM_OK) {
-      status = measure_clouds(context, measure, &clouds[0], &clouds[1], &rows[k]);
-    }
-    bm_free(columns[0]);
-    bm_free(columns[1]);
     bm_log_progress(log, (double)(k + 1), NULL);
   }
   bm_log_progress_end(log);
@@ -401,27 +465,39 @@ static void summarise_pairs(const measure_t *measure, size_t pairs, const pairs_
   memcpy(row->name, measure->name, sizeof row->name);
 }
 
-bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_t *potential,
-                                const bm_comparison_settings_t *settings, size_t pairs,
+static bm_status_t floor_row(const bm_context_t *context, const measure_t *measure, size_t pairs,
+                             const bm_cloud_t *a, const bm_cloud_t *b, pairs_t *all)
+{
+  bm_status_t status = bm_agree(context, clouds_of_pairs(measure, pairs, a, b, all));
+  if (status == BM_OK) {
+    status = bm_distance_batch(context, measure->distance, &measure->settings, pairs, all->a,
+                               all->b, all->results);
+  }
+  free_columns(pairs, all);
+  return status;
+}
+
+bm_status_t bm_comparison_floor(const bm_comparison_t *comparison, size_t pairs,
                                 const bm_cloud_t *a, const bm_cloud_t *b, bm_comparison_row_t *rows)
 {
   assert(pairs >= 2);
+  const bm_context_t *context = comparison->context;
   list_t list;
-  BM_TRY_AGREE(context, list_measures(potential, settings, smaller(&a[0], &b[0]), &list));
+  BM_TRY_AGREE(context, list_measures(comparison->potential, comparison->settings,
+                                      smaller(&a[0], &b[0]), &list));
 
   pairs_t all = {NULL, NULL, NULL, NULL, NULL};
   bm_status_t status = bm_agree(context, allocate_pairs(pairs, &all));
   for (size_t k = 0; status == BM_OK && k < list.count; k++) {
     const measure_t *measure = &list.measure[k];
-    status = bm_agree(context, clouds_of_pairs(measure, pairs, a, b, &all));
-    if (status == BM_OK) {
-      status = bm_distance_batch(context, measure->distance, &measure->settings, pairs, all.a,
-                                 all.b, all.results);
+    if (recall(&comparison->memory, measure, &rows[k])) {
+      continue;
     }
+    status = floor_row(context, measure, pairs, a, b, &all);
     if (status == BM_OK) {
       summarise_pairs(measure, pairs, &all, &rows[k]);
+      status = remember(&comparison->memory, measure, &rows[k]);
     }
-    free_columns(pairs, &all);
   }
   free_pairs(pairs, &all);
   bm_free(list.measure);

@@ -105,3 +105,30 @@ bm_status_t bm_results_merge(bm_results_t *results, const bm_json_t *metrics,
   BM_TRY(merge_into(results->metrics, metrics));
   return merge_into(results->timings, timings);
 }
+
+bm_status_t bm_results_print(const bm_results_t *results, char **text)
+{
+  bm_json_t *document = bm_json_object();
+  if (document == NULL) {
+    return BM_FAIL(BM_ERR_MEMORY, "out of memory: results");
+  }
+  bm_status_t status = bm_json_add(document, "metrics", bm_json_copy(results->metrics));
+  if (status == BM_OK) {
+    status = bm_json_add(document, "timings", bm_json_copy(results->timings));
+  }
+  if (status == BM_OK) {
+    status = bm_json_print(document, 1, text);
+  }
+  bm_json_destroy(&document);
+  return status;
+}
+
+bm_status_t bm_results_parse(bm_results_t *results, const char *text)
+{
+  bm_json_t *document = NULL;
+  BM_TRY(bm_json_parse("results", text, &document));
+  bm_status_t status =
+      bm_results_merge(results, bm_json_get(document, "metrics"), bm_json_get(document, "timings"));
+  bm_json_destroy(&document);
+  return status;
+}

@@ -10,6 +10,7 @@
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/state.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
 
 #define BM_KEPT 2
 #define BM_LISTED_MAX 64
@@ -106,26 +107,36 @@ static bm_status_t put_header(const bm_experiment_t *experiment, uint64_t finger
   return bm_state_put_doubles(state, "seconds", 1, &seconds);
 }
 
+bm_checkpoint_t bm_checkpoint_of(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                                 uint64_t fingerprint)
+{
+  return (bm_checkpoint_t){experiment, deck_case, fingerprint, NULL, 0.0, bm_log_clock()};
+}
+
+double bm_checkpoint_spent(const bm_checkpoint_t *self)
+{
+  return self->before_s + bm_log_clock() - self->started;
+}
+
 /* Rank 0's part. */
-static bm_status_t write_state(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                               const bm_checkpoint_t *what, bm_state_t *state)
+static bm_status_t write_state(const bm_checkpoint_t *self, int64_t step, bm_state_t *state)
 {
   char *path = NULL;
-  BM_TRY(put_header(experiment, what->fingerprint, what->seconds, state));
-  BM_TRY(path_of(experiment, deck_case, what->step, &path));
+  const double begun = bm_log_clock();
+  BM_TRY(put_header(self->experiment, self->fingerprint, bm_checkpoint_spent(self), state));
+  BM_TRY(path_of(self->experiment, self->deck_case, step, &path));
   bm_status_t status = bm_state_write(state, path);
   bm_free(path);
   BM_TRY(status);
-  return prune(experiment, deck_case, what->step);
+  bm_stop_took(bm_log_clock() - begun);
+  return prune(self->experiment, self->deck_case, step);
 }
 
-bm_status_t bm_checkpoint_write(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                                const bm_checkpoint_t *what, bm_state_t *state)
+bm_status_t bm_checkpoint_save(void *checkpoint, int64_t step, bm_state_t *state)
 {
-  const bm_context_t *context = experiment->context;
-  return bm_agree(context, bm_context_is_root(context)
-                               ? write_state(experiment, deck_case, what, state)
-                               : BM_OK);
+  const bm_checkpoint_t *self = checkpoint;
+  const bm_context_t *context = self->experiment->context;
+  return bm_agree(context, bm_context_is_root(context) ? write_state(self, step, state) : BM_OK);
 }
 
 static bm_status_t fingerprint_of(const bm_state_t *state, uint64_t *fingerprint)
@@ -145,21 +156,20 @@ bm_status_t bm_checkpoint_fingerprint(const char *file, uint64_t *fingerprint)
   return status;
 }
 
-/* The newest whole one of this fingerprint; "" where there is none. */
-static bm_status_t choose(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                          uint64_t fingerprint, char **path)
+/* The newest whole one of this stage; "" where there is none. */
+static bm_status_t choose(const bm_checkpoint_t *self, char **path)
 {
   list_t list;
-  BM_TRY(list_checkpoints(experiment, deck_case, &list));
+  BM_TRY(list_checkpoints(self->experiment, self->deck_case, &list));
   for (size_t i = 0; i < list.count; i++) {
     uint64_t found = 0;
-    BM_TRY(path_of(experiment, deck_case, list.step[i], path));
+    BM_TRY(path_of(self->experiment, self->deck_case, list.step[i], path));
     bm_status_t status = bm_checkpoint_fingerprint(*path, &found);
-    if (status == BM_OK && found == fingerprint) {
+    if (status == BM_OK && found == self->fingerprint) {
       return BM_OK;
     }
     if (status != BM_OK) {
-      bm_log_warn(experiment->log, "%s; the checkpoint is passed over", bm_status_message());
+      bm_log_warn(self->experiment->log, "%s; the checkpoint is passed over", bm_status_message());
     }
     bm_free(*path);
     *path = NULL;
@@ -167,17 +177,17 @@ static bm_status_t choose(const bm_experiment_t *experiment, const bm_deck_case_
   return bm_string_copy("", path);
 }
 
-static bm_status_t read_from(const bm_context_t *context, const char *path, uint64_t fingerprint,
-                             double *seconds, bm_state_t **state)
+static bm_status_t read_from(bm_checkpoint_t *self, const char *path, bm_state_t **state)
 {
+  const bm_context_t *context = self->experiment->context;
   uint64_t found = 0;
   BM_TRY(bm_state_read_all(context, path, BM_STATE_CHECKPOINT, state));
   bm_status_t status = fingerprint_of(*state, &found);
-  if (status == BM_OK && found != fingerprint) {
+  if (status == BM_OK && found != self->fingerprint) {
     status = BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case", path);
   }
   if (status == BM_OK) {
-    status = bm_state_get_doubles(*state, "seconds", 1, seconds);
+    status = bm_state_get_doubles(*state, "seconds", 1, &self->before_s);
   }
   status = bm_agree(context, status);
   if (status != BM_OK) {
@@ -186,27 +196,31 @@ static bm_status_t read_from(const bm_context_t *context, const char *path, uint
   return status;
 }
 
-bm_status_t bm_checkpoint_read(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                               uint64_t fingerprint, const char *file, double *seconds,
-                               bm_state_t **state)
+bm_status_t bm_checkpoint_load(void *checkpoint, bm_state_t **state)
 {
-  const bm_context_t *context = experiment->context;
+  bm_checkpoint_t *self = checkpoint;
+  const bm_context_t *context = self->experiment->context;
   char *path = NULL;
   bm_status_t status = BM_OK;
-  *seconds = 0.0;
   *state = NULL;
   if (bm_context_is_root(context)) {
-    status = file != NULL ? bm_string_copy(file, &path)
-                          : choose(experiment, deck_case, fingerprint, &path);
+    status = self->file != NULL ? bm_string_copy(self->file, &path) : choose(self, &path);
   }
   BM_TRY_AGREE(context, status);
   BM_TRY(bm_broadcast_string(context, &path));
   if (path[0] != '\0') {
-    status = read_from(context, path, fingerprint, seconds, state);
+    status = read_from(self, path, state);
     if (status == BM_OK) {
-      bm_log_info(experiment->log, "  going on from %s", path);
+      bm_log_info(self->experiment->log, "  going on from %s", path);
     }
   }
   bm_free(path);
+  self->started = bm_log_clock();
   return status;
+}
+
+bm_keeper_t bm_checkpoint_keeper(bm_checkpoint_t *self)
+{
+  return (bm_keeper_t){self, self->experiment->checkpoint_every_s, bm_checkpoint_save,
+                       bm_checkpoint_load};
 }

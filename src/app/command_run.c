@@ -2,13 +2,16 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "boltzmap/app/checkpoint.h"
 #include "boltzmap/app/commands.h"
 #include "boltzmap/app/floors.h"
 #include "boltzmap/app/output.h"
 #include "boltzmap/app/stage.h"
+#include "boltzmap/io/file.h"
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/diagnostics.h"
@@ -24,6 +27,8 @@ static const bm_option_t options[] = {
     {"--force", NULL, "as --restart never, also in the output folder of another deck"},
     {NULL, NULL, NULL},
 };
+
+#define BM_STOP_FILE "stop"
 
 /* What to run of the experiment. */
 typedef struct {
@@ -330,6 +335,25 @@ static bm_status_t check_files(const selection_t *selection)
              : BM_OK;
 }
 
+/* Besides signals: a file in the folder (one of before asked the run of before), and the end of the time that
+ * the deck or SLURM allows. Rank 0's own. */
+static bm_status_t watch_for_stops(bm_experiment_t *experiment)
+{
+  const double minutes = bm_deck_real(bm_deck_base(experiment->deck), "run.time_limit_min");
+  const char *slurm = getenv("SLURM_JOB_END_TIME");
+  const double end = slurm == NULL ? 0.0 : strtod(slurm, NULL);
+  BM_TRY(bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
+  BM_TRY(bm_file_remove(experiment->stop_file));
+  bm_stop_watch(experiment->stop_file);
+  if (minutes > 0.0) {
+    bm_stop_before((double)time(NULL) + 60.0 * minutes);
+  }
+  if (end > 0.0) {
+    bm_stop_before(end);
+  }
+  return BM_OK;
+}
+
 static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *selection)
 {
   bm_experiment_t *experiment = selection->experiment;
@@ -341,6 +365,8 @@ static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *
   BM_TRY(bm_output_open(experiment, selection->anew, bm_arguments_has(arguments, "--force")));
   BM_TRY_AGREE(experiment->context,
                bm_context_is_root(experiment->context) ? forget(selection) : BM_OK);
+  BM_TRY_AGREE(experiment->context,
+               bm_context_is_root(experiment->context) ? watch_for_stops(experiment) : BM_OK);
   bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
               experiment->context->size, experiment->context->size == 1 ? "" : "s",
               experiment->folder);
@@ -384,10 +410,10 @@ const bm_command_t bm_command_run = {
     .summary = "run an experiment: reference samples, training, generation, evaluation",
     .details =
         "A run that was interrupted goes on when the same command is given again, on any number\n"
-        "of ranks. A finished run is left alone. Ctrl-C, SIGTERM and SIGUSR1 write a checkpoint\n"
-        "and stop with exit code 75. The third Ctrl-C or SIGTERM, or another one after ten "
-        "seconds,\n"
-        "ends the program at once.",
+        "of ranks. A finished run is left alone. Ctrl-C, SIGTERM, SIGUSR1, a file named `stop` in\n"
+        "the output folder, and the end of run.time_limit_min or of a SLURM allocation write a\n"
+        "checkpoint and stop with exit code 75. The third Ctrl-C or SIGTERM, or another one after\n"
+        "ten seconds, ends the program at once.",
     .options = options,
     .run = run,
     .stops = 1,

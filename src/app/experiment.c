@@ -12,6 +12,7 @@
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/pdb.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/trainer.h"
 
@@ -23,7 +24,10 @@ static const bm_deck_key_t run_keys[] = {
     {"run.output_dir", BM_DECK_STRING, "\"\"", 0, 0, NULL, NULL,
      "output folder, from the working directory; empty: out/ and the run's name"},
     {"run.checkpoint_every_min", BM_DECK_REAL, "5.0", 0, 1e6, NULL, NULL,
-     "minutes between checkpoints of the training"},
+     "minutes between checkpoints, in whatever stage"},
+    {"run.time_limit_min", BM_DECK_REAL, "0.0", 0, 1e9, NULL, NULL,
+     "minutes after which the run stops with a checkpoint, as at the end of a SLURM allocation; 0: "
+     "none"},
     {"run.require_convergence", BM_DECK_BOOL, "false", 0, 0, NULL, NULL,
      "stop where the R-hat of a reference is above 1.01, instead of a warning"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
@@ -430,6 +434,8 @@ void bm_experiment_destroy(bm_experiment_t **experiment)
     if ((*experiment)->lock >= 0) {
       close((*experiment)->lock);
     }
+    bm_stop_watch(NULL);
+    bm_free((*experiment)->stop_file);
     bm_free((*experiment)->file_hashes);
     bm_free((*experiment)->folder);
     bm_deck_destroy(&(*experiment)->deck);

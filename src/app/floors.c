@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "boltzmap/app/stage.h"
@@ -20,6 +21,19 @@ typedef struct {
   size_t pairs, n[2], d;
   double **rows; /* [2·pairs], each [n][d] */
 } sets_t;
+
+/* A floor to be worked out. */
+#define BM_PIECE_NAME 64
+typedef struct {
+  bm_experiment_t *experiment;
+  const bm_floor_question_t *question;
+  char label[BM_PIECE_NAME / 2]; /* of its pieces in the journal */
+} work_t;
+
+static size_t smaller(const bm_floor_question_t *question)
+{
+  return question->n[0] < question->n[1] ? question->n[0] : question->n[1];
+}
 
 static int is_file(const bm_deck_case_t *reference)
 {
@@ -116,15 +130,36 @@ static bm_status_t sample_set(const bm_experiment_t *experiment, const bm_potent
   return status;
 }
 
-static bm_status_t sample_sets(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                               const bm_potential_t *potential, sets_t *sets)
+/* A set that an earlier run has made. */
+static bm_status_t recall_set(const work_t *work, const char *piece, size_t items, double **rows,
+                              int *found)
 {
+  BM_TRY_AGREE(work->experiment->context, BM_ALLOC(items, rows));
+  *found = bm_journal_find(work->question->journal, piece, items, *rows);
+  if (!*found) {
+    bm_free(*rows);
+    *rows = NULL;
+  }
+  return BM_OK;
+}
+
+static bm_status_t sample_sets(const work_t *work, const bm_potential_t *potential, sets_t *sets)
+{
+  const bm_experiment_t *experiment = work->experiment;
   bm_sampler_settings_t settings;
-  BM_TRY(bm_sampler_settings(reference, &settings));
-  BM_TRY(settings_as_used(experiment, reference, &settings));
+  BM_TRY(bm_sampler_settings(work->question->reference, &settings));
+  BM_TRY(settings_as_used(experiment, work->question->reference, &settings));
   for (size_t i = 0; i < 2 * sets->pairs; i++) {
-    uint64_t seed = bm_random_derive_seed(experiment->seed, 1 + i);
-    BM_TRY(sample_set(experiment, potential, &settings, seed, sets->n[i % 2], &sets->rows[i]));
+    const uint64_t seed = bm_random_derive_seed(experiment->seed, 1 + i);
+    const size_t n = sets->n[i % 2];
+    char piece[BM_PIECE_NAME];
+    int found;
+    snprintf(piece, sizeof piece, "sets/%s/%zu", work->label, i);
+    BM_TRY(recall_set(work, piece, n * sets->d, &sets->rows[i], &found));
+    if (!found) {
+      BM_TRY(sample_set(experiment, potential, &settings, seed, n, &sets->rows[i]));
+      BM_TRY(bm_journal_add(work->question->journal, piece, n * sets->d, sets->rows[i]));
+    }
     bm_log_progress(experiment->log, (double)(i + 1) / 2.0, NULL);
   }
   return BM_OK;
@@ -168,35 +203,44 @@ static bm_status_t split_sets(const bm_experiment_t *experiment, const bm_cloud_
   return bm_agree(experiment->context, status);
 }
 
-static bm_status_t make_sets(const bm_experiment_t *experiment, const bm_deck_case_t *reference,
-                             const bm_potential_t *potential, sets_t *sets)
+static bm_status_t make_sets(const work_t *work, const bm_potential_t *potential, sets_t *sets)
 {
+  const bm_deck_case_t *reference = work->question->reference;
   if (bm_floors_are_independent(reference)) {
-    return sample_sets(experiment, reference, potential, sets);
+    return sample_sets(work, potential, sets);
   }
   bm_cloud_t file;
   double *rows = NULL;
   size_t walkers;
-  BM_TRY(bm_stage_load_samples(experiment, reference, "reference.h5md", &file, &rows, &walkers));
+  BM_TRY(
+      bm_stage_load_samples(work->experiment, reference, "reference.h5md", &file, &rows, &walkers));
   const cut_t cut = cut_of(reference, file.n, walkers);
   file.n = cut.rows;
-  bm_status_t status = split_sets(experiment, &file, (int)cut.blocks, sets);
+  bm_status_t status = split_sets(work->experiment, &file, (int)cut.blocks, sets);
   bm_free(rows);
   return status;
 }
 
-static bm_status_t compare_sets(const bm_experiment_t *experiment, const bm_potential_t *potential,
-                                const bm_comparison_settings_t *settings, const sets_t *sets,
-                                bm_comparison_row_t *rows)
+static bm_comparison_t comparison_of(const work_t *work, const bm_potential_t *potential)
 {
+  return (bm_comparison_t){work->experiment->context,
+                           potential,
+                           &work->question->settings->comparison,
+                           {work->question->journal, work->label}};
+}
+
+static bm_status_t compare_sets(const work_t *work, const bm_potential_t *potential,
+                                const sets_t *sets, bm_comparison_row_t *rows)
+{
+  const bm_comparison_t comparison = comparison_of(work, potential);
   bm_cloud_t *clouds = NULL;
-  BM_TRY_AGREE(experiment->context, BM_ALLOC(2 * sets->pairs, &clouds));
+  BM_TRY_AGREE(comparison.context, BM_ALLOC(2 * sets->pairs, &clouds));
   for (size_t p = 0; p < sets->pairs; p++) {
     clouds[p] = (bm_cloud_t){sets->n[0], sets->d, sets->rows[2 * p]};
     clouds[sets->pairs + p] = (bm_cloud_t){sets->n[1], sets->d, sets->rows[2 * p + 1]};
   }
-  bm_status_t status = bm_comparison_floor(experiment->context, potential, settings, sets->pairs,
-                                           clouds, clouds + sets->pairs, rows);
+  bm_status_t status =
+      bm_comparison_floor(&comparison, sets->pairs, clouds, clouds + sets->pairs, rows);
   bm_free(clouds);
   return status;
 }
@@ -245,22 +289,67 @@ static bm_status_t average_sets(const bm_potential_t *potential, const sets_t *s
   return BM_OK;
 }
 
-static bm_status_t work_out(bm_experiment_t *experiment, const bm_floor_question_t *question,
-                            sets_t *sets, bm_floor_t *floor)
+/* Means, errors, configurations: as they are kept. */
+static bm_status_t remember_averages(const work_t *work, const bm_floor_t *floor)
 {
+  const size_t count = bm_potential_traits(floor->space.shapes)->average_count;
+  char piece[BM_PIECE_NAME];
+  double *numbers = NULL;
+  BM_TRY_AGREE(work->experiment->context, BM_ALLOC(2 * count + 1, &numbers));
+  memcpy(numbers, floor->means, count * sizeof *numbers);
+  memcpy(numbers + count, floor->errors, count * sizeof *numbers);
+  numbers[2 * count] = (double)floor->configurations;
+  snprintf(piece, sizeof piece, "averages/%s", work->label);
+  bm_status_t status = bm_journal_add(work->question->journal, piece, 2 * count + 1, numbers);
+  bm_free(numbers);
+  return status;
+}
+
+static bm_status_t recall_averages(const work_t *work, bm_floor_t *floor, int *found)
+{
+  const size_t count = bm_potential_traits(floor->space.shapes)->average_count;
+  char piece[BM_PIECE_NAME];
+  double *numbers = NULL;
+  BM_TRY(BM_ALLOC(2 * count + 1, &numbers));
+  snprintf(piece, sizeof piece, "averages/%s", work->label);
+  *found = bm_journal_find(work->question->journal, piece, 2 * count + 1, numbers);
+  if (*found) {
+    memcpy(floor->means, numbers, count * sizeof *numbers);
+    memcpy(floor->errors, numbers + count, count * sizeof *numbers);
+    floor->configurations = (size_t)numbers[2 * count];
+  }
+  bm_free(numbers);
+  return BM_OK;
+}
+
+/* A floor that an earlier run has worked out to the end. */
+static bm_status_t recall_floor(const work_t *work, bm_floor_t *floor, int *found)
+{
+  const bm_comparison_t comparison = comparison_of(work, floor->space.shapes);
+  *found = bm_comparison_recall(&comparison, smaller(work->question), floor->rows);
+  return *found && bm_floors_are_independent(work->question->reference)
+             ? recall_averages(work, floor, found)
+             : BM_OK;
+}
+
+static bm_status_t work_out(const work_t *work, sets_t *sets, bm_floor_t *floor)
+{
+  bm_experiment_t *experiment = work->experiment;
   const bm_context_t *context = experiment->context;
   BM_TRY_AGREE(context, BM_ALLOC(2 * sets->pairs, &sets->rows));
   bm_log_progress_start(experiment->log, "floors", (double)sets->pairs, "pairs");
-  bm_status_t status = make_sets(experiment, question->reference, floor->space.system, sets);
+  bm_status_t status = make_sets(work, floor->space.system, sets);
   if (status == BM_OK) {
-    status = bm_agree(context, project_sets(question->chart, sets));
+    status = bm_agree(context, project_sets(work->question->chart, sets));
   }
-  if (status == BM_OK) {
-    status = compare_sets(experiment, floor->space.shapes, &question->settings->comparison, sets,
-                          floor->rows);
-  }
-  if (status == BM_OK && bm_floors_are_independent(question->reference)) {
+  if (status == BM_OK && bm_floors_are_independent(work->question->reference)) {
     status = bm_agree(context, average_sets(floor->space.shapes, sets, floor));
+    if (status == BM_OK) {
+      status = remember_averages(work, floor);
+    }
+  }
+  if (status == BM_OK) {
+    status = compare_sets(work, floor->space.shapes, sets, floor->rows);
   }
   bm_log_progress_end(experiment->log);
   for (size_t i = 0; i < 2 * sets->pairs; i++) {
@@ -268,11 +357,6 @@ static bm_status_t work_out(bm_experiment_t *experiment, const bm_floor_question
   }
   bm_free(sets->rows);
   return status;
-}
-
-static size_t smaller(const bm_floor_question_t *question)
-{
-  return question->n[0] < question->n[1] ? question->n[0] : question->n[1];
 }
 
 static bm_status_t make_room(const bm_floor_question_t *question, bm_floor_t *floor)
@@ -337,13 +421,19 @@ bm_status_t bm_floors_of(bm_experiment_t *experiment, const bm_floor_question_t 
   if (status == BM_OK) {
     status = bm_resize(known, known + 1, sizeof *experiment->floors, (void **)&experiment->floors);
   }
-  status = bm_agree(experiment->context, status);
+  int found = 0;
+  work_t work = {experiment, question, ""};
+  snprintf(work.label, sizeof work.label, "floor-%016llx", (unsigned long long)key);
   if (status == BM_OK) {
+    status = recall_floor(&work, &made, &found);
+  }
+  status = bm_agree(experiment->context, status);
+  if (status == BM_OK && !found) {
     sets_t sets = {question->settings->floor_pairs,
                    {question->n[0], question->n[1]},
                    bm_potential_dimension(made.space.system),
                    NULL};
-    status = work_out(experiment, question, &sets, &made);
+    status = work_out(&work, &sets, &made);
   }
   if (status != BM_OK) {
     bm_floors_release(&made);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boltzmap/app/checkpoint.h"
 #include "boltzmap/base/memory.h"
 #include "boltzmap/generate/generator.h"
 #include "boltzmap/io/file.h"
@@ -251,6 +252,9 @@ bm_status_t bm_stage_run(bm_experiment_t *experiment, const bm_stage_t *stage,
   bm_status_t status = bm_agree(context, stage->run(experiment, deck_case, results));
   if (status == BM_OK && bm_context_is_root(context)) {
     status = write_record(experiment, stage, deck_case, results);
+    if (status == BM_OK) {
+      status = bm_checkpoint_remove(experiment, deck_case);
+    }
   }
   bm_results_destroy(&results);
   return bm_agree(context, status);

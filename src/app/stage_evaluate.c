@@ -10,6 +10,7 @@
 #include "boltzmap/analyse/comparison.h"
 #include "boltzmap/analyse/conformations.h"
 #include "boltzmap/analyse/lipschitz.h"
+#include "boltzmap/app/checkpoint.h"
 #include "boltzmap/app/floors.h"
 #include "boltzmap/app/space.h"
 #include "boltzmap/app/stage.h"
@@ -17,6 +18,7 @@
 #include "boltzmap/geometry/principal.h"
 #include "boltzmap/geometry/standardisation.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/sampler.h"
 
 #define BM_TRAJECTORY "trajectory.h5md"
@@ -36,6 +38,7 @@ typedef struct {
   double *rows[2];
   size_t walkers; /* of the reference */
   double *pca;    /* means, scales and directions; NULL: none */
+  bm_journal_t *journal;
   bm_results_t *results;
 } evaluation_t;
 
@@ -175,6 +178,12 @@ static bm_status_t put_replicas(const evaluation_t *self, const bm_floor_t *floo
   return BM_OK;
 }
 
+/* Of the rows of this comparison in the journal. */
+static const char *label_of(const char *const *suffixes)
+{
+  return suffixes[0][0] == '\0' ? "own" : "singular";
+}
+
 static bm_status_t put_distances(const evaluation_t *self, const bm_evaluate_settings_t *settings,
                                  const bm_cloud_t *a, const bm_cloud_t *b,
                                  const char *const *suffixes)
@@ -186,8 +195,9 @@ static bm_status_t put_distances(const evaluation_t *self, const bm_evaluate_set
                                                         a->n < b->n ? a->n : b->n, &count));
   BM_TRY_AGREE(experiment->context, BM_ALLOC(count, &rows));
 
-  bm_status_t status = bm_comparison_measure(experiment->context, self->own, &settings->comparison,
-                                             a, b, experiment->log, rows);
+  const bm_comparison_t comparison = {
+      experiment->context, self->own, &settings->comparison, {self->journal, label_of(suffixes)}};
+  bm_status_t status = bm_comparison_measure(&comparison, a, b, experiment->log, rows);
   if (status == BM_OK) {
     status = put_rows(self, rows, count, 0, suffixes);
   }
@@ -206,7 +216,8 @@ static bm_status_t compare_spread(const evaluation_t *self, const bm_deck_case_t
     return BM_OK;
   }
   const bm_floor_t *floor;
-  const bm_floor_question_t question = {where, &settings, bm_map_chart(self->map), {a->n, b->n}};
+  const bm_floor_question_t question = {
+      where, &settings, bm_map_chart(self->map), {a->n, b->n}, self->journal};
   BM_TRY(bm_floors_of(self->experiment, &question, &floor));
   bm_status_t status = put_rows(self, floor->rows, floor->count, 1, suffixes);
   if (status == BM_OK && suffixes[0][0] == '\0') {
@@ -449,6 +460,68 @@ static bm_status_t load(evaluation_t *self)
                                &self->rows[1], &one);
 }
 
+/* What the evaluation consists of. The results after a part are a piece of the journal under its name. */
+typedef struct {
+  const char *name;
+  bm_status_t (*run)(const evaluation_t *self);
+} part_t;
+
+static const part_t parts[] = {{"results-averages", averages},
+                               {"results-conformations", conformations},
+                               {"results-distances", distances},
+                               {"results-lipschitz", lipschitz},
+                               {"results-trajectory", trajectory}};
+
+/* Was this part done by an earlier run? Then its results are taken over. */
+static bm_status_t recall_part(const evaluation_t *self, const part_t *part, int *found)
+{
+  const char *text = bm_journal_find_text(self->journal, part->name);
+  *found = text != NULL;
+  return text != NULL && is_root(self) ? bm_results_parse(self->results, text) : BM_OK;
+}
+
+static bm_status_t remember_part(const evaluation_t *self, const part_t *part)
+{
+  char *text = NULL;
+  bm_status_t status =
+      is_root(self) ? bm_results_print(self->results, &text) : bm_string_copy("", &text);
+  status = bm_agree(self->experiment->context, status);
+  if (status == BM_OK) {
+    status = bm_journal_add_text(self->journal, part->name, text);
+  }
+  bm_free(text);
+  return status;
+}
+
+static bm_status_t run_part(const evaluation_t *self, const part_t *part)
+{
+  const bm_context_t *context = self->experiment->context;
+  int found;
+  BM_TRY_AGREE(context, recall_part(self, part, &found));
+  if (found) {
+    return BM_OK;
+  }
+  BM_TRY_AGREE(context, part->run(self));
+  BM_TRY(remember_part(self, part));
+  return bm_stop_check(context);
+}
+
+/* All parts; what is done when the run is stopped is kept. */
+static bm_status_t run_parts(const evaluation_t *self)
+{
+  char message[BM_MESSAGE_MAX];
+  bm_status_t status = BM_OK;
+  for (size_t i = 0; status == BM_OK && i < sizeof parts / sizeof parts[0]; i++) {
+    status = run_part(self, &parts[i]);
+  }
+  if (status == BM_STOPPED) {
+    snprintf(message, sizeof message, "%s", bm_status_message());
+    BM_TRY(bm_journal_keep(self->journal));
+    bm_status_set_message(message);
+  }
+  return status;
+}
+
 static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                        bm_results_t *results)
 {
@@ -456,15 +529,20 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
                        .deck_case = deck_case,
                        .settings = bm_experiment_evaluate(deck_case),
                        .results = results};
-  bm_status_t (*const parts[])(const evaluation_t *) = {averages, conformations, distances,
-                                                        lipschitz, trajectory};
+  bm_checkpoint_t checkpoint = bm_checkpoint_of(
+      experiment, deck_case, bm_stage_fingerprint(experiment, &bm_stage_evaluate, deck_case));
+  const bm_keeper_t keeper = bm_checkpoint_keeper(&checkpoint);
   bm_status_t status = load(&self);
   const size_t d = self.reference.d;
   const bm_pca_t pca = {self.pca, self.pca + d, self.pca + 2 * d};
   self.settings.comparison.pca = self.pca == NULL ? NULL : &pca;
-  for (size_t i = 0; status == BM_OK && i < sizeof parts / sizeof parts[0]; i++) {
-    status = bm_agree(experiment->context, parts[i](&self));
+  if (status == BM_OK) {
+    status = bm_journal_open(experiment->context, &keeper, &self.journal);
   }
+  if (status == BM_OK) {
+    status = run_parts(&self);
+  }
+  bm_journal_close(&self.journal);
   bm_free(self.rows[1]);
   bm_free(self.rows[0]);
   bm_map_destroy(&self.map);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "boltzmap/app/checkpoint.h"
 #include "boltzmap/app/space.h"
 #include "boltzmap/app/stage.h"
 #include "boltzmap/base/memory.h"
@@ -76,14 +77,17 @@ static bm_status_t write_samples(bm_experiment_t *experiment, const bm_deck_case
       *next = (bm_observable_t){"log_weight", "1", NULL};
     }
     const bm_generate_observer_t observer = {names, count, observe, observed};
-    const bm_generate_order_t order = {
-        .seed = experiment->seed,
-        .n = (size_t)bm_deck_int(deck_case, "generate.samples"),
-        .observer = &observer,
-        .path = path,
-        .provenance = experiment->provenance,
-        .provenance_count = experiment->provenance_count,
-        .fingerprint = bm_stage_fingerprint(experiment, &bm_stage_generate, deck_case)};
+    bm_checkpoint_t checkpoint = bm_checkpoint_of(
+        experiment, deck_case, bm_stage_fingerprint(experiment, &bm_stage_generate, deck_case));
+    const bm_keeper_t keeper = bm_checkpoint_keeper(&checkpoint);
+    const bm_generate_order_t order = {.seed = experiment->seed,
+                                       .n = (size_t)bm_deck_int(deck_case, "generate.samples"),
+                                       .observer = &observer,
+                                       .path = path,
+                                       .provenance = experiment->provenance,
+                                       .provenance_count = experiment->provenance_count,
+                                       .fingerprint = checkpoint.fingerprint,
+                                       .keeper = &keeper};
     status = bm_generate_file(context, map, &order, experiment->log);
   }
   bm_free(path);

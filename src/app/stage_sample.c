@@ -172,33 +172,6 @@ bm_status_t bm_stage_read_file(const bm_context_t *context, const bm_deck_case_t
   return status;
 }
 
-/* Checkpoints of a sampler (bm_sampler_keeper_t). */
-typedef struct {
-  const bm_experiment_t *experiment;
-  const bm_deck_case_t *deck_case;
-  uint64_t fingerprint;
-  double before_s, started; /* seconds spent before, clock since */
-} keeper_t;
-
-static double spent(const keeper_t *keeper)
-{
-  return keeper->before_s + bm_log_clock() - keeper->started;
-}
-
-static bm_status_t save(void *self, int64_t step, bm_state_t *state)
-{
-  const keeper_t *keeper = self;
-  const bm_checkpoint_t what = {keeper->fingerprint, step, spent(keeper)};
-  return bm_checkpoint_write(keeper->experiment, keeper->deck_case, &what, state);
-}
-
-static bm_status_t load(void *self, bm_state_t **state)
-{
-  keeper_t *keeper = self;
-  return bm_checkpoint_read(keeper->experiment, keeper->deck_case, keeper->fingerprint, NULL,
-                            &keeper->before_s, state);
-}
-
 /* Samples of a sampler. */
 static bm_status_t draw_samples(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                                 const bm_potential_t *potential, bm_results_t *results,
@@ -207,15 +180,14 @@ static bm_status_t draw_samples(bm_experiment_t *experiment, const bm_deck_case_
   const bm_context_t *context = experiment->context;
   bm_sampler_settings_t settings;
   bm_sampler_report_t report;
-  keeper_t own = {experiment, deck_case,
-                  bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case), 0.0,
-                  bm_log_clock()};
-  const bm_sampler_keeper_t keeper = {&own, experiment->checkpoint_every_s, save, load};
+  bm_checkpoint_t checkpoint = bm_checkpoint_of(
+      experiment, deck_case, bm_stage_fingerprint(experiment, &bm_stage_sample, deck_case));
+  const bm_keeper_t keeper = bm_checkpoint_keeper(&checkpoint);
   BM_TRY(bm_sampler_settings(deck_case, &settings));
   const bm_sampler_request_t request = {context,          potential,       &settings,
                                         experiment->seed, experiment->log, &keeper};
   BM_TRY(bm_sampler_run(&request, &reference->samples, &report));
-  reference->seconds = spent(&own);
+  reference->seconds = bm_checkpoint_spent(&checkpoint);
   reference->stride = (size_t)report.thinning;
   reference->time = isnan(report.frame_ps) ? (double)report.thinning : report.frame_ps;
   if (isnan(report.simulated_ns)) {
@@ -270,9 +242,6 @@ static bm_status_t sample(bm_experiment_t *experiment, const bm_deck_case_t *dec
   }
   if (status == BM_OK && bm_context_is_root(context)) {
     status = bm_results_timing(results, "sampling_s", reference.seconds, "s");
-    if (status == BM_OK) {
-      status = bm_checkpoint_remove(experiment, deck_case);
-    }
   }
   bm_samples_destroy(&reference.samples);
   return bm_agree(context, status);

@@ -24,24 +24,16 @@ static const char *const files[] = {"model.h5", "history.csv", NULL};
 typedef struct {
   bm_experiment_t *experiment;
   const bm_deck_case_t *deck_case;
-  uint64_t fingerprint;
+  bm_checkpoint_t checkpoint;
   bm_trainer_t *trainer;
   char kernels[BM_KERNELS_MAX]; /* the back end of the networks and what its bits depend on */
-  double before_s;              /* spent in earlier runs */
-  double started;
-  size_t held_out;       /* rows */
-  double checkpoint_due; /* on rank 0's clock */
+  size_t held_out;              /* rows */
+  double checkpoint_due;        /* on rank 0's clock */
 } training_t;
 
-static double spent(const training_t *training)
-{
-  return training->before_s + bm_log_clock() - training->started;
-}
-
-static bm_status_t write_checkpoint(const training_t *training, bm_trainer_t *trainer)
+static bm_status_t write_checkpoint(training_t *training, bm_trainer_t *trainer)
 {
   const bm_context_t *context = training->experiment->context;
-  const bm_checkpoint_t what = {training->fingerprint, bm_trainer_step(trainer), spent(training)};
   bm_state_t *state = NULL;
   bm_status_t status =
       bm_context_is_root(context) ? bm_state_create(BM_STATE_CHECKPOINT, &state) : BM_OK;
@@ -54,7 +46,7 @@ static bm_status_t write_checkpoint(const training_t *training, bm_trainer_t *tr
   }
   status = bm_agree(context, status);
   if (status == BM_OK) {
-    status = bm_checkpoint_write(training->experiment, training->deck_case, &what, state);
+    status = bm_checkpoint_save(&training->checkpoint, bm_trainer_step(trainer), state);
   }
   bm_state_destroy(&state);
   return status;
@@ -79,8 +71,7 @@ static void compare_kernels(const training_t *training, const bm_state_t *state)
 static bm_status_t go_on(training_t *training)
 {
   bm_state_t *state = NULL;
-  BM_TRY(bm_checkpoint_read(training->experiment, training->deck_case, training->fingerprint,
-                            training->experiment->restart_file, &training->before_s, &state));
+  BM_TRY(bm_checkpoint_load(&training->checkpoint, &state));
   bm_status_t status = state == NULL ? BM_OK : bm_trainer_restore(training->trainer, state);
   if (state != NULL) {
     compare_kernels(training, state);
@@ -154,7 +145,7 @@ static bm_status_t fill_model(const training_t *training, bm_map_t *map, bm_stat
 {
   BM_TRY(bm_map_save(map, state));
   BM_TRY(bm_state_put_string(state, "case", bm_deck_case_name(training->deck_case)));
-  return bm_experiment_put_origin(training->experiment, training->fingerprint, state);
+  return bm_experiment_put_origin(training->experiment, training->checkpoint.fingerprint, state);
 }
 
 static bm_status_t write_model(const training_t *training, bm_map_t *map)
@@ -273,10 +264,9 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
                 "other roundings",
                 context->size);
   }
-  training->started = bm_log_clock();
-  training->checkpoint_due = training->started + experiment->checkpoint_every_s;
+  training->checkpoint_due = bm_log_clock() + experiment->checkpoint_every_s;
   BM_TRY(bm_trainer_run(training->trainer, experiment->log, after_step, training));
-  double seconds = spent(training);
+  double seconds = bm_checkpoint_spent(&training->checkpoint);
   BM_TRY(fraction_of_sgemm(training, shape, settings, &fraction));
   bm_status_t status = BM_OK;
   if (bm_context_is_root(context)) {
@@ -289,9 +279,6 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
     }
     if (status == BM_OK) {
       status = put_speed(training, shape, settings, data->n - training->held_out, results);
-    }
-    if (status == BM_OK) {
-      status = bm_checkpoint_remove(experiment, training->deck_case);
     }
   }
   return bm_agree(context, status);
@@ -348,10 +335,12 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
                          bm_results_t *results)
 {
   const bm_context_t *context = experiment->context;
-  training_t training = {.experiment = experiment,
-                         .deck_case = deck_case,
-                         .fingerprint =
-                             bm_stage_fingerprint(experiment, &bm_stage_train, deck_case)};
+  training_t training = {
+      .experiment = experiment,
+      .deck_case = deck_case,
+      .checkpoint = bm_checkpoint_of(experiment, deck_case,
+                                     bm_stage_fingerprint(experiment, &bm_stage_train, deck_case))};
+  training.checkpoint.file = experiment->restart_file;
   bm_trainer_settings_t settings;
   bm_map_t *map = NULL;
   double *shapes = NULL;

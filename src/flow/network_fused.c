@@ -65,29 +65,41 @@ typedef struct {
   bm_real_t *panels;      /* packed weights, or the transpose of their gradient */
   bm_real_t *bias;        /* [widest] */
   bm_real_t *tiles;       /* of an outer product */
-  size_t items;           /* of all */
 } room_t;
 
-static room_t divide(const bm_network_shape_t *shape, size_t rows, size_t shards,
-                     bm_real_t *scratch)
+/* Units of the widest layer, and items of the packed weights of any. */
+static void find_largest(const bm_network_shape_t *shape, size_t *widest, size_t *weights)
 {
   const size_t panel = bm_kernels_best()->panel;
-  size_t widest = in_of(shape, 0);
-  size_t weights = 0;
+  *widest = in_of(shape, 0);
+  *weights = 0;
   for (size_t l = 0; l <= shape->hidden_count; l++) {
     size_t in = in_of(shape, l);
     size_t out = out_of(shape, l);
-    widest = larger(widest, out);
-    weights = larger(weights, larger(in * (out + panel), out * (in + panel)));
+    *widest = larger(*widest, out);
+    *weights = larger(*weights, larger(in * (out + panel), out * (in + panel)));
   }
+}
+
+static room_t divide(const bm_network_shape_t *shape, size_t rows, bm_real_t *scratch)
+{
+  size_t widest, weights;
+  find_largest(shape, &widest, &weights);
   room_t room = {.gradient = {scratch, scratch + rows * widest}};
   room.ones = room.gradient[1] + rows * widest;
   room.panels = room.ones + rows * BM_BLOCK;
   room.bias = room.panels + weights;
   room.tiles = room.bias + widest;
-  room.items = (2 * rows + 1) * widest + rows * BM_BLOCK + weights +
-               (bm_tree_depth(shards) + 1) * BM_KERNEL_TILE;
   return room;
+}
+
+/* Items of the whole of it. */
+static size_t blocked_scratch(const bm_network_shape_t *shape, size_t rows, size_t shards)
+{
+  size_t widest, weights;
+  find_largest(shape, &widest, &weights);
+  return (2 * rows + 1) * widest + rows * BM_BLOCK + weights +
+         (bm_tree_depth(shards) + 1) * BM_KERNEL_TILE;
 }
 
 static size_t tiny_scratch(const bm_network_shape_t *shape, size_t rows, size_t shards)
@@ -98,8 +110,7 @@ static size_t tiny_scratch(const bm_network_shape_t *shape, size_t rows, size_t 
 
 static size_t scratch(const bm_network_shape_t *shape, size_t rows, size_t shards)
 {
-  return is_tiny(shape) ? tiny_scratch(shape, rows, shards)
-                        : divide(shape, rows, shards, NULL).items;
+  return is_tiny(shape) ? tiny_scratch(shape, rows, shards) : blocked_scratch(shape, rows, shards);
 }
 
 /* --- layouts ------------------------------------------------------------------------------------ */
@@ -264,7 +275,7 @@ static void blocked_forward(const bm_network_pass_t *pass, bm_real_t *y)
 {
   const bm_network_shape_t *shape = pass->shape;
   const size_t rows = row_count(pass);
-  const room_t room = divide(shape, rows, pass->shards->count, pass->scratch);
+  const room_t room = divide(shape, rows, pass->scratch);
   const bm_real_t *parameters = pass->parameters;
   const bm_real_t *weights = pass->packed;
   bm_real_t *from = pass->cache;
@@ -320,7 +331,7 @@ static void blocked_backward(const bm_network_pass_t *pass, bm_real_t *dy, bm_re
 {
   const bm_network_shape_t *shape = pass->shape;
   const size_t rows = row_count(pass);
-  const room_t room = divide(shape, rows, pass->shards->count, pass->scratch);
+  const room_t room = divide(shape, rows, pass->scratch);
   const bm_real_t *x = pass->cache + cache(shape, rows);
   size_t offset = bm_network_parameter_count(shape);
   for (size_t i = 0; i < rows; i++) {

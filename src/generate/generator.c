@@ -1,5 +1,6 @@
 #include "boltzmap/generate/generator.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -10,6 +11,8 @@
 /* What a rank makes between writes: the coordinates take so many bytes. Large enough for the ranks to
  * meet seldom, small enough to be nothing beside a flow's own memory. */
 #define BM_PIECE_BYTES ((size_t)1 << 20)
+
+#define BM_KEEPING_SHARE 0.01 /* of the time, at most, for checkpoints */
 
 bm_status_t bm_generate_load(const bm_context_t *context, const char *path, bm_map_t **map)
 {
@@ -59,10 +62,11 @@ typedef struct {
   bm_map_t *map;
   const bm_generate_order_t *order;
   bm_samples_writer_t *writer;
-  size_t room;     /* rows of a piece at most: whole chunks */
-  double *base;    /* [BM_MAP_CHUNK][base d] */
-  double *x;       /* [room][d] */
-  double *columns; /* [1 + observer count][rows of the piece]: log_density first */
+  size_t room;          /* rows of a piece at most: whole chunks */
+  double *base;         /* [BM_MAP_CHUNK][base d] */
+  double *x;            /* [room][d] */
+  double *columns;      /* [1 + observer count][rows of the piece]: log_density first */
+  double kept_at, took; /* when it was kept last, and the seconds for that */
 } stream_t;
 
 /* The same on all ranks: they write in the same rounds. */
@@ -107,38 +111,102 @@ static void make_piece(const stream_t *stream, bm_range_t rows)
   }
 }
 
-/* Every rank works through its own stretch of rows, piece by piece, in as many rounds as the longest
- * stretch needs. */
-static bm_status_t run_rounds(stream_t *stream, bm_log_t *log)
+/* The first `rows` rows are written: where the file is, to go on from. */
+static bm_status_t keep(stream_t *stream, size_t rows)
 {
   const bm_context_t *context = stream->context;
-  const size_t n = stream->order->n, room = stream->room;
-  const bm_range_t own = bm_map_partition(n, context->size, context->rank);
-  const size_t most = bm_map_partition(n, context->size, 0).count;
-  for (size_t done = 0; done < most; done += room) {
-    const size_t skip = done < own.count ? done : own.count;
-    const size_t left = own.count - skip;
-    const bm_range_t rows = {own.first + skip, left < room ? left : room};
+  const bm_keeper_t *keeper = stream->order->keeper;
+  const double begun = bm_log_clock();
+  bm_state_t *state = NULL;
+  bm_status_t status =
+      bm_context_is_root(context) ? bm_state_create(BM_STATE_CHECKPOINT, &state) : BM_OK;
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    status = bm_samples_writer_keep(stream->writer, rows, state);
+  }
+  if (status == BM_OK) {
+    status = keeper->save(keeper->self, (int64_t)rows, state);
+  }
+  bm_state_destroy(&state);
+  stream->kept_at = bm_log_clock();
+  stream->took = stream->kept_at - begun;
+  return status;
+}
+
+/* Stop requests, and checkpoints; for those all rows are read again, so that of large files they are further
+ * apart. */
+static bm_status_t poll(stream_t *stream, size_t rows)
+{
+  const bm_context_t *context = stream->context;
+  const bm_keeper_t *keeper = stream->order->keeper;
+  const int due =
+      keeper != NULL && bm_context_is_root(context) &&
+      bm_log_clock() - stream->kept_at >= fmax(keeper->every_s, stream->took / BM_KEEPING_SHARE);
+  if (!bm_agree_any(context, due || bm_stop_pending())) {
+    return BM_OK;
+  }
+  bm_status_t stop = bm_stop_check(context);
+  if (keeper != NULL) {
+    BM_TRY(keep(stream, rows));
+  }
+  return stop;
+}
+
+/* Round by round every rank makes a piece of the rows that come next, written while it makes another one. */
+static bm_status_t run_rounds(stream_t *stream, size_t first, bm_log_t *log)
+{
+  const bm_context_t *context = stream->context;
+  const size_t n = stream->order->n;
+  const size_t most = stream->room * (size_t)context->size;
+  size_t count;
+  for (size_t done = first; done < n; done += count) {
+    count = n - done < most ? n - done : most;
+    const bm_range_t own = bm_map_partition(count, context->size, context->rank);
+    const bm_range_t rows = {done + own.first, own.count};
     make_piece(stream, rows);
     BM_TRY_AGREE(context, bm_samples_writer_wait(stream->writer));
-    BM_TRY(bm_stop_check(context));
+    BM_TRY(poll(stream, done));
     BM_TRY_AGREE(context,
                  bm_samples_writer_begin(stream->writer, rows, stream->x, stream->columns));
-    bm_log_progress(log, (double)(done + room) * context->size, NULL);
+    bm_log_progress(log, (double)(done + count), NULL);
   }
   return bm_agree(context, bm_samples_writer_wait(stream->writer));
 }
 
-static bm_status_t run_stream(stream_t *stream, bm_log_t *log)
+static bm_status_t run_stream(stream_t *stream, size_t first, bm_log_t *log)
 {
   bm_log_progress_start(log, "generating", (double)stream->order->n, "samples");
-  bm_status_t status = run_rounds(stream, log);
+  bm_log_progress_resume(log, (double)first);
+  stream->kept_at = bm_log_clock();
+  bm_status_t status = run_rounds(stream, first, log);
   bm_log_progress_end(log);
   return status;
 }
 
-/* The file with everything but its rows. */
-static bm_status_t create_writer(stream_t *stream)
+/* The file of an earlier run, where there is one that is good. */
+static bm_status_t find_writer(stream_t *stream, const bm_samples_content_t *content, bm_log_t *log,
+                               size_t *first)
+{
+  const bm_keeper_t *keeper = stream->order->keeper;
+  bm_state_t *state = NULL;
+  if (keeper == NULL) {
+    return BM_OK;
+  }
+  BM_TRY(keeper->load(keeper->self, &state));
+  if (state == NULL) {
+    return BM_OK;
+  }
+  bm_status_t status = bm_samples_writer_resume(stream->context, stream->order->path, content,
+                                                state, first, &stream->writer);
+  if (status == BM_OK && stream->writer == NULL) {
+    bm_log_warn(log, "%s; generation starts again", bm_status_message());
+  }
+  bm_state_destroy(&state);
+  return status;
+}
+
+/* A file with everything but its rows from `*first` on. */
+static bm_status_t open_writer(stream_t *stream, bm_log_t *log, size_t *first)
 {
   const bm_generate_order_t *order = stream->order;
   const size_t extra = order->observer == NULL ? 0 : order->observer->count;
@@ -161,9 +229,14 @@ static bm_status_t create_writer(stream_t *stream)
                                         .observable_count = 1 + extra,
                                         .provenance = order->provenance,
                                         .provenance_count = order->provenance_count,
-                                        .fingerprint = order->fingerprint};
-  bm_status_t status = bm_samples_writer_create(stream->context, order->path, order->n, d, 1,
-                                                &content, &stream->writer);
+                                        .fingerprint = order->fingerprint,
+                                        .unfinished = order->keeper != NULL};
+  *first = 0;
+  bm_status_t status = find_writer(stream, &content, log, first);
+  if (status == BM_OK && stream->writer == NULL) {
+    status = bm_samples_writer_create(stream->context, order->path, order->n, d, 1, &content,
+                                      &stream->writer);
+  }
   bm_free(names);
   return status;
 }
@@ -172,12 +245,13 @@ bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
                              const bm_generate_order_t *order, bm_log_t *log)
 {
   stream_t stream = {.context = context, .map = map, .order = order};
+  size_t first;
   bm_status_t status = bm_agree(context, create_piece(&stream));
   if (status == BM_OK) {
-    status = create_writer(&stream);
+    status = open_writer(&stream, log, &first);
   }
   if (status == BM_OK) {
-    status = run_stream(&stream, log);
+    status = run_stream(&stream, first, log);
   }
   bm_free(stream.base);
   bm_free(stream.x);
@@ -185,6 +259,10 @@ bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
   if (status == BM_OK) {
     return bm_samples_writer_finish(&stream.writer);
   }
-  bm_samples_writer_abandon(&stream.writer);
+  if (status == BM_STOPPED && order->keeper != NULL) {
+    bm_samples_writer_leave(&stream.writer);
+  } else {
+    bm_samples_writer_abandon(&stream.writer);
+  }
   return status;
 }

@@ -235,8 +235,16 @@ static ssize_t read_piece(int file, const char *path, char *bytes, size_t count,
   return got;
 }
 
-/* Checksum and length of everything from `first` on. */
-static bm_status_t checksum(int file, const char *path, uint64_t first, uint64_t *hash,
+/* Bytes of a file. */
+typedef struct {
+  uint64_t first, most;
+} part_t;
+
+static const part_t all_bytes = {0, UINT64_MAX};
+static const part_t behind_the_seal = {BM_SEAL_BYTES, UINT64_MAX};
+
+/* Checksum and length of a part of a file. */
+static bm_status_t checksum(int file, const char *path, part_t part, uint64_t *hash,
                             uint64_t *bytes)
 {
   XXH64_state_t *state = XXH64_createState();
@@ -250,8 +258,11 @@ static bm_status_t checksum(int file, const char *path, uint64_t first, uint64_t
   }
   XXH64_reset(state, 0);
   *bytes = 0;
-  for (;;) {
-    ssize_t got = read_piece(file, path, buffer, BM_READ_BYTES, first + *bytes);
+  while (*bytes < part.most) {
+    const uint64_t left = part.most - *bytes;
+    ssize_t got =
+        read_piece(file, path, buffer, left < BM_READ_BYTES ? (size_t)left : BM_READ_BYTES,
+                   part.first + *bytes);
     if (got < 0) {
       status = io_error(path, "cannot read");
       goto done;
@@ -311,25 +322,40 @@ static int sync_file(int file, const char *path)
   return failed;
 }
 
+bm_status_t bm_file_sync(int file, const char *path)
+{
+  return sync_file(file, path) == 0 ? BM_OK : io_error(path, "cannot sync to disk");
+}
+
 bm_status_t bm_file_sync_close(int file, const char *path)
 {
-  bm_status_t status = sync_file(file, path) == 0 ? BM_OK : io_error(path, "cannot sync to disk");
+  bm_status_t status = bm_file_sync(file, path);
   if (close(file) != 0 && status == BM_OK) {
     status = io_error(path, "cannot close");
   }
   return status;
 }
 
-bm_status_t bm_file_hash(const char *path, uint64_t *hash)
+static bm_status_t hash_part(const char *path, part_t part, uint64_t *hash)
 {
   uint64_t bytes;
   int file = open_watched(path, O_RDONLY);
   if (file < 0) {
     return io_error(path, "cannot open");
   }
-  bm_status_t status = checksum(file, path, 0, hash, &bytes);
+  bm_status_t status = checksum(file, path, part, hash, &bytes);
   close(file);
   return status;
+}
+
+bm_status_t bm_file_hash(const char *path, uint64_t *hash)
+{
+  return hash_part(path, all_bytes, hash);
+}
+
+bm_status_t bm_file_hash_part(const char *path, uint64_t first, uint64_t most, uint64_t *hash)
+{
+  return hash_part(path, (part_t){first, most}, hash);
 }
 
 void bm_file_seal_bytes(char *bytes, size_t count)
@@ -349,7 +375,7 @@ bm_status_t bm_file_seal(const char *path)
   }
   uint64_t hash = 0;
   uint64_t bytes = 0;
-  bm_status_t status = checksum(file, path, BM_SEAL_BYTES, &hash, &bytes);
+  bm_status_t status = checksum(file, path, behind_the_seal, &hash, &bytes);
   char block[BM_SEAL_BYTES] = {0};
   snprintf(block, sizeof block, BM_SEAL_FORMAT, hash, bytes);
   if (status == BM_OK) {
@@ -388,7 +414,7 @@ bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal)
     uint64_t hash = 0;
     uint64_t bytes = 0;
     char expected[BM_SEAL_BYTES] = {0};
-    status = checksum(file, path, BM_SEAL_BYTES, &hash, &bytes);
+    status = checksum(file, path, behind_the_seal, &hash, &bytes);
     snprintf(expected, sizeof expected, BM_SEAL_FORMAT, hash, bytes);
     *seal = memcmp(block, expected, sizeof block) == 0 ? BM_SEAL_GOOD : BM_SEAL_BROKEN;
   }
@@ -449,7 +475,7 @@ static bm_status_t check_content(int file, const char *path, const void *bytes, 
     return io_error(path, "cannot sync to disk");
   }
   (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-  BM_TRY(checksum(file, path, 0, &hash, &stored));
+  BM_TRY(checksum(file, path, all_bytes, &hash, &stored));
   return stored == count && hash == XXH64(bytes, count, 0)
              ? BM_OK
              : BM_FAIL(BM_ERR_IO,

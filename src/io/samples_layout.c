@@ -7,11 +7,13 @@
 #include "boltzmap/base/version.h"
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/hdf5.h"
+#include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/watch.h"
 
 #define BM_OVERHEAD_BYTES ((size_t)1 << 16) /* of a file beside its rows, about */
 
 typedef struct {
+  const bm_context_t *context;
   const char *path;
   size_t n, walkers;
   const bm_samples_content_t *content;
@@ -168,6 +170,7 @@ static bm_status_t create_file(layout_t *layout)
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   hid_t creation = H5Pcreate(H5P_FILE_CREATE);
   int ready = access >= 0 && creation >= 0 &&
+              H5Pset_fapl_mpio(access, layout->context->comm, MPI_INFO_NULL) >= 0 &&
               H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110) >= 0 &&
               H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
               H5Pset_userblock(creation, BM_SEAL_BYTES) >= 0;
@@ -182,8 +185,8 @@ static bm_status_t create_file(layout_t *layout)
   return status;
 }
 
-/* HDF5 cannot close a file that it could not write. So before it has the file, the space is asked for by
- * estimate. */
+/* HDF5 cannot close a file that it could not write, and a collective write to a full disk may never return. So
+ * before it has the file, the space is asked for by estimate. Rank 0's own. */
 static bm_status_t try_space(const layout_t *layout)
 {
   size_t row = layout->content->particles * 3 * (layout->content->single_precision ? 4 : 8) + 16 +
@@ -196,7 +199,7 @@ static bm_status_t keep_space(const layout_t *layout)
 {
   hsize_t size = 0;
   BM_TRY(bm_hdf5_status(H5Fget_filesize(layout->file, &size), layout->path, "get the size"));
-  return bm_file_reserve(layout->path, size);
+  return bm_context_is_root(layout->context) ? bm_file_reserve(layout->path, size) : BM_OK;
 }
 
 static bm_status_t create_objects(layout_t *layout)
@@ -227,23 +230,32 @@ static bm_status_t find_all_rows(const layout_t *layout, uint64_t *offset)
 
 static bm_status_t create_content(layout_t *layout, uint64_t *offset)
 {
-  BM_TRY(BM_ALLOC(layout->content->observable_count, &layout->observable));
-  BM_TRY(try_space(layout));
   BM_TRY(create_file(layout));
   BM_TRY(create_objects(layout));
   BM_TRY(keep_space(layout));
   return find_all_rows(layout, offset);
 }
 
-bm_status_t bm_samples_layout(const char *path, size_t n, size_t walkers,
-                              const bm_samples_content_t *content, uint64_t *offset)
+bm_status_t bm_samples_layout(const bm_context_t *context, const char *path, size_t n,
+                              size_t walkers, const bm_samples_content_t *content, uint64_t *offset)
 {
-  layout_t layout = {.path = path, .n = n, .walkers = walkers, .content = content, .file = -1};
-  bm_watch_t watch;
-  bm_watch_start(&watch, "lay out", path);
-  bm_status_t status = create_content(&layout, offset);
-  bm_hdf5_close_file(layout.file, path); /* strong: closes what is open in it */
-  bm_watch_end(&watch);
+  layout_t layout = {
+      .context = context, .path = path, .n = n, .walkers = walkers, .content = content, .file = -1};
+  bm_status_t status = BM_ALLOC(content->observable_count, &layout.observable);
+  if (status == BM_OK && bm_context_is_root(context)) {
+    status = try_space(&layout);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    bm_watch_t watch;
+    bm_watch_start(&watch, "lay out", path);
+    const bm_status_t made = create_content(&layout, offset);
+    if (made != BM_OK) {
+      bm_context_end_job(made); /* the others are in the calls that this rank has left */
+    }
+    bm_hdf5_close_file(layout.file, path); /* strong: closes what is open in it */
+    bm_watch_end(&watch);
+  }
   bm_free(layout.observable);
   return status;
 }

@@ -13,11 +13,11 @@
  * float64 for the rest, float32 positions where the content says so. */
 enum { BM_OF_POSITIONS, BM_OF_STEPS, BM_OF_TIMES, BM_OF_OBSERVABLES };
 
-/* Make the file `path`; offset [BM_OF_OBSERVABLES + observable_count] is the place of each data set's
- * first row in it. BM_ERR_IO, BM_ERR_MEMORY; the caller removes what a failure leaves. Not collective:
- * rank 0's part, by HDF5 without MPI, since ranks that fail apart inside a collective call of HDF5 wait for
- * each other for ever. */
-bm_status_t bm_samples_layout(const char *path, size_t n, size_t walkers,
-                              const bm_samples_content_t *content, uint64_t *offset);
+/* Make the file `path` by parallel HDF5; offset [BM_OF_OBSERVABLES + observable_count] is the place of each data
+ * set's first row in it. BM_ERR_IO where there is no room, BM_ERR_MEMORY; the caller removes what a failure
+ * leaves. Where a call of HDF5 fails on one rank the others would wait in it for ever: the job ends. Collective. */
+bm_status_t bm_samples_layout(const bm_context_t *context, const char *path, size_t n,
+                              size_t walkers, const bm_samples_content_t *content,
+                              uint64_t *offset);
 
 #endif

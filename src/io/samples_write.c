@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,31 +7,7 @@
 #include "boltzmap/io/file.h"
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/agree.h"
-#include "samples_layout.h"
-
-/* One data set of the file, and what is on its way to it. */
-typedef struct {
-  size_t row_bytes;
-  uint64_t offset; /* of row 0 in the file */
-  char *rows;      /* [room][row_bytes], as on disk */
-} column_t;
-
-struct bm_samples_writer {
-  const bm_context_t *context;
-  char *path, *temporary;
-  size_t d, particles, dimensions;
-  int single_precision;
-  size_t step_stride;
-  double time_stride_ps;
-  int file; /* -1: not open */
-  size_t column_count;
-  column_t *columns;            /* [column_count], by the numbers of samples_layout.h */
-  size_t room;                  /* rows that fit into each column */
-  bm_range_t on_the_way;        /* rows between begin and wait */
-  pthread_t thread;             /* that writes them */
-  bm_status_t written;          /* what became of it, */
-  char message[BM_MESSAGE_MAX]; /* and its message: those of a thread are its own */
-};
+#include "samples_writer.h"
 
 /* The first failure of two. */
 static bm_status_t first_of(bm_status_t before, bm_status_t now)
@@ -51,32 +26,19 @@ static bm_status_t choose_temporary(bm_samples_writer_t *writer)
   return bm_broadcast_string(writer->context, &writer->temporary);
 }
 
-/* Everything but the rows, by rank 0, and where those go. */
-static bm_status_t lay_out(bm_samples_writer_t *writer, size_t n, size_t walkers,
-                           const bm_samples_content_t *content)
-{
-  const size_t count = writer->column_count;
-  uint64_t *offset = NULL;
-  BM_TRY_AGREE(writer->context, BM_ALLOC(count, &offset));
-  bm_status_t status = BM_OK;
-  if (bm_context_is_root(writer->context)) {
-    status = bm_samples_layout(writer->temporary, n, walkers, content, offset);
-  }
-  status = bm_agree(writer->context, status);
-  if (status == BM_OK) {
-    status = bm_broadcast(writer->context, offset, count * sizeof *offset);
-  }
-  for (size_t k = 0; status == BM_OK && k < count; k++) {
-    writer->columns[k].offset = offset[k];
-  }
-  bm_free(offset);
-  return status;
-}
-
+/* Everything but the rows, and the file open for those. */
 static bm_status_t create_file(bm_samples_writer_t *writer, size_t n, size_t walkers,
                                const bm_samples_content_t *content)
 {
-  BM_TRY(lay_out(writer, n, walkers, content));
+  uint64_t *offset = NULL;
+  BM_TRY_AGREE(writer->context, BM_ALLOC(writer->column_count, &offset));
+  bm_status_t status =
+      bm_samples_layout(writer->context, writer->temporary, n, walkers, content, offset);
+  for (size_t k = 0; status == BM_OK && k < writer->column_count; k++) {
+    writer->columns[k].offset = offset[k];
+  }
+  bm_free(offset);
+  BM_TRY(status);
   return bm_agree(writer->context, bm_file_open(writer->temporary, &writer->file));
 }
 
@@ -101,25 +63,32 @@ static bm_status_t create_columns(bm_samples_writer_t *writer)
   return BM_OK;
 }
 
+bm_status_t bm_samples_writer_prepare(const bm_context_t *context, const char *path, size_t n,
+                                      size_t d, const bm_samples_content_t *content,
+                                      bm_samples_writer_t **out)
+{
+  assert(content->particles * content->dimensions == d && content->dimensions <= 3);
+  bm_status_t status = BM_ALLOC(1, out);
+  if (status == BM_OK) {
+    **out = (bm_samples_writer_t){.context = context, .n = n, .d = d, .file = -1};
+    set_content(*out, content);
+    status = bm_string_copy(path, &(*out)->path);
+  }
+  if (status == BM_OK) {
+    status = create_columns(*out);
+  }
+  return bm_agree(context, status);
+}
+
 bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *path, size_t n,
                                      size_t d, size_t walkers, const bm_samples_content_t *content,
                                      bm_samples_writer_t **out)
 {
-  assert(content->particles * content->dimensions == d && content->dimensions <= 3);
   bm_samples_writer_t *writer = NULL;
   *out = NULL;
-  bm_status_t status = BM_ALLOC(1, &writer);
+  bm_status_t status = bm_samples_writer_prepare(context, path, n, d, content, &writer);
   if (status == BM_OK) {
-    *writer = (bm_samples_writer_t){.context = context, .d = d, .file = -1};
-    set_content(writer, content);
-    status = bm_string_copy(path, &writer->path);
-  }
-  if (status == BM_OK) {
-    status = create_columns(writer);
-  }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = choose_temporary(writer);
+    status = content->unfinished ? bm_samples_unfinished_name(writer) : choose_temporary(writer);
   }
   if (status == BM_OK) {
     status = create_file(writer, n, walkers, content);
@@ -139,7 +108,7 @@ static bm_status_t make_room(bm_samples_writer_t *writer, size_t rows)
   }
   writer->room = 0;
   for (size_t k = 0; k < writer->column_count; k++) {
-    column_t *column = &writer->columns[k];
+    bm_samples_column_t *column = &writer->columns[k];
     bm_free(column->rows);
     column->rows = NULL;
     BM_TRY(bm_alloc(rows, column->row_bytes, (void **)&column->rows));
@@ -183,7 +152,7 @@ static void *write_columns(void *self)
   const bm_range_t rows = writer->on_the_way;
   writer->written = BM_OK;
   for (size_t k = 0; writer->written == BM_OK && k < writer->column_count; k++) {
-    const column_t *column = &writer->columns[k];
+    const bm_samples_column_t *column = &writer->columns[k];
     writer->written = bm_file_write_at(writer->file, writer->temporary,
                                        column->offset + rows.first * column->row_bytes,
                                        column->rows, rows.count * column->row_bytes);
@@ -260,8 +229,7 @@ bm_status_t bm_samples_writer_write(bm_samples_writer_t *writer, bm_range_t rows
   return bm_agree(writer->context, status);
 }
 
-/* With the rows on disk, for rank 0 to read them all. This rank's own. */
-static bm_status_t close_file(bm_samples_writer_t *writer)
+bm_status_t bm_samples_writer_close(bm_samples_writer_t *writer)
 {
   bm_status_t status = bm_samples_writer_wait(writer);
   if (writer->file >= 0) {
@@ -271,7 +239,7 @@ static bm_status_t close_file(bm_samples_writer_t *writer)
   return status;
 }
 
-static void free_writer(bm_samples_writer_t **writer)
+void bm_samples_writer_free(bm_samples_writer_t **writer)
 {
   for (size_t k = 0; (*writer)->columns != NULL && k < (*writer)->column_count; k++) {
     bm_free((*writer)->columns[k].rows);
@@ -286,7 +254,7 @@ static void free_writer(bm_samples_writer_t **writer)
 bm_status_t bm_samples_writer_finish(bm_samples_writer_t **writer)
 {
   bm_samples_writer_t *self = *writer;
-  bm_status_t status = bm_agree(self->context, close_file(self));
+  bm_status_t status = bm_agree(self->context, bm_samples_writer_close(self));
   if (status == BM_OK && bm_context_is_root(self->context)) {
     status = bm_file_seal(self->temporary);
     if (status == BM_OK) {
@@ -298,7 +266,7 @@ bm_status_t bm_samples_writer_finish(bm_samples_writer_t **writer)
     bm_samples_writer_abandon(writer);
     return status;
   }
-  free_writer(writer);
+  bm_samples_writer_free(writer);
   return BM_OK;
 }
 
@@ -307,11 +275,11 @@ void bm_samples_writer_abandon(bm_samples_writer_t **writer)
   if (*writer == NULL) {
     return;
   }
-  (void)close_file(*writer); /* the failure that led here is the one to tell */
+  (void)bm_samples_writer_close(*writer); /* the failure that led here is the one to tell */
   if (bm_context_is_root((*writer)->context) && (*writer)->temporary != NULL) {
     unlink((*writer)->temporary);
   }
-  free_writer(writer);
+  bm_samples_writer_free(writer);
 }
 
 bm_status_t bm_samples_write(const bm_context_t *context, const char *path,

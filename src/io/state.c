@@ -127,6 +127,17 @@ bm_status_t bm_state_put_string(bm_state_t *state, const char *name, const char 
   return put(state, name, TYPE_TEXT, strlen(text) + 1, text);
 }
 
+bm_status_t bm_state_copy(const bm_state_t *state, const char *prefix, bm_state_t *to)
+{
+  for (size_t i = 0; i < state->count; i++) {
+    const block_t *block = &state->blocks[i];
+    if (strncmp(block->name, prefix, strlen(prefix)) == 0) {
+      BM_TRY(put(to, block->name, block->type, block->count, block->values));
+    }
+  }
+  return BM_OK;
+}
+
 static bm_status_t find_checked(const bm_state_t *state, const char *name, size_t count,
                                 const block_t **out)
 {

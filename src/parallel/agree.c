@@ -31,6 +31,17 @@ int bm_agree_any(const bm_context_t *context, int mine)
   return any;
 }
 
+bm_status_t bm_join(const bm_context_t *context, size_t count, double *values)
+{
+  const size_t most = BM_TRANSFER_BYTES / sizeof *values;
+  for (size_t done = 0; done < count; done += most) {
+    size_t part = count - done < most ? count - done : most;
+    BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, values + done, (int)part, MPI_UINT64_T, MPI_BOR,
+                             context->comm));
+  }
+  return BM_OK;
+}
+
 bm_status_t bm_broadcast(const bm_context_t *context, void *bytes, size_t count)
 {
   for (size_t done = 0; done < count; done += BM_TRANSFER_BYTES) {

@@ -4,16 +4,31 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "boltzmap/parallel/agree.h"
 
 #define BM_PATIENCE 3    /* so many SIGINT and SIGTERM end the process at once, */
 #define BM_PATIENCE_S 10 /* or two, so many seconds apart */
+#define BM_LOOK_S 1.0
+#define BM_MARGIN_S 30.0     /* before the end of the time allowed, */
+#define BM_MARGIN_SHARE 0.1  /* or this share of it, where it is short, */
+#define BM_MARGIN_WRITES 3.0 /* and so many times what a checkpoint took */
 
 /* A signal handler can only reach objects with static storage. */
 static volatile sig_atomic_t requests;
 static volatile sig_atomic_t urgent;   /* SIGINT and SIGTERM among them */
 static volatile sig_atomic_t urgent_s; /* when the first of those came */
+
+/* What else asks to stop; beside the signals, since both are requests to the process. */
+static struct {
+  const char *file;  /* NULL: none */
+  double end;        /* of the time allowed, on the monotonic clock; 0: none */
+  double margin;     /* seconds before it */
+  double took;       /* seconds that a checkpoint took at most */
+  double looked;     /* when this was looked at last */
+  const char *found; /* what asked to stop; NULL: a signal, or nothing */
+} watch;
 
 /* Leave by the signal's own way: the parent sees that nothing was finished. */
 static void leave(int number)
@@ -60,9 +75,56 @@ bm_status_t bm_stop_install(void)
   return BM_OK;
 }
 
+static double seconds_of(clockid_t clock)
+{
+  struct timespec now = {0, 0};
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void bm_stop_watch(const char *file)
+{
+  watch.file = file;
+}
+
+void bm_stop_before(double end)
+{
+  const double left = end - seconds_of(CLOCK_REALTIME);
+  const double here = seconds_of(CLOCK_MONOTONIC) + left;
+  if (watch.end == 0.0 || here < watch.end) {
+    watch.end = here;
+    watch.margin = BM_MARGIN_SHARE * left < BM_MARGIN_S ? BM_MARGIN_SHARE * left : BM_MARGIN_S;
+  }
+}
+
+void bm_stop_took(double seconds)
+{
+  watch.took = seconds > watch.took ? seconds : watch.took;
+}
+
+/* Once a second, where there is anything to look at. */
+static void look(void)
+{
+  if (watch.file == NULL && watch.end == 0.0) {
+    return;
+  }
+  const double now = seconds_of(CLOCK_MONOTONIC);
+  if (now - watch.looked < BM_LOOK_S) {
+    return;
+  }
+  watch.looked = now;
+  if (watch.end > 0.0 && now > watch.end - watch.margin - BM_MARGIN_WRITES * watch.took) {
+    watch.found = "the time allowed is nearly over";
+  } else if (watch.file != NULL && access(watch.file, F_OK) == 0) {
+    watch.found = "stopped by the stop file";
+  }
+  requests = watch.found != NULL || requests != 0;
+}
+
 static bm_status_t stopped(int asked)
 {
-  return asked ? BM_FAIL(BM_STOPPED, "stopped on request; run the same command again to go on")
+  return asked ? BM_FAIL(BM_STOPPED, "%s; run the same command again to go on",
+                         watch.found != NULL ? watch.found : "stopped on request")
                : BM_OK;
 }
 
@@ -78,6 +140,9 @@ bm_status_t bm_stop_poll(void)
 
 int bm_stop_pending(void)
 {
+  if (requests == 0) {
+    look();
+  }
   return requests != 0;
 }
 

@@ -12,8 +12,8 @@
 #include "boltzmap/sample/diagnostics.h"
 #include "boltzmap/sample/dynamics.h"
 
-#define BM_FRAMES_BETWEEN_POLLS 8 /* for stop requests and the time of checkpoints */
-#define BM_NS 1e-3                /* of a ps */
+#define BM_DYNAMICS_BETWEEN_POLLS 64 /* steps, for stop requests and the time of checkpoints */
+#define BM_NS 1e-3                   /* of a ps */
 
 /* Where a replica has been last, of the two ends of its ladder. */
 enum { NEVER, LOWEST, HIGHEST };
@@ -139,19 +139,6 @@ static void set_temperatures(run_t *run, int scale)
   }
 }
 
-/* Numbers of which each is set on one rank, or equal on several, and zero on the others, put together
- * bit by bit. */
-static bm_status_t join(const bm_context_t *context, size_t count, double *values)
-{
-  const size_t most = (size_t)1 << 27;
-  for (size_t done = 0; done < count; done += most) {
-    size_t part = count - done < most ? count - done : most;
-    BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, values + done, (int)part, MPI_UINT64_T, MPI_BOR,
-                             context->comm));
-  }
-  return BM_OK;
-}
-
 static bm_status_t exchange(run_t *run)
 {
   const size_t rungs = run->ladder.rungs;
@@ -162,7 +149,7 @@ static bm_status_t exchange(run_t *run)
   }
   bm_potential_energy(run->request->potential, run->own.count, run->places,
                       run->energy + run->own.first, NULL);
-  BM_TRY(join(run->request->context, run->replicas, run->energy));
+  BM_TRY(bm_join(run->request->context, run->replicas, run->energy));
   for (size_t walker = 0; walker < walkers_of(run); walker++) {
     for (size_t k = run->done % 2; k + 1 < rungs; k += 2) {
       try_exchange(run, random, walker, k);
@@ -188,7 +175,7 @@ static bm_status_t collect(run_t *run)
       own[run->d] = bm_dynamics_temperature(run->dynamics, i);
     }
   }
-  return rungs > 1 ? join(run->request->context, walkers_of(run) * width, run->frame) : BM_OK;
+  return rungs > 1 ? bm_join(run->request->context, walkers_of(run) * width, run->frame) : BM_OK;
 }
 
 static bm_status_t keep_frame(run_t *run, bm_samples_t *samples)
@@ -223,8 +210,8 @@ static bm_status_t fill_snapshot(run_t *run, const bm_samples_t *samples, snapsh
     double *phase = snapshot->phases + (run->own.first + i) * 2 * run->d;
     bm_dynamics_get(run->dynamics, i, phase, phase + run->d);
   }
-  BM_TRY(join(context, run->replicas * 2 * run->d, snapshot->phases));
-  BM_TRY(join(context, walkers_of(run), snapshot->heat));
+  BM_TRY(bm_join(context, run->replicas * 2 * run->d, snapshot->phases));
+  BM_TRY(bm_join(context, walkers_of(run), snapshot->heat));
   return bm_samples_replicate(context, samples, &snapshot->rows);
 }
 
@@ -421,6 +408,11 @@ static void reset_counts(ladder_t *ladder)
   ladder->round_trips = 0;
 }
 
+static size_t frames_between_polls(size_t stride)
+{
+  return stride < BM_DYNAMICS_BETWEEN_POLLS ? BM_DYNAMICS_BETWEEN_POLLS / stride : 1;
+}
+
 static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
 {
   const size_t total = run->burn_in + run->frames;
@@ -441,7 +433,7 @@ static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
     if (run->done == run->burn_in) {
       reset_counts(&run->ladder);
     }
-    if (run->done % BM_FRAMES_BETWEEN_POLLS == 0 && run->done < total) {
+    if (run->done % frames_between_polls(stride) == 0 && run->done < total) {
       BM_TRY(poll(run, samples, first_ns));
     }
   }
@@ -455,7 +447,7 @@ static bm_status_t fill_report(const run_t *run, bm_sampler_report_t *report)
   double *means;
   BM_TRY_AGREE(run->request->context, BM_ALLOC(walkers, &means));
   memcpy(means, run->heat, walkers * sizeof *means);
-  bm_status_t status = join(run->request->context, walkers, means);
+  bm_status_t status = bm_join(run->request->context, walkers, means);
   for (size_t w = 0; w < walkers; w++) {
     means[w] /= (double)run->frames;
   }

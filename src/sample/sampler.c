@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "boltzmap/model/molecule.h"
-#include "boltzmap/parallel/agree.h"
-#include "boltzmap/parallel/partition.h"
 #include "boltzmap/parallel/stop.h"
+#include "boltzmap/sample/markov.h"
 #include "boltzmap/sample/tune.h"
 
 #define BM_SCHEDULE_STREAM UINT32_MAX /* no walker has this number */
@@ -210,130 +209,14 @@ void bm_sampler_step(const bm_sampler_ops_t *ops, const bm_sampler_settings_t *s
   }
 }
 
-/* A run under way on this rank. */
-typedef struct {
-  const bm_context_t *context;
-  const bm_sampler_ops_t *ops;
-  const bm_sampler_settings_t *settings;
-  bm_sampler_plan_t plan;
-  bm_walkers_t *walkers;
-  uint64_t step;
-  int64_t done; /* steps after the escape, for progress and stop requests */
-  bm_sampler_counts_t counts;
-  bm_log_t *log;
-} run_t;
-
-static bm_status_t advance(run_t *run, int64_t steps)
-{
-  for (int64_t i = 0; i < steps; i++) {
-    bm_sampler_step(run->ops, run->settings, run->plan.step_size, run->walkers, run->step++,
-                    &run->counts);
-    if (++run->done % BM_STEPS_BETWEEN_POLLS == 0) {
-      BM_TRY(bm_stop_check(run->context));
-      bm_log_progress(run->log, (double)run->done, NULL);
-    }
-  }
-  return BM_OK;
-}
-
-/* Put frame `frame` of each walker into its row, where that row belongs to this rank. */
-static void keep_frame(const bm_walkers_t *walkers, size_t frame, bm_samples_t *samples)
-{
-  const size_t frames = samples->n / samples->walkers;
-  for (size_t i = 0; i < walkers->count; i++) {
-    size_t row = (walkers->first + i) * frames + frame;
-    if (row >= samples->rows.first && row - samples->rows.first < samples->rows.count) {
-      memcpy(samples->x + (row - samples->rows.first) * samples->d, walkers->x + i * walkers->d,
-             walkers->d * sizeof *samples->x);
-    }
-  }
-}
-
-static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
-{
-  const size_t frames = samples->n / samples->walkers;
-  bm_sampler_escape(run->ops, run->walkers, &run->step);
-  BM_TRY(advance(run, run->plan.burn_in));
-  BM_TRY_AGREE(run->context, bm_walkers_check(run->walkers, run->step));
-  run->counts = (bm_sampler_counts_t){0, 0, 0, 0};
-  for (size_t frame = 0; frame < frames; frame++) {
-    BM_TRY(advance(run, run->plan.thinning));
-    keep_frame(run->walkers, frame, samples);
-  }
-  return BM_OK;
-}
-
-static double rate(int64_t taken, int64_t proposed)
-{
-  return proposed > 0 ? (double)taken / (double)proposed : NAN;
-}
-
-static bm_status_t fill_report(const run_t *run, bm_sampler_report_t *report)
-{
-  const bm_sampler_counts_t *own = &run->counts;
-  int64_t counts[4] = {own->local_taken, own->local, own->jumps_taken, own->jumps};
-  BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, counts, 4, MPI_INT64_T, MPI_SUM, run->context->comm));
-  *report = (bm_sampler_report_t){
-      .acceptance = rate(counts[0], counts[1]),
-      .jump_acceptance = rate(counts[2], counts[3]),
-      .step_size = run->plan.step_size,
-      .burn_in = run->plan.burn_in,
-      .thinning = run->plan.thinning,
-      .autocorrelation_steps = run->plan.autocorrelation_steps,
-      .temperature_K = NAN,
-      .temperature_error_K = NAN,
-      .exchange_acceptance = NAN,
-      .round_trips = NAN,
-      .simulated_ns = NAN,
-      .frame_ps = NAN,
-  };
-  return BM_OK;
-}
-
-static bm_status_t create_parts(run_t *run, const bm_potential_t *potential, uint64_t seed,
-                                bm_samples_t **samples)
-{
-  const bm_sampler_settings_t *settings = run->settings;
-  bm_range_t own = bm_samples_walkers(run->context, settings->walkers);
-  BM_TRY(bm_walkers_create(potential, seed, (uint32_t)own.first, own.count, run->ops->uses_gradient,
-                           &run->walkers));
-  return bm_samples_create(run->context, settings->samples, bm_potential_dimension(potential),
-                           settings->walkers, samples);
-}
-
 bm_status_t bm_sampler_run(const bm_sampler_request_t *request, bm_samples_t **samples,
                            bm_sampler_report_t *report)
 {
-  const bm_context_t *context = request->context;
-  const bm_sampler_settings_t *settings = request->settings;
-  bm_log_t *log = request->log;
-  run_t run = {.context = context,
-               .ops = bm_sampler_find(settings->sampler),
-               .settings = settings,
-               .log = log};
-  assert(run.ops != NULL && settings->samples % settings->walkers == 0);
+  const bm_sampler_ops_t *ops = bm_sampler_find(request->settings->sampler);
+  assert(ops != NULL && request->settings->samples % request->settings->walkers == 0);
   *samples = NULL;
-  if (run.ops->run != NULL) {
-    return run.ops->run(request, samples, report);
-  }
-  BM_TRY(bm_sampler_tune(context, request->potential, settings, request->seed, log, &run.plan));
-  bm_status_t status =
-      bm_agree(context, create_parts(&run, request->potential, request->seed, samples));
-  if (status == BM_OK) {
-    size_t frames = settings->samples / settings->walkers;
-    double steps = (double)run.plan.burn_in + (double)frames * (double)run.plan.thinning;
-    bm_log_progress_start(log, "sampling", steps, "steps");
-    status = make_frames(&run, *samples);
-    bm_log_progress_end(log);
-  }
-  if (status == BM_OK) {
-    status = fill_report(&run, report);
-  }
-  bm_walkers_destroy(&run.walkers);
-  if (status != BM_OK) {
-    bm_samples_destroy(samples);
-  }
-  return status;
+  return ops->run != NULL ? ops->run(request, samples, report)
+                          : bm_markov_run(request, samples, report);
 }
 
 static bm_status_t follow(bm_walkers_t *walker, double time_step, size_t frames, size_t stride,

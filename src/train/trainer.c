@@ -775,15 +775,27 @@ bm_status_t bm_trainer_save(bm_trainer_t *trainer, bm_state_t *state)
   return bm_agree(trainer->context, status);
 }
 
+/* What counts steps or epochs is none too many of them; the history has room for no more. */
+static bm_status_t check_counters(const bm_trainer_t *trainer, const int64_t counters[BM_COUNTERS])
+{
+  const int64_t epoch = counters[0];
+  const int64_t step = counters[1];
+  int good = step >= 0 && epoch == step / (int64_t)trainer->steps_per_epoch &&
+             epoch <= trainer->settings.epochs && counters[4] <= epoch && counters[5] == epoch &&
+             counters[8] <= BM_REWINDS_MOST;
+  for (int i = 0; i < BM_COUNTERS; i++) {
+    good = good && counters[i] >= 0 && counters[i] <= step;
+  }
+  return good ? BM_OK : BM_FAIL(BM_ERR_DATA, "the checkpoint is of a run with other epochs");
+}
+
 static bm_status_t restore_counters(bm_trainer_t *trainer, const bm_state_t *state)
 {
   int64_t counters[BM_COUNTERS];
   double sums[BM_SUMS];
   BM_TRY(bm_state_get_ints(state, "trainer/counters", BM_COUNTERS, counters));
   BM_TRY(bm_state_get_doubles(state, "trainer/sums", BM_SUMS, sums));
-  if (counters[0] < 0 || counters[0] > trainer->settings.epochs || counters[5] != counters[0]) {
-    return BM_FAIL(BM_ERR_DATA, "the checkpoint is of a run with other epochs");
-  }
+  BM_TRY(check_counters(trainer, counters));
   trainer->rows_step = -1;
   trainer->epoch = counters[0];
   trainer->step = counters[1];

@@ -1,5 +1,6 @@
 #include "multilevel_state.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "boltzmap/base/memory.h"
@@ -63,6 +64,12 @@ static bm_status_t load_dead_end(const bm_state_t *state, bm_multilevel_t *s)
   return BM_OK;
 }
 
+/* Before the first level there is no graph, and after the last none is asked for. */
+static int may_lack_graph(const bm_multilevel_t *s)
+{
+  return s->at.stage == BM_STAGE_EXTEND || s->at.stage == BM_STAGE_DONE;
+}
+
 /* Degrees and neighbours of the x; costs come from the clouds. */
 static bm_status_t save_graph(const bm_multilevel_t *s, bm_state_t *state)
 {
@@ -84,6 +91,9 @@ static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
   const size_t edges = bm_state_count(state, "graph/neighbours");
   uint32_t *numbers = NULL; /* degrees [n], neighbours [edges] */
   bm_pair_list_t list = {0};
+  if (n != s->n && !(n == 0 && may_lack_graph(s))) {
+    return BM_FAIL(BM_ERR_DATA, "checkpoint: its graph is of another level");
+  }
   bm_graph_clear(&s->graph);
   BM_TRY(bm_graph_create(n, &s->graph));
   BM_TRY(BM_ALLOC(n + edges, &numbers));
@@ -125,13 +135,30 @@ bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
   return save_graph(s, state);
 }
 
+static int is_flag(int64_t value)
+{
+  return value == 0 || value == 1;
+}
+
+/* Lengths that an auction can work with: it would not end with others. */
+static bm_status_t check_scale(const double *doubles)
+{
+  for (int i = 0; i < 2; i++) {
+    if (!(doubles[i] >= 0.0 && isfinite(doubles[i]))) {
+      return BM_FAIL(BM_ERR_DATA, "checkpoint: its scale is none");
+    }
+  }
+  return BM_OK;
+}
+
 static bm_status_t check_progress(const bm_multilevel_t *s, const int64_t *ints)
 {
   const int64_t stage = ints[0], level = ints[1], n = ints[7];
   const int known = stage >= BM_STAGE_EXTEND && stage <= BM_STAGE_DONE &&
                     level >= (stage == BM_STAGE_EXTEND) && level < (int64_t)s->levels;
   if (!known || n != (int64_t)s->sizes[stage == BM_STAGE_EXTEND ? level - 1 : level] ||
-      ints[6] < 0 || ints[6] > BM_PRICING_KEEP_MAX) {
+      ints[2] < 0 || ints[2] > INT32_MAX || !is_flag(ints[3]) || !is_flag(ints[4]) ||
+      !is_flag(ints[5]) || ints[6] < 0 || ints[6] > BM_PRICING_KEEP_MAX) {
     return BM_FAIL(BM_ERR_DATA, "checkpoint: its level is none of these sets");
   }
   return BM_OK;
@@ -165,6 +192,7 @@ bm_status_t bm_multilevel_load(const bm_state_t *state, bm_multilevel_t *s)
   BM_TRY(bm_state_get_ints(state, "progress", BM_PROGRESS_INTS, ints));
   BM_TRY(bm_state_get_doubles(state, "scale", 2, doubles));
   BM_TRY(check_progress(s, ints));
+  BM_TRY(check_scale(doubles));
   s->at = (bm_multilevel_progress_t){.stage = ints[0],
                                      .level = ints[1],
                                      .pricings = ints[2],

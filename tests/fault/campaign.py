@@ -441,15 +441,20 @@ class Others(Campaign):
             self.assert_told_once(done, (DATA,), "all atoms in one place")
 
     def test_a_loss_that_is_not_a_number(self):
-        for ranks in (1, 2):
-            out = self.new()
-            done = self.run_deck("two-particle", out, "--case", "a", "--set", "training.learning_rate=1e30",
-                                 "--set", "training.warmup_steps=0", ranks=ranks)
-            if done.returncode != 0:
-                say(self.assert_told_once(done, (DATA,), "loss without bounds"))
-            else:
-                for metric in program.metrics(out)["a"].values():
-                    self.assertIsNotNone(metric["value"])
+        wild = ["training.learning_rate=10.0", "training.clip_norm=0.0", "training.warmup_steps=0",
+                "training.spike=0.0", "training.epochs=60", "flow.scale_cap=20.0"]
+        for way in ("stop", "recover", "skip"):
+            out, ranks = self.new(), self.choose.choice((1, 2, 3))
+            changes = [text for change in (*wild, f'training.nonfinite="{way}"') for text in ("--set", change)]
+            done = self.run_deck("brief", out, *changes, "--stage", "sample,train", ranks=ranks)
+            if way == "stop":
+                self.assert_told_once(done, (DATA,), way, "training", "not finite")
+            elif done.returncode != 0:
+                self.assert_told_once(done, (DATA,), way, "training.learning_rate")
+            else:  # with what is left of it, and that is told
+                found = program.metrics(out)["a"]
+                self.assertGreater(found["skipped_steps"]["value"], 0)
+                self.assertIsNotNone(found["nll_validation"]["value"], way)
 
 
 def main():

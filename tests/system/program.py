@@ -65,7 +65,11 @@ def family(pid):
     """The process and all below it; mpirun puts ranks into groups of their own."""
     found = [pid]
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text(encoding="ascii").split():
+        try:
+            children = path.read_text(encoding="ascii").split()
+        except OSError:
+            continue  # it has ended
+        for child in children:
             found += family(int(child))
     return found
 

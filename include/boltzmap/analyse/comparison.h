@@ -18,6 +18,7 @@
 
 #include "boltzmap/analyse/results.h"
 #include "boltzmap/base/status.h"
+#include "boltzmap/io/journal.h"
 #include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
@@ -41,6 +42,12 @@ typedef struct {
   const bm_pca_t *pca; /* of the sets' dimension; NULL: no w2_pca */
 } bm_comparison_settings_t;
 
+/* Where the rows of an interrupted comparison are found again, as pieces LABEL/NAME; NULL: they are not. */
+typedef struct {
+  bm_journal_t *journal;
+  const char *label;
+} bm_comparison_memory_t;
+
 #define BM_COMPARISON_NAME 64
 typedef struct {
   char name[BM_COMPARISON_NAME];
@@ -55,19 +62,29 @@ bm_status_t bm_comparison_count(const bm_potential_t *potential,
                                 const bm_comparison_settings_t *settings, size_t points,
                                 size_t *count);
 
+/* What is compared, and how; nothing is owned. */
+typedef struct {
+  const bm_context_t *context;
+  const bm_potential_t *potential;
+  const bm_comparison_settings_t *settings;
+  bm_comparison_memory_t memory;
+} bm_comparison_t;
+
 /* Distances of b from a, both whole on every rank. Standard errors: of the exact distance over its
  * subsamples or, where there is one, from its potentials (transport/distance.h), of the others by the
  * jackknife (transport/jackknife.h). Collective. */
-bm_status_t bm_comparison_measure(const bm_context_t *context, const bm_potential_t *potential,
-                                  const bm_comparison_settings_t *settings, const bm_cloud_t *a,
+bm_status_t bm_comparison_measure(const bm_comparison_t *comparison, const bm_cloud_t *a,
                                   const bm_cloud_t *b, bm_log_t *log,
                                   bm_comparison_row_t *rows /* [count] */);
 
 /* Mean, standard error and spread of the same distances over independent pairs. Collective. */
-bm_status_t bm_comparison_floor(const bm_context_t *context, const bm_potential_t *potential,
-                                const bm_comparison_settings_t *settings, size_t pairs,
+bm_status_t bm_comparison_floor(const bm_comparison_t *comparison, size_t pairs,
                                 const bm_cloud_t *a, const bm_cloud_t *b,
                                 bm_comparison_row_t *rows /* [count] */);
+
+/* All rows for sets whose smaller one is of so many points, where the memory has them all: 1; else 0. */
+int bm_comparison_recall(const bm_comparison_t *comparison, size_t points,
+                         bm_comparison_row_t *rows /* [count] */);
 
 /* Put rows into the results as NAME + suffix, with their spread over subsamples as NAME + suffix + "_spread",
  * floors as NAME + suffix + "_floor". */

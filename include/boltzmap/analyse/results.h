@@ -32,6 +32,10 @@ double bm_results_value(const bm_results_t *results, const char *name);
 const bm_json_t *bm_results_metrics(const bm_results_t *results);
 const bm_json_t *bm_results_timings(const bm_results_t *results);
 
+/* All results as text, owned by the caller, and such text added to results. BM_ERR_DATA, BM_ERR_MEMORY. */
+bm_status_t bm_results_print(const bm_results_t *results, char **text);
+bm_status_t bm_results_parse(bm_results_t *results, const char *text);
+
 /* Take over all entries of two JSON objects in that layout, later ones replacing earlier ones. */
 bm_status_t bm_results_merge(bm_results_t *results, const bm_json_t *metrics,
                              const bm_json_t *timings);

@@ -46,7 +46,8 @@ typedef struct {
   uint64_t *file_hashes; /* [cases + 1], the base last: of the files that the deck names; 0: none */
   bm_floor_t *floors;
   size_t floor_count;
-  int lock; /* descriptor of the locked file in the folder; -1: none */
+  char *stop_file; /* in the folder: asks the run to stop; NULL: not looked for */
+  int lock;        /* descriptor of the locked file in the folder; -1: none */
 } bm_experiment_t;
 
 /* Tables of all keys, ended by NULL; static storage. */

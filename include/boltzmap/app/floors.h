@@ -12,6 +12,7 @@
 
 #include "boltzmap/app/experiment.h"
 #include "boltzmap/geometry/chart.h"
+#include "boltzmap/io/journal.h"
 
 /* Are the pairs new runs of a sampler? */
 int bm_floors_are_independent(const bm_deck_case_t *reference);
@@ -27,6 +28,7 @@ typedef struct {
   const bm_evaluate_settings_t *settings;
   const bm_chart_t *chart; /* of the map whose samples are compared */
   size_t n[2];             /* configurations of the two sets */
+  bm_journal_t *journal;   /* where sets and floors of an interrupted run are found again */
 } bm_floor_question_t;
 
 /* Floors of the comparison's rows. Worked out once a process for equal questions; owned by the experiment,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "boltzmap/base/status.h"
+#include "boltzmap/io/keeper.h"
 #include "boltzmap/io/samples.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
@@ -42,13 +43,14 @@ typedef struct {
   const char *path;
   const bm_provenance_t *provenance;
   size_t provenance_count;
-  uint64_t fingerprint; /* of what made the map; 0: none */
+  uint64_t fingerprint;      /* of what made the map; 0: none */
+  const bm_keeper_t *keeper; /* of how far it is; NULL: an interruption starts again */
 } bm_generate_order_t;
 
 /* Generate samples to an H5MD file with the observable "log_density" and those of the observer. Every
  * rank makes its own stretch of rows, piece by piece in bounded memory; each piece is written while the
- * next one is made. BM_ERR_IO, BM_ERR_MEMORY; BM_STOPPED on request. A failure leaves no file.
- * Collective. */
+ * next one is made. BM_ERR_IO, BM_ERR_MEMORY; BM_STOPPED on request. A failure leaves no file, an
+ * interruption with a keeper leaves it unfinished. Collective. */
 bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
                              const bm_generate_order_t *order, bm_log_t *log);
 

@@ -42,8 +42,9 @@ bm_status_t bm_file_seal(const char *path);
  * over. */
 void bm_file_seal_bytes(char *bytes, size_t count);
 
-/* XXH64 of all bytes of a file. */
+/* XXH64 of all bytes of a file, or of at most so many from a place on. */
 bm_status_t bm_file_hash(const char *path, uint64_t *hash);
+bm_status_t bm_file_hash_part(const char *path, uint64_t first, uint64_t most, uint64_t *hash);
 
 /* Check the seal. A file without one (made by another program) is BM_SEAL_NONE. */
 bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
@@ -52,8 +53,9 @@ bm_status_t bm_file_check_seal(const char *path, bm_seal_t *seal);
  * `path` is no target (bm_file_check_target). */
 bm_status_t bm_file_publish(const char *temporary, const char *path);
 
-/* Open a file that is there, to write to it; on disk with the next call, and closed. */
+/* Open a file that is there, to write to it; on disk with the next call; and closed. */
 bm_status_t bm_file_open(const char *path, int *file);
+bm_status_t bm_file_sync(int file, const char *path);
 bm_status_t bm_file_sync_close(int file, const char *path);
 
 /* Write to an open file, all of it or BM_ERR_IO; `path` is for messages. Any thread. */

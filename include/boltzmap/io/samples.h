@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "boltzmap/base/status.h"
+#include "boltzmap/io/state.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/partition.h"
 
@@ -60,6 +61,7 @@ typedef struct {
   const bm_provenance_t *provenance; /* attributes of /parameters */
   size_t provenance_count;
   uint64_t fingerprint; /* of the deck parts that made it; 0: none */
+  int unfinished;       /* a streamed file may be left for a later run (bm_samples_writer_leave) */
 } bm_samples_content_t;
 
 /* Write a whole set to `path`. Collective. BM_ERR_IO. */
@@ -92,6 +94,17 @@ bm_status_t bm_samples_writer_write(bm_samples_writer_t *writer, bm_range_t rows
 bm_status_t bm_samples_writer_finish(bm_samples_writer_t **writer);
 /* Give up: remove the temporary file. Collective. */
 void bm_samples_writer_abandon(bm_samples_writer_t **writer);
+
+/* A file that several runs write, PATH.unfinished until it is finished. Keep: once the first `rows` rows are
+ * written and waited for on all ranks, they are brought to disk, and where they are and their checksum go into a
+ * container (rank 0's own, NULL elsewhere). Leave: the writer goes, its file stays. Resume: a writer as it was
+ * when that container was filled, for the rows from `*rows` on; `*out` is NULL, with a message, where there is no
+ * such file any more or its rows are not those. BM_ERR_IO, BM_ERR_MEMORY. Collective. */
+bm_status_t bm_samples_writer_keep(bm_samples_writer_t *writer, size_t rows, bm_state_t *state);
+void bm_samples_writer_leave(bm_samples_writer_t **writer);
+bm_status_t bm_samples_writer_resume(const bm_context_t *context, const char *path,
+                                     const bm_samples_content_t *content, const bm_state_t *state,
+                                     size_t *rows, bm_samples_writer_t **out);
 
 /* What to read from a file. Zeros and NULLs mean: everything. */
 typedef struct {

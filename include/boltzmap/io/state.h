@@ -43,6 +43,9 @@ bm_status_t bm_state_get_ints(const bm_state_t *state, const char *name, size_t 
                               int64_t *values);
 bm_status_t bm_state_get_string(const bm_state_t *state, const char *name, const char **text);
 
+/* Add copies of all blocks whose names begin with `prefix` to another container. BM_ERR_MEMORY. */
+bm_status_t bm_state_copy(const bm_state_t *state, const char *prefix, bm_state_t *to);
+
 /* Length of a block; 0 where there is none. */
 size_t bm_state_count(const bm_state_t *state, const char *name);
 

@@ -19,6 +19,10 @@ int bm_agree_any(const bm_context_t *context, int mine);
 /* Pass up a failure of one rank on all ranks. Collective. */
 #define BM_TRY_AGREE(context, expression) BM_TRY(bm_agree((context), (expression)))
 
+/* Numbers of which each is set on one rank, or equal on several, and zero on the others, put together bit by bit
+ * on all. Collective. Handles any size. */
+bm_status_t bm_join(const bm_context_t *context, size_t count, double *values /* [count] */);
+
 /* Send rank 0's bytes to all. Collective. Handles any size. */
 bm_status_t bm_broadcast(const bm_context_t *context, void *bytes, size_t count);
 

@@ -18,8 +18,8 @@
 #include "boltzmap/base/random.h"
 #include "boltzmap/base/status.h"
 #include "boltzmap/io/deck.h"
+#include "boltzmap/io/keeper.h"
 #include "boltzmap/io/samples.h"
-#include "boltzmap/io/state.h"
 #include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
@@ -51,17 +51,6 @@ typedef struct {
   int64_t leapfrog_steps;
 } bm_move_t;
 
-/* Where a long run keeps its state, so that it can go on when it was interrupted. */
-typedef struct {
-  void *self;
-  double every_s; /* seconds between calls of save */
-  /* Keep a state (rank 0's own, NULL elsewhere; more may be put in) under the number of its step.
-   * Collective. */
-  bm_status_t (*save)(void *self, int64_t step, bm_state_t *state);
-  /* The last state that was kept, on every rank, owned by the caller; NULL: none. Collective. */
-  bm_status_t (*load)(void *self, bm_state_t **state);
-} bm_sampler_keeper_t;
-
 /* What is asked of a sampler. */
 typedef struct {
   const bm_context_t *context;
@@ -69,7 +58,7 @@ typedef struct {
   const bm_sampler_settings_t *settings;
   uint64_t seed; /* decides everything */
   bm_log_t *log;
-  const bm_sampler_keeper_t *keeper; /* used by molecular dynamics; NULL: nothing is kept */
+  const bm_keeper_t *keeper; /* of the run's state; NULL: nothing is kept */
 } bm_sampler_request_t;
 
 struct bm_sampler_report;

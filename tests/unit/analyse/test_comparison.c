@@ -44,8 +44,8 @@ static void rows_are_named_and_have_sizes(void **state)
   size_t count;
   assert_int_equal(bm_comparison_count(potential, &settings, N, &count), BM_OK);
   assert_int_equal(count, 3);
-  assert_int_equal(
-      bm_comparison_measure(context, potential, &settings, &first, &second, NULL, rows), BM_OK);
+  const bm_comparison_t comparison = {context, potential, &settings, {NULL, NULL}};
+  assert_int_equal(bm_comparison_measure(&comparison, &first, &second, NULL, rows), BM_OK);
   assert_string_equal(rows[0].name, "w2_r");
   assert_string_equal(rows[1].name, "w2_sliced");
   assert_string_equal(rows[2].name, "w2_exact");
@@ -67,6 +67,7 @@ static void jackknife_says_what_new_draws_do(void **state)
   (void)state;
   bm_potential_t *potential = potential_of("kind = \"coulomb-double-well\"; beta = 5.0;");
   const bm_comparison_settings_t no_exact = {.projections = 30, .seed = 5};
+  const bm_comparison_t comparison = {context, potential, &no_exact, {NULL, NULL}};
   double values[2][DRAWS];
   double mean[2] = {0.0, 0.0};
   double error[2] = {0.0, 0.0};
@@ -76,8 +77,7 @@ static void jackknife_says_what_new_draws_do(void **state)
     bm_cloud_t first = {N, 4, a};
     bm_cloud_t second = {N, 4, b};
     bm_comparison_row_t rows[2];
-    assert_int_equal(
-        bm_comparison_measure(context, potential, &no_exact, &first, &second, NULL, rows), BM_OK);
+    assert_int_equal(bm_comparison_measure(&comparison, &first, &second, NULL, rows), BM_OK);
     for (int k = 0; k < 2; k++) {
       values[k][draw] = rows[k].value;
       mean[k] += rows[k].value / DRAWS;
@@ -105,20 +105,17 @@ static void floor_is_the_mean_over_pairs_of_equal_densities(void **state)
   bm_potential_t *potential = potential_of("kind = \"coulomb-double-well\"; beta = 5.0;");
   double *x[2 * PAIRS];
   bm_cloud_t clouds[2 * PAIRS];
+  const bm_comparison_t comparison = {context, potential, &settings, {NULL, NULL}};
   bm_comparison_row_t floor[3];
   bm_comparison_row_t apart[3];
   for (uint32_t i = 0; i < 2 * PAIRS; i++) {
     x[i] = rows_of(100 + i, 0.0);
     clouds[i] = (bm_cloud_t){N, 4, x[i]};
   }
-  assert_int_equal(
-      bm_comparison_floor(context, potential, &settings, PAIRS, clouds, clouds + PAIRS, floor),
-      BM_OK);
+  assert_int_equal(bm_comparison_floor(&comparison, PAIRS, clouds, clouds + PAIRS, floor), BM_OK);
   double *b = rows_of(90, 1.5);
   bm_cloud_t second = {N, 4, b};
-  assert_int_equal(
-      bm_comparison_measure(context, potential, &settings, &clouds[0], &second, NULL, apart),
-      BM_OK);
+  assert_int_equal(bm_comparison_measure(&comparison, &clouds[0], &second, NULL, apart), BM_OK);
   for (int k = 0; k < 3; k++) {
     assert_int_equal(floor[k].points, PAIRS);
     assert_true(floor[k].value > 0.0 && floor[k].spread > 0.0);
@@ -142,7 +139,8 @@ static bm_comparison_row_t *compared(const bm_potential_t *potential,
   bm_comparison_row_t *rows = NULL;
   assert_int_equal(bm_comparison_count(potential, asked, a.n, count), BM_OK);
   assert_int_equal(BM_ALLOC(*count, &rows), BM_OK);
-  assert_int_equal(bm_comparison_measure(context, potential, asked, &a, &b, NULL, rows), BM_OK);
+  const bm_comparison_t comparison = {context, potential, asked, {NULL, NULL}};
+  assert_int_equal(bm_comparison_measure(&comparison, &a, &b, NULL, rows), BM_OK);
   return rows;
 }
 

@@ -1,5 +1,4 @@
-/* Molecular dynamics on several ranks: the same frames as on one, and after going on from a state that was
- * kept. */
+/* Sampling on several ranks: the same frames as on one, and after going on from a state that was kept. */
 
 #include "check.h"
 
@@ -64,16 +63,20 @@ static double *frames_of(const bm_sampler_request_t *request, bm_sampler_report_
   return all;
 }
 
+static int same(double a, double b)
+{
+  return a == b || (isnan(a) && isnan(b));
+}
+
 /* The run of all ranks, and one that goes on from the second state it kept, against each rank's own. */
-static void check_run(const bm_context_t *all, const bm_context_t *alone,
+static void check_run(const bm_context_t *all, const bm_context_t *alone, bm_potential_t *potential,
                       const bm_sampler_settings_t *settings)
 {
-  bm_potential_t *potential = molecule();
   const size_t count = settings->samples * bm_potential_dimension(potential);
   bm_sampler_report_t reports[3];
   double *frames[3];
   shelf_t shelf = {.context = all, .keep = 2};
-  const bm_sampler_keeper_t keeper = {&shelf, 0.0, save, load};
+  const bm_keeper_t keeper = {&shelf, 0.0, save, load};
   bm_sampler_request_t request = {alone, potential, settings, SEED, NULL, NULL};
   check_folder(all, shelf.folder);
   frames[0] = frames_of(&request, &reports[0]);
@@ -85,9 +88,11 @@ static void check_run(const bm_context_t *all, const bm_context_t *alone,
   frames[2] = frames_of(&request, &reports[2]);
   for (int k = 1; k < 3; k++) {
     CHECK_BITS(frames[0], frames[k], count);
-    CHECK(reports[0].temperature_K == reports[k].temperature_K);
-    CHECK(reports[0].exchange_acceptance == reports[k].exchange_acceptance ||
-          isnan(reports[0].exchange_acceptance));
+    CHECK(same(reports[0].temperature_K, reports[k].temperature_K));
+    CHECK(same(reports[0].exchange_acceptance, reports[k].exchange_acceptance));
+    CHECK(same(reports[0].acceptance, reports[k].acceptance));
+    CHECK(same(reports[0].jump_acceptance, reports[k].jump_acceptance));
+    CHECK(same(reports[0].autocorrelation_steps, reports[k].autocorrelation_steps));
   }
   for (int k = 0; k < 3; k++) {
     bm_free(frames[k]);
@@ -98,13 +103,10 @@ static void check_run(const bm_context_t *all, const bm_context_t *alone,
     unlink(path);
   }
   check_folder_end(all, shelf.folder);
-  bm_potential_destroy(&potential);
 }
 
-int main(int argc, char **argv)
+static void check_dynamics(const bm_context_t *all, const bm_context_t *alone)
 {
-  bm_context_t *all;
-  bm_context_t *alone;
   const bm_sampler_settings_t plain = {.sampler = "langevin-middle",
                                        .walkers = 6,
                                        .samples = 6 * 40,
@@ -114,21 +116,51 @@ int main(int argc, char **argv)
                                        .timestep = 0.002,
                                        .friction = 5.0,
                                        .temperatures = 1};
-  check_start(&argc, &argv, &all, &alone);
+  bm_potential_t *potential = molecule();
   bm_sampler_settings_t settings = plain;
-  check_run(all, alone, &settings);
+  check_run(all, alone, potential, &settings);
   settings.precision = "double";
-  check_run(all, alone, &settings);
+  check_run(all, alone, potential, &settings);
   settings = plain;
   settings.walkers = 1; /* its rows lie on all ranks */
   settings.samples = 40;
-  check_run(all, alone, &settings);
+  check_run(all, alone, potential, &settings);
   settings = plain;
   settings.sampler = "tempering"; /* ladders that lie across ranks */
   settings.walkers = 3;
   settings.samples = 3 * 40;
   settings.temperatures = 4;
   settings.temperature_max_K = 450.0;
-  check_run(all, alone, &settings);
+  check_run(all, alone, potential, &settings);
+  bm_potential_destroy(&potential);
+}
+
+static void check_chains(const bm_context_t *all, const bm_context_t *alone)
+{
+  const char *const samplers[] = {"metropolis", "mala", "langevin", "hmc"};
+  bm_potential_t *potential = potential_of("kind = \"coulomb-double-well\"; beta = 5.0;");
+  for (size_t k = 0; k < 2 * sizeof samplers / sizeof samplers[0]; k++) {
+    const size_t walkers = k % 2 == 0 ? 6 : 1; /* the rows of one lie on all ranks */
+    const bm_sampler_settings_t settings = {.sampler = samplers[k / 2],
+                                            .walkers = walkers,
+                                            .samples = walkers * 40,
+                                            .step_size = 0.01,
+                                            .adapt = strcmp(samplers[k / 2], "langevin") != 0,
+                                            .jump_fraction = 0.2,
+                                            .burn_in = 300,
+                                            .thinning = 20,
+                                            .leapfrog_steps = 5};
+    check_run(all, alone, potential, &settings);
+  }
+  bm_potential_destroy(&potential);
+}
+
+int main(int argc, char **argv)
+{
+  bm_context_t *all;
+  bm_context_t *alone;
+  check_start(&argc, &argv, &all, &alone);
+  check_dynamics(all, alone);
+  check_chains(all, alone);
   return check_end(&all, &alone);
 }
