@@ -268,7 +268,7 @@ class Calls(Campaign):
             line = ("brief", self.folder / "tiny-out")
             shutil.rmtree(self.folder / "tiny-out", ignore_errors=True)
             self.run_deck(*line, ranks=2, **fault(kind, "count", -1, rank=rank, report=report, **place, **options))
-            total = int(report.read_text())
+            total = max(1, int(report.read_text()))
             few = min(total, 12)  # of a start's calls one is as likely to be wrong as of all others
             points = {self.choose.randint(1, few), *(self.choose.randint(1, total) for _ in range(OPTIONS.points - 1))}
             for nth in sorted(points):
@@ -294,6 +294,11 @@ class Calls(Campaign):
 
     def test_mpi(self):
         self.break_calls("mpi")
+
+    def test_mpi_files(self):
+        for call in self.choose.sample(("MPI_File_open", "MPI_File_set_size", "MPI_File_write_at", "MPI_File_close"),
+                                       min(4, OPTIONS.points)):
+            self.break_calls("mpi", call=call)
 
     def test_hdf5(self):
         self.break_calls("hdf5")
