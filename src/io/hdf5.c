@@ -242,16 +242,38 @@ bm_status_t bm_hdf5_read_string(hid_t object, const char *path, const char *name
   return status;
 }
 
-long long bm_hdf5_read_int(hid_t object, const char *name, long long fallback)
+bm_status_t bm_hdf5_exists(htri_t found, const char *path, int *exists)
 {
-  hid_t attribute = H5Aexists(object, name) > 0 ? H5Aopen(object, name, H5P_DEFAULT) : -1;
-  if (attribute < 0) {
-    return fallback;
+  *exists = found > 0;
+  return bm_hdf5_content_status(found, path, "look into this file");
+}
+
+static bm_status_t read_number(hid_t attribute, const char *path, long long *value)
+{
+  BM_TRY(bm_hdf5_content_status(attribute, path, "open an attribute"));
+  hid_t space = H5Aget_space(attribute);
+  hssize_t count = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
+  herr_t result = count < 0    ? -1
+                  : count == 1 ? H5Aread(attribute, H5T_NATIVE_LLONG, value)
+                               : 0; /* no number: another program's */
+  bm_status_t status = bm_hdf5_content_status(result, path, "read an attribute");
+  if (space >= 0) {
+    H5Sclose(space);
   }
-  long long value = fallback;
-  if (is_single(attribute) && H5Aread(attribute, H5T_NATIVE_LLONG, &value) < 0) {
-    value = fallback;
+  return status;
+}
+
+bm_status_t bm_hdf5_read_int(hid_t object, const char *path, const char *name, long long *value)
+{
+  int exists;
+  BM_TRY(bm_hdf5_exists(H5Aexists(object, name), path, &exists));
+  if (!exists) {
+    return BM_OK;
   }
-  H5Aclose(attribute);
-  return value;
+  hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+  bm_status_t status = read_number(attribute, path, value);
+  if (attribute >= 0) {
+    H5Aclose(attribute);
+  }
+  return status;
 }

@@ -89,8 +89,8 @@ bm_status_t bm_journal_add(bm_journal_t *journal, const char *name, size_t count
                            const double *values)
 {
   char block[BM_PIECE_NAME];
-  if (journal == NULL) {
-    return BM_OK;
+  if (journal == NULL || bm_state_count(journal->pieces, block_of(name, block)) > 0) {
+    return BM_OK; /* made again beside pieces that were not kept */
   }
   BM_TRY_AGREE(journal->context,
                bm_state_put_doubles(journal->pieces, block_of(name, block), count, values));

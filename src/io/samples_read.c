@@ -141,7 +141,9 @@ static bm_status_t find_dataset(hid_t file, const char *path, const char *asked,
 {
   candidates_t found = {0, ""};
   const char *name = asked;
-  if (asked == NULL && H5Lexists(file, "particles", H5P_DEFAULT) > 0) {
+  int is_h5md;
+  BM_TRY(bm_hdf5_exists(H5Lexists(file, "particles", H5P_DEFAULT), path, &is_h5md));
+  if (asked == NULL && is_h5md) {
     BM_TRY(find_positions(file, path, &found));
     name = found.name;
   } else if (asked == NULL) {
@@ -154,6 +156,32 @@ static bm_status_t find_dataset(hid_t file, const char *path, const char *asked,
     name = found.name;
   }
   return open_by_name(file, path, name, dataset);
+}
+
+/* What this program leaves beside the rows; `particles` is their number where rows are of three components,
+ * else 0. */
+static bm_status_t read_parameters(hid_t file, const char *path, size_t particles, shape_t *shape)
+{
+  long long walkers = 1;
+  long long dimensions = 3;
+  int exists;
+  BM_TRY(bm_hdf5_exists(H5Lexists(file, "parameters", H5P_DEFAULT), path, &exists));
+  if (!exists) {
+    return BM_OK;
+  }
+  hid_t parameters = H5Gopen2(file, "parameters", H5P_DEFAULT);
+  BM_TRY(bm_hdf5_content_status(parameters, path, "open the parameters"));
+  bm_status_t status = bm_hdf5_read_int(parameters, path, "walkers", &walkers);
+  if (status == BM_OK) {
+    status = bm_hdf5_read_int(parameters, path, "dimensions", &dimensions);
+  }
+  H5Gclose(parameters);
+  shape->walkers = walkers > 0 ? (size_t)walkers : 1;
+  if (particles > 0 && dimensions >= 1 && dimensions <= 3) {
+    shape->particles = particles;
+    shape->dimensions = (size_t)dimensions;
+  }
+  return status;
 }
 
 static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, shape_t *shape)
@@ -181,19 +209,7 @@ static bm_status_t dataset_shape(hid_t file, hid_t dataset, const char *path, sh
     return BM_FAIL(BM_ERR_DATA, "%s: the data set is too large", path);
   }
   *shape = (shape_t){size[0], size[1] * size[2], 0, 0, 1};
-  if (H5Lexists(file, "parameters", H5P_DEFAULT) > 0) {
-    hid_t parameters = H5Gopen2(file, "parameters", H5P_DEFAULT);
-    BM_TRY(bm_hdf5_content_status(parameters, path, "open the parameters"));
-    long long walkers = bm_hdf5_read_int(parameters, "walkers", 1);
-    shape->walkers = walkers > 0 ? (size_t)walkers : 1;
-    long long dimensions = bm_hdf5_read_int(parameters, "dimensions", 3);
-    if (rank == 3 && size[2] == 3 && dimensions >= 1 && dimensions <= 3) {
-      shape->particles = size[1];
-      shape->dimensions = (size_t)dimensions;
-    }
-    H5Gclose(parameters);
-  }
-  return BM_OK;
+  return read_parameters(file, path, rank == 3 && size[2] == 3 ? size[1] : 0, shape);
 }
 
 static bm_status_t check_shape(const char *path, shape_t *shape)

@@ -440,12 +440,15 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
 static bm_status_t read_blocks(hid_t file, const char *path, const char *kind, bm_state_t **out)
 {
   char *stored = NULL;
-  if (H5Aexists(file, "kind") <= 0) {
+  long long version = -1;
+  int exists;
+  BM_TRY(bm_hdf5_exists(H5Aexists(file, "kind"), path, &exists));
+  BM_TRY(bm_hdf5_read_int(file, path, "state_version", &version));
+  if (!exists) {
     return BM_FAIL(BM_ERR_DATA, "%s: is not a %s", path, kind != NULL ? kind : "state container");
   }
   BM_TRY(bm_hdf5_read_string(file, path, "kind", &stored));
   bm_status_t status = BM_OK;
-  long long version = bm_hdf5_read_int(file, "state_version", -1);
   if (kind != NULL && strcmp(stored, kind) != 0) {
     status = BM_FAIL(BM_ERR_DATA, "%s: is a %s, not a %s", path, stored, kind);
   } else if (version != BM_STATE_VERSION) {

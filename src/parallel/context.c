@@ -9,7 +9,8 @@
 
 #include "boltzmap/base/memory.h"
 
-#define BM_TURNS 10u       /* ranks that speak one after the other, a second apart */
+#define BM_TURNS 5u        /* ranks that speak one after the other, */
+#define BM_TURN_S 3u       /* so many seconds apart: Open MPI takes one or two to end a rank */
 #define BM_LAST_WORDS_S 10 /* what MPI may take to end the job, until the process ends by itself */
 
 /* The job that a failure ends: a thread that watches files has nobody to ask. The first context's, which
@@ -139,7 +140,7 @@ static void wait_for_turn(int rank)
   while (atomic_flag_test_and_set(&is_taken)) {
     sleep(1);
   }
-  sleep((unsigned)rank < BM_TURNS ? (unsigned)rank : BM_TURNS);
+  sleep(BM_TURN_S * ((unsigned)rank < BM_TURNS ? (unsigned)rank : BM_TURNS));
 }
 
 _Noreturn void bm_context_end_job(bm_status_t status)

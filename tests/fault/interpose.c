@@ -113,6 +113,25 @@ MPI_CALL(MPI_Comm_set_errhandler, (MPI_Comm a, MPI_Errhandler b), (a, b))
 MPI_CALL(MPI_Comm_size, (MPI_Comm a, int *b), (a, b))
 MPI_CALL(MPI_Comm_split, (MPI_Comm a, int b, int c, MPI_Comm *d), (a, b, c, d))
 MPI_CALL(MPI_Comm_split_type, (MPI_Comm a, int b, int c, MPI_Info d, MPI_Comm *e), (a, b, c, d, e))
+/* HDF5's, in what all ranks lay out together */
+MPI_CALL(MPI_File_close, (MPI_File * a), (a))
+MPI_CALL(MPI_File_get_size, (MPI_File a, MPI_Offset *b), (a, b))
+MPI_CALL(MPI_File_open, (MPI_Comm a, const char *b, int c, MPI_Info d, MPI_File *e),
+         (a, b, c, d, e))
+MPI_CALL(MPI_File_read_at,
+         (MPI_File a, MPI_Offset b, void *c, int d, MPI_Datatype e, MPI_Status *f),
+         (a, b, c, d, e, f))
+MPI_CALL(MPI_File_set_size, (MPI_File a, MPI_Offset b), (a, b))
+MPI_CALL(MPI_File_set_view,
+         (MPI_File a, MPI_Offset b, MPI_Datatype c, MPI_Datatype d, const char *e, MPI_Info f),
+         (a, b, c, d, e, f))
+MPI_CALL(MPI_File_sync, (MPI_File a), (a))
+MPI_CALL(MPI_File_write_at,
+         (MPI_File a, MPI_Offset b, const void *c, int d, MPI_Datatype e, MPI_Status *f),
+         (a, b, c, d, e, f))
+MPI_CALL(MPI_File_write_at_all,
+         (MPI_File a, MPI_Offset b, const void *c, int d, MPI_Datatype e, MPI_Status *f),
+         (a, b, c, d, e, f))
 MPI_CALL(MPI_Gatherv,
          (const void *a, int b, MPI_Datatype c, void *d, const int *e, const int *f, MPI_Datatype g,
           int h, MPI_Comm i),

@@ -45,7 +45,10 @@ void bm_hdf5_close_selection(hid_t *memory, hid_t *space);
 /* A string attribute (any kind), owned by the caller; BM_ERR_DATA where it is missing. */
 bm_status_t bm_hdf5_read_string(hid_t object, const char *path, const char *name, char **text);
 
-/* An integer attribute; `fallback` where it is missing. */
-long long bm_hdf5_read_int(hid_t object, const char *name, long long fallback);
+/* What H5Aexists or H5Lexists found: yes, no, or a failure, which is neither. */
+bm_status_t bm_hdf5_exists(htri_t found, const char *path, int *exists);
+
+/* An integer attribute; `value` stays where it is missing or is no single value. */
+bm_status_t bm_hdf5_read_int(hid_t object, const char *path, const char *name, long long *value);
 
 #endif
