@@ -36,6 +36,10 @@ CFLAGS ?= -O3 -g
 # are not changed. Loops with `omp simd` are vector kernels; threads are used by exact distances alone.
 KERNEL_FLAGS = -march=$(strip $(KERNEL_ARCH)) -fno-math-errno -fno-trapping-math $(OPENMP_CFLAGS)
 
+# In release builds; sanitizers have checks of their own. Glibc wants optimisation with _FORTIFY_SOURCE.
+HARDENING = $(if $(SANITIZE),,$(HARDENING_CFLAGS) \
+  $(if $(filter -O1 -O2 -O3,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+
 MAIN := $(TOP)/src/app/main.c
 SOURCES := $(filter-out $(MAIN),$(sort $(wildcard $(TOP)/src/*/*.c)))
 HEADERS := $(sort $(wildcard $(TOP)/include/boltzmap/*/*.h $(TOP)/src/*/*.h))
@@ -47,9 +51,10 @@ MPI_TESTS := $(sort $(wildcard $(TOP)/tests/mpi/test_*.c))
 FAULT_DRIVER := $(TOP)/tests/fault/load_all.c
 FAULT_LIBRARY := $(TOP)/tests/fault/interpose.c
 BENCHES := $(sort $(wildcard $(TOP)/tests/bench/bench_*.c))
+FUZZ_SOURCES := $(sort $(wildcard $(TOP)/tests/fuzz/*.c))
 TEST_HEADERS := $(sort $(wildcard $(TOP)/tests/*/*.h $(TOP)/tests/unit/*/*.h))
 C_FILES := $(MAIN) $(SOURCES) $(HEADERS) $(UNIT_TESTS) $(MPI_TESTS) $(FAULT_DRIVER) $(FAULT_LIBRARY) \
-  $(BENCHES) $(TEST_HEADERS)
+  $(BENCHES) $(FUZZ_SOURCES) $(TEST_HEADERS)
 
 say = $(if $(V),,@echo '  $(1) $(patsubst $(BUILD)/%,%,$@)';)
 
@@ -59,9 +64,10 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-fault check-slurm check-asan bench bench-training \
-  bench-dynamics bench-transport bench-scaling \
-  format check-format layers tidy install dist clean help setup setup-tests setup-slurm FORCE
+.PHONY: all run paper report check check-unit check-mpi check-system check-fault check-slurm check-asan \
+  check-valgrind check-fuzz fuzz bench bench-training bench-dynamics bench-transport bench-scaling \
+  format check-format layers analyse install dist clean help setup setup-tests setup-slurm setup-fuzz \
+  setup-valgrind setup-analyse FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -81,14 +87,16 @@ help:
 	@echo "                paper-two-particle, paper-alanine-dihedral, paper-alanine-cartesian"
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system, check-fault"
-	@echo "make check-asan unit tests under AddressSanitizer and UBSan"
 	@echo "make check-slurm the jobs in a SLURM of its own, as root; installs slurmctld, slurmd and munge"
+	@echo "make check-asan the tests under AddressSanitizer and UBSan; check-valgrind: unit and MPI tests under"
+	@echo "                valgrind; both take hours"
+	@echo "make check-fuzz readers of files under libFuzzer for a minute; fuzz: for TIME=$(strip $(TIME)) seconds"
 	@echo "make bench      speed beside peers, which it installs into $(BUILD)/bench-env; tables to RESULTS=FILE:"
 	@echo "                bench-training: training and generation beside JAX and PyTorch; bench-dynamics: OpenMM,"
 	@echo "                energy drift; bench-transport: exact W2 beside POT, SciPy, lapx; bench-scaling: their ranks;"
 	@echo "                each with ARGS='--help', '--quick', '--write FILE', …"
 	@echo "make format     lay out the C files; check-format only looks; layers checks who includes whom"
-	@echo "make tidy       clang-tidy over the C files"
+	@echo "make analyse    clang-tidy, cppcheck and gcc -fanalyzer over the C files"
 	@echo "make setup      install what is missing (Debian, Ubuntu); the first build does it too, unless SETUP=no"
 	@echo "make install    to \$$(DESTDIR)\$$(prefix), as prefix=\$$HOME/.local; make dist: a source archive of"
 	@echo "                HEAD; make clean"
@@ -116,7 +124,9 @@ $(BUILD)/config.mk: $(TOP)/configure.ac $(TOP)/build-aux/config.mk.in $(TOP)/bui
 # --- build --------------------------------------------------------------------------------------
 
 CPPFLAGS_ALL = -I$(TOP)/include -I$(BUILD) $(LIB_CPPFLAGS) $(CPPFLAGS)
-CFLAGS_ALL = -std=gnu11 $(WARNINGS) $(if $(strip $(WERROR)),-Werror) $(CFLAGS) $(KERNEL_FLAGS) $(SANITIZE)
+CFLAGS_ALL = -std=gnu11 $(WARNINGS) $(if $(strip $(WERROR)),-Werror) $(CFLAGS) $(KERNEL_FLAGS) $(HARDENING) \
+  $(SANITIZE)
+LDFLAGS_ALL = $(if $(SANITIZE),,$(HARDENING_LDFLAGS)) $(LDFLAGS)
 COMPILE = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 
 objects = $(patsubst $(TOP)/src/%.c,$(BUILD)/$(1)/%.o,$(SOURCES))
@@ -132,12 +142,12 @@ $(BUILD)/libboltzmap$(3).a: $$(call objects,$(1)) $(BUILD)/sources
 	$$(call say,AR)ar rcs $$@ $$(filter %.o,$$^)
 
 $(BUILD)/boltzmap$(3): $(BUILD)/$(1)/app/main.o $(BUILD)/libboltzmap$(3).a
-	$$(call say,LD)$$(CC) $$(CFLAGS_ALL) $$^ $$(LDFLAGS) $$(LIBS) -lm -o $$@
+	$$(call say,LD)$$(CC) $$(CFLAGS_ALL) $$^ $$(LDFLAGS_ALL) $$(LIBS) -lm -o $$@
 
 $(BUILD)/$(1)/tests/%: $(TOP)/tests/%.c $(BUILD)/libboltzmap$(3).a
 	@mkdir -p $$(@D)
 	$$(call say,CC)$$(COMPILE) $$(CMOCKA_CPPFLAGS) $(2) -MF $$@.d -MT $$@ $$< \
-	  $(BUILD)/libboltzmap$(3).a $$(LDFLAGS) $$(LIBS) $$(CMOCKA_LIBS) -lm -o $$@
+	  $(BUILD)/libboltzmap$(3).a $$(LDFLAGS_ALL) $$(LIBS) $$(CMOCKA_LIBS) -lm -o $$@
 endef
 $(eval $(call build_rules,f32,,))
 $(eval $(call build_rules,f64,-DBM_REAL_IS_DOUBLE,-f64))
@@ -150,7 +160,7 @@ $(BUILD)/f32/base/version.o $(BUILD)/f64/base/version.o: $(BUILD)/revision.h
 write_if_other = [ "$$line" = "$$(cat $@ 2>/dev/null)" ] || echo "$$line" >$@
 
 $(BUILD)/flags: FORCE | $(BUILD)/config.mk
-	@line='$(subst ','\'',$(COMPILE) $(LDFLAGS) $(LIBS) $(OMPI_CC) $(MPICH_CC))'; $(write_if_other)
+	@line='$(subst ','\'',$(COMPILE) $(LDFLAGS_ALL) $(LIBS) $(OMPI_CC) $(MPICH_CC))'; $(write_if_other)
 
 $(BUILD)/sources: FORCE | $(BUILD)/config.mk
 	@line='$(SOURCES)'; $(write_if_other)
@@ -234,11 +244,52 @@ setup-slurm:
 check-slurm: $(BUILD)/boltzmap | setup-slurm
 	@$(TEST_PYTHON) $(TOP)/tests/slurm/check_slurm.py $(ARGS)
 
-# Leaks of the MPI library itself are none of ours: ASan's leak checker is left off.
-check-asan:
-	@ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory -f $(TOP)/Makefile \
-	  BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
-	  SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' check-unit
+# The whole suite under AddressSanitizer and UBSan. Leaks are looked for in the readers alone (check-fuzz):
+# Open MPI unloads its modules before the end, and what those leave cannot be told from the program's own.
+# On two cores an hour or more.
+check-asan: | setup-tests
+	+@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 BM_PATIENCE=10 \
+	  $(MAKE) --no-print-directory -f $(TOP)/Makefile BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
+	  SANITIZE='-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all' $(ASAN_GOAL)
+
+ASAN_GOAL ?= check#  part of the suite for check-asan: check-unit, check-mpi, check-system
+
+# Unit and MPI tests under valgrind, with Open MPI's own list of what to pass over. Kernels are for processors
+# without AVX-512, which valgrind does not know. On two cores some hours.
+VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --child-silent-after-fork=yes \
+  --suppressions=$(or $(wildcard /usr/share/openmpi/openmpi-valgrind.supp),/dev/null)
+
+setup-valgrind:
+	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh valgrind)
+
+check-valgrind: | setup-valgrind
+	+@BM_PATIENCE=40 BM_WRAPPER='$(VALGRIND)' OPENBLAS_CORETYPE=Haswell $(MAKE) --no-print-directory \
+	  -f $(TOP)/Makefile BUILD=$(BUILD)-valgrind ARCH=x86-64-v3 CFLAGS='-O1 -g' check-unit check-mpi
+
+# Readers under libFuzzer, which is clang's, with its sanitizers; of the MPI compiler only the headers and
+# libraries stay. tests/fuzz/README.md says what the targets are.
+TIME ?= 3600#        seconds of `fuzz`
+FUZZ_BUILD = $(BUILD)-fuzz
+FUZZ_SANITIZE = -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+make_fuzz = $(MAKE) --no-print-directory -f $(TOP)/Makefile OMPI_CC=clang MPICH_CC=clang \
+  BUILD=$(FUZZ_BUILD) CFLAGS='-O1 -g -fno-omit-frame-pointer -Wno-pass-failed' \
+  SANITIZE='$(FUZZ_SANITIZE)' $(FUZZ_BUILD)/fuzz
+run_fuzz = BM_TOP=$(TOP) $(PYTHON) $(TOP)/tests/fuzz/fuzz.py $(abspath $(FUZZ_BUILD))
+
+setup-fuzz:
+	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh clang libclang-rt-dev)
+
+fuzz: | setup-fuzz
+	+@$(make_fuzz)
+	@$(run_fuzz) --seconds $(strip $(TIME)) $(ARGS)
+
+check-fuzz: | setup-fuzz
+	+@$(make_fuzz)
+	@$(run_fuzz) --seconds 60
+
+$(BUILD)/fuzz: $(FUZZ_SOURCES) $(TEST_HEADERS) $(BUILD)/libboltzmap.a
+	$(call say,CC)$(COMPILE) -fsanitize=fuzzer $(FUZZ_SOURCES) $(BUILD)/libboltzmap.a $(LDFLAGS_ALL) $(LIBS) \
+	  -lm -MF $@.d -MT $@ -o $@
 
 # One after the other, whatever -j says: each has the machine for itself.
 bench: $(call tests_of,f32,$(BENCHES)) $(BUILD)/boltzmap
@@ -275,8 +326,12 @@ check-format:
 layers:
 	@$(TOP)/build-aux/layers.py $(TOP)
 
-tidy: $(BUILD)/revision.h
-	@clang-tidy --quiet $(MAIN) $(SOURCES) -- -std=gnu11 $(CPPFLAGS_ALL) $(shell $(CC) --showme:compile)
+# clang-tidy, cppcheck and gcc's -fanalyzer; waivers are in the script.
+setup-analyse:
+	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh clang-tidy cppcheck)
+
+analyse: $(BUILD)/revision.h | setup-analyse
+	@$(TOP)/build-aux/analyse.py $(TOP) $(CPPFLAGS_ALL) $(shell $(CC) --showme:compile)
 
 # An installed tree is like the source tree: input, jobs and postprocess find each other in share.
 SHARE = $(DESTDIR)$(prefix)/share/boltzmap
@@ -301,7 +356,7 @@ dist:
 	echo $(BUILD)/$$name.tar.gz
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-valgrind
 
 print-%:
 	@echo '$*=$($*)'

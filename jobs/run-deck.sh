@@ -42,6 +42,13 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
   set -- --set "run.seed=$SLURM_ARRAY_TASK_ID" "$@"
 fi
 arguments=("$@")
+# For the program, which saves before it. SLURM sets it since version 23.02; a job without a limit has no such time.
+ends=$(squeue --noheader --jobs="$job" --format=%e)
+unset SLURM_JOB_END_TIME
+if [[ $ends == [0-9]* ]]; then
+  SLURM_JOB_END_TIME=$(date --date="$ends" +%s)
+  export SLURM_JOB_END_TIME
+fi
 
 give_up() {
   say "queued again $restarts times, and REQUEUES=$REQUEUES: that is all; what is saved stays, submit again to go on"

@@ -56,6 +56,7 @@ def save(figure, folder, stem) -> Path:
     for suffix, metadata in ((".pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
                              (".png", {"Software": None})):
         temporary = folder / f".{stem}{suffix}.tmp"
+        temporary.unlink(missing_ok=True)  # what lies there may be a link to elsewhere
         figure.savefig(temporary, format=suffix[1:], metadata=metadata,
                        bbox_inches="tight", pad_inches=0.12)
         os.replace(temporary, folder / (stem + suffix))

@@ -152,6 +152,7 @@ def provenance(document) -> Dict[str, str]:
 def write_whole(path, text):
     """A whole file or none: under a temporary name first, then renamed."""
     temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # what lies there may be a link to elsewhere
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 

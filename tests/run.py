@@ -4,7 +4,9 @@
     run.py [--unit PROGRAM…] [--mpi PROGRAM…] [--system [MODULE…]] [--fault]
 
 Unit tests are CMocka programs; MPI tests run on 1, 2, 3, 4 and 8 ranks; system tests are unittest
-modules tests/system/test_*.py; faults are the short campaign of tests/fault. Environment: BM_TOP, BM_BUILD, MPIRUN.
+modules tests/system/test_*.py; faults are the short campaign of tests/fault. Environment: BM_TOP, BM_BUILD, MPIRUN;
+BM_PATIENCE, by which time limits are multiplied where programs are slow; BM_WRAPPER, a command that unit and MPI tests
+run under.
 """
 
 import argparse
@@ -18,7 +20,8 @@ from pathlib import Path
 
 TOP = Path(os.environ.get("BM_TOP", Path(__file__).resolve().parents[1]))
 RANKS = (1, 2, 3, 4, 8)
-TIME_LIMIT_S = 900
+TIME_LIMIT_S = 900 * float(os.environ.get("BM_PATIENCE", "1"))
+WRAPPER = os.environ.get("BM_WRAPPER", "").split()
 
 
 def run(command, name):
@@ -53,10 +56,10 @@ def jobs_of(arguments):
     """(command, name, wants the machine for itself)"""
     build = os.environ.get("BM_BUILD", "build")
     for program in arguments.unit or ():
-        yield [program], os.path.relpath(program, build), False
+        yield [*WRAPPER, program], os.path.relpath(program, build), False
     for program in arguments.mpi or ():
         for ranks in RANKS:
-            command = [os.environ.get("MPIRUN", "mpirun"), "-n", str(ranks), program]
+            command = [os.environ.get("MPIRUN", "mpirun"), "-n", str(ranks), *WRAPPER, program]
             yield command, f"{os.path.relpath(program, build)} on {ranks}", True
     if arguments.system is not None:
         for path in sorted((TOP / "tests" / "system").glob("test_*.py")):

@@ -24,6 +24,7 @@ typedef struct {
 
 /* A floor to be worked out. */
 #define BM_PIECE_NAME 64
+#define BM_SETS_KEPT_BYTES 2.5e8 /* larger ones are made again: the journal holds them in memory */
 typedef struct {
   bm_experiment_t *experiment;
   const bm_floor_question_t *question;
@@ -130,13 +131,12 @@ static bm_status_t sample_set(const bm_experiment_t *experiment, const bm_potent
   return status;
 }
 
-/* A set that an earlier run has made. */
-static bm_status_t recall_set(const work_t *work, const char *piece, size_t items, double **rows,
-                              int *found)
+/* A set that an earlier run has made; NULL: none has. */
+static bm_status_t recall_set(const bm_context_t *context, const bm_journal_t *journal,
+                              const char *piece, size_t items, double **rows)
 {
-  BM_TRY_AGREE(work->experiment->context, BM_ALLOC(items, rows));
-  *found = bm_journal_find(work->question->journal, piece, items, *rows);
-  if (!*found) {
+  BM_TRY_AGREE(context, BM_ALLOC(items, rows));
+  if (!bm_journal_find(journal, piece, items, *rows)) {
     bm_free(*rows);
     *rows = NULL;
   }
@@ -149,16 +149,17 @@ static bm_status_t sample_sets(const work_t *work, const bm_potential_t *potenti
   bm_sampler_settings_t settings;
   BM_TRY(bm_sampler_settings(work->question->reference, &settings));
   BM_TRY(settings_as_used(experiment, work->question->reference, &settings));
+  const double bytes = 8.0 * (double)(sets->pairs * (sets->n[0] + sets->n[1]) * sets->d);
+  bm_journal_t *journal = bytes < BM_SETS_KEPT_BYTES ? work->question->journal : NULL;
   for (size_t i = 0; i < 2 * sets->pairs; i++) {
     const uint64_t seed = bm_random_derive_seed(experiment->seed, 1 + i);
     const size_t n = sets->n[i % 2];
     char piece[BM_PIECE_NAME];
-    int found;
     snprintf(piece, sizeof piece, "sets/%s/%zu", work->label, i);
-    BM_TRY(recall_set(work, piece, n * sets->d, &sets->rows[i], &found));
-    if (!found) {
+    BM_TRY(recall_set(experiment->context, journal, piece, n * sets->d, &sets->rows[i]));
+    if (sets->rows[i] == NULL) {
       BM_TRY(sample_set(experiment, potential, &settings, seed, n, &sets->rows[i]));
-      BM_TRY(bm_journal_add(work->question->journal, piece, n * sets->d, sets->rows[i]));
+      BM_TRY(bm_journal_add(journal, piece, n * sets->d, sets->rows[i]));
     }
     bm_log_progress(experiment->log, (double)(i + 1) / 2.0, NULL);
   }

@@ -101,11 +101,15 @@ static bm_status_t take_lock(bm_experiment_t *experiment)
   experiment->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
   bm_status_t status = BM_OK;
   if (experiment->lock < 0) {
-    status = BM_FAIL(BM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
+    status =
+        BM_FAIL(BM_ERR_IO, "%s: cannot open: %s%s", path, strerror(errno), bm_file_advice(errno));
   } else if (flock(experiment->lock, LOCK_EX | LOCK_NB) != 0) {
-    status = errno == EWOULDBLOCK
-                 ? BM_FAIL(BM_ERR_IO, "%s: in use by another run", experiment->folder)
-                 : BM_FAIL(BM_ERR_IO, "%s: cannot lock: %s", path, strerror(errno));
+    status =
+        errno == EWOULDBLOCK
+            ? BM_FAIL(BM_ERR_IO,
+                      "%s: in use by another run; let it end, or choose another folder with --out",
+                      experiment->folder)
+            : BM_FAIL(BM_ERR_IO, "%s: cannot lock: %s", path, strerror(errno));
   }
   bm_free(path);
   return status;

@@ -92,12 +92,11 @@ static bm_status_t load_record(const bm_experiment_t *experiment, const bm_stage
 {
   char *path = NULL;
   char *text = NULL;
-  size_t size;
   *record = NULL;
   BM_TRY(bm_stage_record_path(experiment, stage, deck_case, &path));
   bm_status_t status = BM_OK;
   if (bm_file_exists(path)) {
-    status = bm_file_read(path, &text, &size);
+    status = bm_file_read_json(path, &text);
     if (status == BM_OK) {
       status = bm_json_parse(path, text, record);
     }
@@ -219,7 +218,7 @@ static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stag
     status = bm_stage_record_path(experiment, stage, deck_case, &path);
   }
   if (status == BM_OK) {
-    status = bm_file_write(path, text, strlen(text));
+    status = bm_file_write_json(path, text);
   }
   bm_free(text);
   bm_free(path);

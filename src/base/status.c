@@ -58,7 +58,7 @@ bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
   return status;
 }
 
-bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const char *format, ...)
+void bm_status_fail(bm_status_t status, const char *file, int line, const char *format, ...)
 {
   va_list args;
   va_start(args, format);
@@ -68,5 +68,4 @@ bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const
     snprintf(last_message + used, sizeof last_message - (size_t)used, " (%s:%d)", file, line);
   }
   keep_on_one_line();
-  return status;
 }

@@ -88,7 +88,8 @@ static int parse_count(const char *line, size_t *atoms)
 
 static bm_status_t read_rst7(reader_t *reader, bm_coordinates_t *coordinates)
 {
-  if (!read_line(reader) || !read_line(reader) || !parse_count(reader->line, &coordinates->atoms)) {
+  const int has_title = read_line(reader);
+  if (!has_title || !read_line(reader) || !parse_count(reader->line, &coordinates->atoms)) {
     return BM_FAIL(BM_ERR_DATA,
                    "%s:2: number of atoms expected: neither an AMBER restart file nor a PDB file",
                    reader->path);

@@ -1,6 +1,7 @@
 #include "boltzmap/parallel/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +30,17 @@ struct bm_log {
   int line_open;
 };
 
+/* To write at its end; NULL, also where it is a link, which could lead out of the output folder. */
+static FILE *open_file(const char *path)
+{
+  int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
+  FILE *stream = file < 0 ? NULL : fdopen(file, "a");
+  if (stream == NULL && file >= 0) {
+    close(file);
+  }
+  return stream;
+}
+
 bm_status_t bm_log_create(const bm_context_t *context, const char *file, bm_log_t **out)
 {
   BM_TRY(BM_ALLOC(1, out));
@@ -36,7 +48,7 @@ bm_status_t bm_log_create(const bm_context_t *context, const char *file, bm_log_
   log->root = bm_context_is_root(context);
   log->terminal = isatty(STDERR_FILENO);
   if (log->root && file != NULL) {
-    log->file = fopen(file, "a");
+    log->file = open_file(file);
     if (log->file == NULL) {
       bm_status_t status = BM_FAIL(BM_ERR_IO, "%s: cannot open the log: %s", file, strerror(errno));
       bm_log_destroy(out);

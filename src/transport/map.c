@@ -7,6 +7,8 @@
 #include "boltzmap/base/memory.h"
 
 #define BM_FLOW_KIND "realnvp"
+#define BM_LAYERS_MOST 1024 /* as in decks */
+#define BM_WIDTH_MOST 65536
 
 struct bm_map {
   bm_flow_t *flow;
@@ -258,12 +260,13 @@ bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state)
   return bm_state_put_string(state, "units/length", map->layout.length_unit);
 }
 
-/* Sizes that a healthy file can have; anything else would be a wrong or forged file. */
+/* Sizes that a healthy file can have, far from those whose products overflow; anything else would be a wrong
+ * or forged file. */
 static bm_status_t check_sizes(const int64_t *sizes, size_t count)
 {
-  int good = sizes[0] >= 2 && sizes[3] <= 3;
+  int good = sizes[0] >= 2 && sizes[1] <= BM_LAYERS_MOST && sizes[3] <= 3;
   for (size_t i = 0; i < count; i++) {
-    good = good && sizes[i] > 0 && sizes[i] <= 1 << 20;
+    good = good && sizes[i] > 0 && sizes[i] <= (i < 4 ? 1 << 20 : BM_WIDTH_MOST);
   }
   return good ? BM_OK : BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
 }
@@ -332,9 +335,12 @@ bm_status_t bm_map_load(const bm_state_t *state, bm_map_t **out)
   BM_TRY(load_shape(state, &shape, &layout));
   bm_chart_t *chart = NULL;
   BM_TRY(bm_chart_load(state, layout.particles, layout.dimensions, &chart));
-  bm_status_t status = bm_chart_dimension(chart) == shape.d
-                           ? bm_map_create(&shape, &layout, chart, out)
-                           : BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
+  /* before there is memory for what may be none of this file's */
+  const size_t parameters = bm_state_count(state, "flow/parameters");
+  bm_status_t status =
+      bm_chart_dimension(chart) == shape.d && bm_flow_shape_parameters(&shape) == parameters
+          ? bm_map_create(&shape, &layout, chart, out)
+          : BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
   if (status != BM_OK) {
     bm_chart_destroy(&chart);
     return status;

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import cluster  # noqa: E402 (it lies beside this file)
-from cluster import program, wait_until  # noqa: E402
+from cluster import program, signal_all, wait_until  # noqa: E402
 
 JOB = program.TOP / "jobs" / "two-particle.sbatch"
 TRAINING_S = 12  # of each case of the run that is disturbed most; each wait for a checkpoint takes a part of it
@@ -34,14 +34,6 @@ evaluate: { exact_subsample = 60; exact_repeats = 2; sliced_projections = 20; fl
             average_samples = 2000; lipschitz_points = 100; trajectory_frames = 20; };
 cases: ( { name = "a"; }, { name = "b"; system: { softening = 0.1; }; } );
 """
-
-
-def signal_all(processes, number):
-    for pid in processes:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
 
 
 class Jobs(unittest.TestCase):

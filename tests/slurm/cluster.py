@@ -81,14 +81,13 @@ def wait_until(condition, seconds, what):
     raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
 
 
-def kill(processes):
-    """Kill them all; were there any?"""
+def signal_all(processes, number):
+    """Send a signal to those that still are."""
     for pid in processes:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             pass
-    return bool(processes)
 
 
 class Cluster:
@@ -110,6 +109,9 @@ class Cluster:
         self.environment = {name: value for name, value in program.ENVIRONMENT.items()
                             if not name.startswith(("SLURM_", "SBATCH_", "SRUN_", "SCANCEL_", "SQUEUE_"))}
         self.environment["SLURM_CONF"] = str(self.folder / "slurm.conf")
+        # What killed ranks leave of their shared memory goes with the folder.
+        for component in ("btl_vader", "osc_sm"):
+            self.environment[f"OMPI_MCA_{component}_backing_directory"] = str(self.folder / "tmp")
 
     def __enter__(self):
         try:
@@ -159,23 +161,16 @@ class Cluster:
             process.wait()
 
     def stop(self):
-        """End all there is, politely where it listens; nothing of it outlives this call."""
+        """End all there is; nothing of it outlives this call."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
-        if "slurmctld" in self.daemons and self.daemons["slurmctld"].poll() is None:
-            try:
-                self.run("scancel", "--partition=low,high", check=False, seconds=10)
-            except subprocess.TimeoutExpired:
-                pass
-        for name in ("slurmd", "slurmctld", "munged"):
-            if name in self.daemons:
-                self.end_daemon(name)
-        self.kill_left()
+        self.kill_all()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def kill_left(self):
-        """Kill step daemons, scripts and ranks, until nothing is left below this process."""
-        while kill(program.family(os.getpid())[1:]):
+    def kill_all(self):
+        """Kill daemons, scripts and ranks, until nothing is left below this process. None has anything to save."""
+        while left := program.family(os.getpid())[1:]:
+            signal_all(left, signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -191,7 +186,7 @@ class Cluster:
     def lose_node(self):
         """As if the node's power were cut: its daemon and all that runs on it are gone, and leave files behind."""
         self.end_daemon("slurmd", signal.SIGKILL)
-        kill(self.on_node())
+        signal_all(self.on_node(), signal.SIGKILL)
         self.run("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
 
     def mend_node(self):

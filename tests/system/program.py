@@ -15,7 +15,8 @@ TOP = Path(os.environ.get("BM_TOP", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("BM_BUILD", TOP / "build")).resolve()
 PROGRAM = BUILD / "boltzmap"
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
-TIME_LIMIT_S = 300
+TIME_LIMIT_S = 300 * float(os.environ.get("BM_PATIENCE", "1"))
+SANITIZED = b"__asan_init" in PROGRAM.read_bytes() if PROGRAM.exists() else False
 
 # Ranks start for root and on few cores, and let each other work while they wait.
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

@@ -187,6 +187,7 @@ class Commands(unittest.TestCase):
         own = program.data_sets(self.case / "generated.h5md")
         self.assertTrue(np.array_equal(own[position], many[position][:300]))
 
+    @unittest.skipIf(program.SANITIZED, "sanitizers keep memory that is given back")
     def test_generation_takes_no_more_memory_for_more_samples(self):
         """0.3 MB is what repetitions differ by; one float64 kept a sample would be 5.6 MB a rank."""
         for ranks in (None, 2):

@@ -39,10 +39,11 @@ bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Record a failure; use through BM_FAIL. Internal errors get the source position appended. */
-bm_status_t bm_status_fail(bm_status_t status, const char *file, int line, const char *format, ...)
+void bm_status_fail(bm_status_t status, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define BM_FAIL(status, ...) bm_status_fail((status), __FILE__, __LINE__, __VA_ARGS__)
+/* The status stands there again so that compilers and analysers know it for a failure. */
+#define BM_FAIL(status, ...) (bm_status_fail((status), __FILE__, __LINE__, __VA_ARGS__), (status))
 
 /* Return from the calling function when the expression fails. */
 #define BM_TRY(expression)                     \

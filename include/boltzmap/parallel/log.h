@@ -11,7 +11,8 @@
 
 typedef struct bm_log bm_log_t;
 
-/* A log for this context; `file` (appended to) may be NULL. Not collective. */
+/* A log for this context; `file` (appended to) may be NULL. BM_ERR_IO, also where it is a link. Not
+ * collective. */
 bm_status_t bm_log_create(const bm_context_t *context, const char *file, bm_log_t **out);
 void bm_log_destroy(bm_log_t **log);
 
