@@ -43,7 +43,8 @@ void bm_status_fail(bm_status_t status, const char *file, int line, const char *
     __attribute__((format(printf, 4, 5)));
 
 /* The status stands there again so that compilers and analysers know it for a failure. */
-#define BM_FAIL(status, ...) (bm_status_fail((status), __FILE__, __LINE__, __VA_ARGS__), (status))
+#define BM_FAIL(status, ...) \
+  (bm_status_fail((status), __FILE__, __LINE__, __VA_ARGS__), (bm_status_t)(status))
 
 /* Return from the calling function when the expression fails. */
 #define BM_TRY(expression)                     \
