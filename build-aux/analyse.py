@@ -14,7 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-FINDING = re.compile(r"^(\S+?):(\d+):\d+: (?:warning|error|portability|performance|style): (.*)$")
+FINDING = re.compile(r"^(\S+?):(\d+):\d+: (?:warning|fatal error|error|portability|performance|style): (.*)$")
 
 # tool, file, part of the finding, why it is none
 WAIVERS = (

@@ -11,7 +11,8 @@ say() {
 # Early, for a signal that nobody awaits ends this script. USR1 comes to the script alone, so it is passed on; TERM has
 # come to the ranks as well.
 ranks=
-trap 'say "asked to save and stop"; [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null' USR1
+asked=
+trap 'say "asked to save and stop"; asked=yes; [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null' USR1
 trap 'say "told to leave"' TERM
 
 refuse() {
@@ -43,11 +44,12 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
 fi
 arguments=("$@")
 # For the program, which saves before it. SLURM sets it since version 23.02; a job without a limit has no such time.
-ends=$(squeue --noheader --jobs="$job" --format=%e)
-unset SLURM_JOB_END_TIME
-if [[ $ends == [0-9]* ]]; then
-  SLURM_JOB_END_TIME=$(date --date="$ends" +%s)
-  export SLURM_JOB_END_TIME
+if ends=$(squeue --noheader --jobs="$job" --format=%e); then
+  unset SLURM_JOB_END_TIME
+  if [[ $ends == [0-9]* ]]; then
+    SLURM_JOB_END_TIME=$(date --date="$ends" +%s)
+    export SLURM_JOB_END_TIME
+  fi
 fi
 
 give_up() {
@@ -99,12 +101,13 @@ make_report() {
 run_ranks() {
   "${launch[@]}" "$BOLTZMAP" run "$DECK" --out "$OUT" "${arguments[@]}" &
   ranks=$!
+  [ -z "$asked" ] || kill -USR1 "$ranks" 2>/dev/null # it came before there was anybody to pass it on to
   wait "$ranks"
-  status=$?
   while kill -0 "$ranks" 2>/dev/null; do # a signal ended the wait, not the program
     wait "$ranks"
-    status=$?
   done
+  wait "$ranks" # bash remembers how a process ended
+  status=$?
 }
 
 [ "$restarts" -le "$REQUEUES" ] || give_up

@@ -344,19 +344,18 @@ static bm_status_t remember(const bm_comparison_memory_t *memory, const measure_
   return bm_journal_add(memory->journal, piece, BM_ROW_NUMBERS, numbers);
 }
 
-int bm_comparison_recall(const bm_comparison_t *comparison, size_t points,
-                         bm_comparison_row_t *rows)
+bm_status_t bm_comparison_recall(const bm_comparison_t *comparison, size_t points,
+                                 bm_comparison_row_t *rows, int *found)
 {
   list_t list;
-  if (list_measures(comparison->potential, comparison->settings, points, &list) != BM_OK) {
-    return 0;
-  }
+  BM_TRY(list_measures(comparison->potential, comparison->settings, points, &list));
   size_t known = 0;
   while (known < list.count && recall(&comparison->memory, &list.measure[known], &rows[known])) {
     known++;
   }
+  *found = known == list.count;
   bm_free(list.measure);
-  return known == list.count;
+  return BM_OK;
 }
 
 static bm_status_t measure_row(const bm_context_t *context, const measure_t *measure,

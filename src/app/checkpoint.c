@@ -1,6 +1,7 @@
 #include "boltzmap/app/checkpoint.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,13 @@ static bm_status_t list_checkpoints(const bm_experiment_t *experiment,
   list->count = 0;
   BM_TRY(bm_stage_path(experiment, deck_case, ".", &folder));
   DIR *entries = opendir(folder);
+  if (entries == NULL && errno != ENOENT) {
+    const int cause = errno;
+    bm_status_t status = BM_FAIL(BM_ERR_IO, "%s: cannot list the checkpoints: %s%s", folder,
+                                 strerror(cause), bm_file_advice(cause));
+    bm_free(folder);
+    return status;
+  }
   for (struct dirent *entry = entries == NULL ? NULL : readdir(entries); entry != NULL;
        entry = readdir(entries)) {
     long long step;
@@ -168,6 +176,9 @@ static bm_status_t choose(const bm_checkpoint_t *self, char **path)
     if (status == BM_OK && found == self->fingerprint) {
       return BM_OK;
     }
+    if (status != BM_OK && status != BM_ERR_DATA) {
+      return status; /* it may be good, and older ones are not to take its place */
+    }
     if (status != BM_OK) {
       bm_log_warn(self->experiment->log, "%s; the checkpoint is passed over", bm_status_message());
     }
@@ -184,7 +195,7 @@ static bm_status_t read_from(bm_checkpoint_t *self, const char *path, bm_state_t
   BM_TRY(bm_state_read_all(context, path, BM_STATE_CHECKPOINT, state));
   bm_status_t status = fingerprint_of(*state, &found);
   if (status == BM_OK && found != self->fingerprint) {
-    status = BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case", path);
+    status = BM_FAIL(BM_ERR_DATA, "%s: is no checkpoint of this stage of this deck", path);
   }
   if (status == BM_OK) {
     status = bm_state_get_doubles(*state, "seconds", 1, &self->before_s);

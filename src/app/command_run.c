@@ -23,12 +23,14 @@ static const bm_option_t options[] = {
     {"--case", "NAME", "only this case; may be repeated"},
     {"--restart", "WHAT",
      "auto (default): go on where a checkpoint is; never: start the selected stages and what "
-     "follows from them over, in the selected cases; FILE: from this checkpoint"},
+     "follows from them over, in the selected cases; FILE: training from this checkpoint"},
     {"--force", NULL, "as --restart never, also in the output folder of another deck"},
     {NULL, NULL, NULL},
 };
 
 #define BM_STOP_FILE "stop"
+#define BM_STOP_FILE_ROOT_S 1.0   /* between looks for it; the others of a large run are many for a file */
+#define BM_STOP_FILE_OTHERS_S 4.0 /* server */
 
 /* What to run of the experiment. */
 typedef struct {
@@ -113,7 +115,7 @@ static bm_status_t check_restart_file(selection_t *selection)
       return BM_OK;
     }
   }
-  return BM_FAIL(BM_ERR_DATA, "%s: is a checkpoint of another deck or case",
+  return BM_FAIL(BM_ERR_DATA, "%s: is no checkpoint of the training of this deck's cases",
                  selection->restart_file);
 }
 
@@ -180,14 +182,8 @@ static bm_status_t check_stages(const selection_t *selection)
 static bm_status_t forget_case(const selection_t *selection, const bm_deck_case_t *deck_case)
 {
   const bm_experiment_t *experiment = selection->experiment;
-  const size_t first = first_stage(selection);
-  BM_TRY(bm_stage_forget(experiment, deck_case, first));
-  for (size_t s = first; bm_stage_table[s] != NULL; s++) {
-    if (bm_stage_table[s] == &bm_stage_train && !restarts(selection, deck_case)) {
-      return bm_checkpoint_remove(experiment, deck_case);
-    }
-  }
-  return BM_OK;
+  BM_TRY(bm_stage_forget(experiment, deck_case, first_stage(selection)));
+  return restarts(selection, deck_case) ? BM_OK : bm_checkpoint_remove(experiment, deck_case);
 }
 
 /* Rank 0's own. The reference of the deck's own system in a folder of its own belongs to no case:
@@ -335,21 +331,32 @@ static bm_status_t check_files(const selection_t *selection)
              : BM_OK;
 }
 
-/* Besides signals: a file in the folder (one of before asked the run of before), and the end of the time that
- * the deck or SLURM allows. Rank 0's own. */
-static bm_status_t watch_for_stops(bm_experiment_t *experiment)
+/* When the time ends that the deck or SLURM allows, as Unix times; 0: never. */
+static void find_ends(const bm_experiment_t *experiment, double ends[2])
 {
   const double minutes = bm_deck_real(bm_deck_base(experiment->deck), "run.time_limit_min");
   const char *slurm = getenv("SLURM_JOB_END_TIME");
-  const double end = slurm == NULL ? 0.0 : strtod(slurm, NULL);
-  BM_TRY(bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
-  BM_TRY(bm_file_remove(experiment->stop_file));
-  bm_stop_watch(experiment->stop_file);
-  if (minutes > 0.0) {
-    bm_stop_before((double)time(NULL) + 60.0 * minutes);
-  }
-  if (end > 0.0) {
-    bm_stop_before(end);
+  ends[0] = minutes > 0.0 ? (double)time(NULL) + 60.0 * minutes : 0.0;
+  ends[1] = slurm == NULL ? 0.0 : strtod(slurm, NULL);
+}
+
+/* Besides signals: a file in the folder (one of before asked the run of before), and the end of the time. All
+ * ranks look, since some work for long without a word to the others. */
+static bm_status_t watch_for_stops(bm_experiment_t *experiment)
+{
+  const bm_context_t *context = experiment->context;
+  double ends[2];
+  BM_TRY_AGREE(context,
+               bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
+  BM_TRY_AGREE(context, bm_context_is_root(context) ? bm_file_remove(experiment->stop_file) : BM_OK);
+  find_ends(experiment, ends);
+  BM_TRY(bm_broadcast(context, ends, sizeof ends));
+  bm_stop_watch(experiment->stop_file,
+                bm_context_is_root(context) ? BM_STOP_FILE_ROOT_S : BM_STOP_FILE_OTHERS_S);
+  for (int i = 0; i < 2; i++) {
+    if (ends[i] > 0.0) {
+      bm_stop_before(ends[i]);
+    }
   }
   return BM_OK;
 }
@@ -365,8 +372,7 @@ static bm_status_t run_experiment(const bm_arguments_t *arguments, selection_t *
   BM_TRY(bm_output_open(experiment, selection->anew, bm_arguments_has(arguments, "--force")));
   BM_TRY_AGREE(experiment->context,
                bm_context_is_root(experiment->context) ? forget(selection) : BM_OK);
-  BM_TRY_AGREE(experiment->context,
-               bm_context_is_root(experiment->context) ? watch_for_stops(experiment) : BM_OK);
+  BM_TRY(watch_for_stops(experiment));
   bm_log_info(experiment->log, "%s on %d rank%s, output in %s", experiment->provenance[0].text,
               experiment->context->size, experiment->context->size == 1 ? "" : "s",
               experiment->folder);

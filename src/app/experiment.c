@@ -434,7 +434,7 @@ void bm_experiment_destroy(bm_experiment_t **experiment)
     if ((*experiment)->lock >= 0) {
       close((*experiment)->lock);
     }
-    bm_stop_watch(NULL);
+    bm_stop_watch(NULL, 0.0);
     bm_free((*experiment)->stop_file);
     bm_free((*experiment)->file_hashes);
     bm_free((*experiment)->folder);

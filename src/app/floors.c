@@ -327,7 +327,7 @@ static bm_status_t recall_averages(const work_t *work, bm_floor_t *floor, int *f
 static bm_status_t recall_floor(const work_t *work, bm_floor_t *floor, int *found)
 {
   const bm_comparison_t comparison = comparison_of(work, floor->space.shapes);
-  *found = bm_comparison_recall(&comparison, smaller(work->question), floor->rows);
+  BM_TRY(bm_comparison_recall(&comparison, smaller(work->question), floor->rows, found));
   return *found && bm_floors_are_independent(work->question->reference)
              ? recall_averages(work, floor, found)
              : BM_OK;

@@ -254,12 +254,18 @@ static bm_status_t add_system(bm_json_t *entry, const bm_deck_case_t *deck_case)
   return BM_OK;
 }
 
-/* Everything that the stages of a case recorded. */
+/* Everything that the stages of a case recorded. A damaged record is of a stage that is not asked for: of one
+ * that is, it would have been made again. */
 static bm_status_t read_case(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                              bm_results_t *results)
 {
   for (size_t s = 0; bm_stage_table[s] != NULL; s++) {
-    BM_TRY(bm_stage_read_record(experiment, bm_stage_table[s], deck_case, results));
+    bm_status_t status = bm_stage_read_record(experiment, bm_stage_table[s], deck_case, results);
+    if (status == BM_ERR_DATA) {
+      bm_log_warn(experiment->log, "%s; it is left out of the results", bm_status_message());
+    } else {
+      BM_TRY(status);
+    }
   }
   return BM_OK;
 }

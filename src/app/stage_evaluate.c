@@ -533,9 +533,12 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
       experiment, deck_case, bm_stage_fingerprint(experiment, &bm_stage_evaluate, deck_case));
   const bm_keeper_t keeper = bm_checkpoint_keeper(&checkpoint);
   bm_status_t status = load(&self);
-  const size_t d = self.reference.d;
-  const bm_pca_t pca = {self.pca, self.pca + d, self.pca + 2 * d};
-  self.settings.comparison.pca = self.pca == NULL ? NULL : &pca;
+  bm_pca_t pca;
+  if (self.pca != NULL) {
+    const size_t d = self.reference.d;
+    pca = (bm_pca_t){self.pca, self.pca + d, self.pca + 2 * d};
+    self.settings.comparison.pca = &pca;
+  }
   if (status == BM_OK) {
     status = bm_journal_open(experiment->context, &keeper, &self.journal);
   }

@@ -67,6 +67,7 @@ typedef struct {
   double *x;            /* [room][d] */
   double *columns;      /* [1 + observer count][rows of the piece]: log_density first */
   double kept_at, took; /* when it was kept last, and the seconds for that */
+  int is_kept;          /* is there a checkpoint of this file? */
 } stream_t;
 
 /* The same on all ranks: they write in the same rounds. */
@@ -130,6 +131,8 @@ static bm_status_t keep(stream_t *stream, size_t rows)
   bm_state_destroy(&state);
   stream->kept_at = bm_log_clock();
   stream->took = stream->kept_at - begun;
+  stream->is_kept = stream->is_kept || status == BM_OK;
+  bm_stop_took(stream->took);
   return status;
 }
 
@@ -201,6 +204,7 @@ static bm_status_t find_writer(stream_t *stream, const bm_samples_content_t *con
   if (status == BM_OK && stream->writer == NULL) {
     bm_log_warn(log, "%s; generation starts again", bm_status_message());
   }
+  stream->is_kept = stream->writer != NULL;
   bm_state_destroy(&state);
   return status;
 }
@@ -259,7 +263,7 @@ bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
   if (status == BM_OK) {
     return bm_samples_writer_finish(&stream.writer);
   }
-  if (status == BM_STOPPED && order->keeper != NULL) {
+  if (stream.is_kept) {
     bm_samples_writer_leave(&stream.writer);
   } else {
     bm_samples_writer_abandon(&stream.writer);

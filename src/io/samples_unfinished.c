@@ -27,6 +27,13 @@ bm_status_t bm_samples_unfinished_name(bm_samples_writer_t *writer)
   return bm_agree(writer->context, status);
 }
 
+bm_status_t bm_samples_unfinished_clear(const bm_samples_writer_t *writer)
+{
+  return bm_agree(writer->context, bm_context_is_root(writer->context)
+                                       ? bm_file_remove(writer->temporary)
+                                       : BM_OK);
+}
+
 static int by_place(const void *a, const void *b)
 {
   const bm_samples_column_t *one = a;

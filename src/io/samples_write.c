@@ -90,6 +90,9 @@ bm_status_t bm_samples_writer_create(const bm_context_t *context, const char *pa
   if (status == BM_OK) {
     status = content->unfinished ? bm_samples_unfinished_name(writer) : choose_temporary(writer);
   }
+  if (status == BM_OK && content->unfinished) {
+    status = bm_samples_unfinished_clear(writer);
+  }
   if (status == BM_OK) {
     status = create_file(writer, n, walkers, content);
   }

@@ -40,6 +40,9 @@ bm_status_t bm_samples_writer_prepare(const bm_context_t *context, const char *p
 /* Name the file as one that stays when it is left. Collective. */
 bm_status_t bm_samples_unfinished_name(bm_samples_writer_t *writer);
 
+/* Remove one of that name that is of no use, or a link. Collective. */
+bm_status_t bm_samples_unfinished_clear(const bm_samples_writer_t *writer);
+
 /* Wait for what was begun, bring the rows to disk and close the file. This rank's own. */
 bm_status_t bm_samples_writer_close(bm_samples_writer_t *writer);
 

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
 #define BM_PATIENCE 3    /* so many SIGINT and SIGTERM end the process at once, */
 #define BM_PATIENCE_S 10 /* or two, so many seconds apart */
-#define BM_LOOK_S 1.0
 #define BM_MARGIN_S 30.0     /* before the end of the time allowed, */
 #define BM_MARGIN_SHARE 0.1  /* or this share of it, where it is short, */
 #define BM_MARGIN_WRITES 3.0 /* and so many times what a checkpoint took */
@@ -23,10 +23,11 @@ static volatile sig_atomic_t urgent_s; /* when the first of those came */
 /* What else asks to stop; beside the signals, since both are requests to the process. */
 static struct {
   const char *file;  /* NULL: none */
+  double every_s;    /* between looks */
   double end;        /* of the time allowed, on the monotonic clock; 0: none */
   double margin;     /* seconds before it */
   double took;       /* seconds that a checkpoint took at most */
-  double looked;     /* when this was looked at last */
+  double looked;     /* when it was looked for last */
   const char *found; /* what asked to stop; NULL: a signal, or nothing */
 } watch;
 
@@ -82,9 +83,10 @@ static double seconds_of(clockid_t clock)
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-void bm_stop_watch(const char *file)
+void bm_stop_watch(const char *file, double every_s)
 {
   watch.file = file;
+  watch.every_s = every_s;
 }
 
 void bm_stop_before(double end)
@@ -102,20 +104,28 @@ void bm_stop_took(double seconds)
   watch.took = seconds > watch.took ? seconds : watch.took;
 }
 
-/* Once a second, where there is anything to look at. */
+static int file_is_there(double now)
+{
+  bm_watch_t stall;
+  if (watch.file == NULL || now - watch.looked < watch.every_s) {
+    return 0;
+  }
+  watch.looked = now;
+  bm_watch_start(&stall, "look for this file", watch.file);
+  const int found = access(watch.file, F_OK) == 0;
+  bm_watch_end(&stall);
+  return found;
+}
+
 static void look(void)
 {
   if (watch.file == NULL && watch.end == 0.0) {
     return;
   }
   const double now = seconds_of(CLOCK_MONOTONIC);
-  if (now - watch.looked < BM_LOOK_S) {
-    return;
-  }
-  watch.looked = now;
   if (watch.end > 0.0 && now > watch.end - watch.margin - BM_MARGIN_WRITES * watch.took) {
     watch.found = "the time allowed is nearly over";
-  } else if (watch.file != NULL && access(watch.file, F_OK) == 0) {
+  } else if (file_is_there(now)) {
     watch.found = "stopped by the stop file";
   }
   requests = watch.found != NULL || requests != 0;

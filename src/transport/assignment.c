@@ -176,7 +176,7 @@ static bm_status_t load(const run_t *run, bm_multilevel_t *solver)
 static bm_status_t stop(run_t *run, const bm_multilevel_t *solver)
 {
   if (run->problem->checkpoint == NULL) {
-    return BM_FAIL(BM_STOPPED, "stopped on request");
+    return BM_STOPPED; /* with the message of who asked for it */
   }
   bm_status_t status = save(run, solver);
   if (status != BM_OK) {

@@ -128,7 +128,7 @@ class Text(unittest.TestCase):
                          f'run.output_dir = "{command}";'):
                 deck = program.write_deck(scratch, 'run: { name = "x"; };\nsystem: { kind = "gaussian"; };\n'
                                           + (line if "reference" in line else ""))
-                more = () if "reference" in line else ("--set", line.replace(" ", "").rstrip(";"))
+                more = () if "reference" in line else ("--set", f'run.output_dir="{command}"')
                 program.boltzmap("run", deck, "--stage", "sample", "--set", "generate.samples=2", *more,
                                  cwd=scratch)
                 self.assertFalse((Path(scratch) / "trace").exists(), line)

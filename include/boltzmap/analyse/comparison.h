@@ -82,9 +82,9 @@ bm_status_t bm_comparison_floor(const bm_comparison_t *comparison, size_t pairs,
                                 const bm_cloud_t *a, const bm_cloud_t *b,
                                 bm_comparison_row_t *rows /* [count] */);
 
-/* All rows for sets whose smaller one is of so many points, where the memory has them all: 1; else 0. */
-int bm_comparison_recall(const bm_comparison_t *comparison, size_t points,
-                         bm_comparison_row_t *rows /* [count] */);
+/* All rows for sets whose smaller one is of so many points, where the memory has them all. BM_ERR_MEMORY. */
+bm_status_t bm_comparison_recall(const bm_comparison_t *comparison, size_t points,
+                                 bm_comparison_row_t *rows /* [count] */, int *found);
 
 /* Put rows into the results as NAME + suffix, with their spread over subsamples as NAME + suffix + "_spread",
  * floors as NAME + suffix + "_floor". */

@@ -49,8 +49,8 @@ typedef struct {
 
 /* Generate samples to an H5MD file with the observable "log_density" and those of the observer. Every
  * rank makes its own stretch of rows, piece by piece in bounded memory; each piece is written while the
- * next one is made. BM_ERR_IO, BM_ERR_MEMORY; BM_STOPPED on request. A failure leaves no file, an
- * interruption with a keeper leaves it unfinished. Collective. */
+ * next one is made. BM_ERR_IO, BM_ERR_MEMORY; BM_STOPPED on request. A failure leaves no file but
+ * an unfinished one that the keeper has a state of. Collective. */
 bm_status_t bm_generate_file(const bm_context_t *context, bm_map_t *map,
                              const bm_generate_order_t *order, bm_log_t *log);
 

@@ -12,12 +12,12 @@
 /* Install the handlers. Once, by a command that asks for stops: all others end by the signal. */
 bm_status_t bm_stop_install(void);
 
-/* Ask to stop, too, when a file of this name is there, looked for once a second. For one rank; the name is not
- * copied; NULL: no longer. */
-void bm_stop_watch(const char *file);
+/* Ask to stop, too, when a file of this name is there, looked for so many seconds apart. The name is not copied;
+ * NULL: no longer. */
+void bm_stop_watch(const char *file, double every_s);
 
 /* Ask to stop, too, so long before the Unix time `end` that a checkpoint can still be written: half a minute (of
- * a short time a tenth), and three times what writing has taken at most. For one rank; the nearest end counts. */
+ * a short time a tenth), and three times what writing has taken at most. The nearest end counts. */
 void bm_stop_before(double end);
 
 /* A checkpoint took so many seconds. */

@@ -95,7 +95,7 @@ static int stops_by_file(const char *folder)
 {
   char path[300];
   snprintf(path, sizeof path, "%s/stop", folder);
-  bm_stop_watch(path);
+  bm_stop_watch(path, 1.0);
   if (is_asked_within(2.0)) {
     return 0;
   }
