@@ -257,7 +257,8 @@ ASAN_GOAL ?= check#  part of the suite for check-asan: check-unit, check-mpi, ch
 # Unit and MPI tests under valgrind, with Open MPI's own list of what to pass over. Kernels are for processors
 # without AVX-512, which valgrind does not know. On two cores some hours.
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --child-silent-after-fork=yes \
-  --suppressions=$(or $(wildcard /usr/share/openmpi/openmpi-valgrind.supp),/dev/null)
+  --suppressions=$(or $(wildcard /usr/share/openmpi/openmpi-valgrind.supp),/dev/null) \
+  --suppressions=$(TOP)/tests/valgrind.supp
 
 setup-valgrind:
 	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh valgrind)

@@ -45,15 +45,18 @@ static const char *value_of(const char *header, const char *key)
 static bm_status_t parse_type(const char *path, const char *text, bm_npy_t *npy)
 {
   char order = 0;
-  unsigned bytes = 0;
-  if (text == NULL || sscanf(text, "'%c%c%u'", &order, &npy->kind, &bytes) != 3) {
+  char digit = 0;
+  char end = 0;
+  if (text == NULL || *text != '\'') {
     return bad_header(path, "no simple 'descr'");
   }
-  npy->item_bytes = bytes;
+  int is_short = sscanf(text, "'%c%c%c%c", &order, &npy->kind, &digit, &end) == 4 && end == '\'';
+  npy->item_bytes = digit >= '0' && digit <= '9' ? (size_t)(digit - '0') : 0;
+  const size_t bytes = npy->item_bytes;
   int is_float = npy->kind == 'f' && (bytes == 4 || bytes == 8);
   int is_integer = (npy->kind == 'i' || npy->kind == 'u') &&
                    (bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8);
-  if ((order != '<' && order != '|') || (!is_float && !is_integer)) {
+  if (!is_short || (order != '<' && order != '|') || (!is_float && !is_integer)) {
     return bad_header(path, "only little-endian float32, float64 and integers can be read");
   }
   return BM_OK;

@@ -64,10 +64,12 @@ static bm_status_t load_dead_end(const bm_state_t *state, bm_multilevel_t *s)
   return BM_OK;
 }
 
-/* Before the first level there is no graph, and after the last none is asked for. */
-static int may_lack_graph(const bm_multilevel_t *s)
+/* Where a level begins, the graph is still that of the one before, or none; after the last none is asked
+ * for. */
+static int may_be_smaller(const bm_multilevel_t *s)
 {
-  return s->at.stage == BM_STAGE_EXTEND || s->at.stage == BM_STAGE_DONE;
+  return s->at.stage == BM_STAGE_EXTEND || s->at.stage == BM_STAGE_CANDIDATES ||
+         s->at.stage == BM_STAGE_DONE;
 }
 
 /* Degrees and neighbours of the x; costs come from the clouds. */
@@ -91,7 +93,7 @@ static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
   const size_t edges = bm_state_count(state, "graph/neighbours");
   uint32_t *numbers = NULL; /* degrees [n], neighbours [edges] */
   bm_pair_list_t list = {0};
-  if (n != s->n && !(n == 0 && may_lack_graph(s))) {
+  if (n != s->n && !(n < s->n && may_be_smaller(s))) {
     return BM_FAIL(BM_ERR_DATA, "checkpoint: its graph is of another level");
   }
   bm_graph_clear(&s->graph);

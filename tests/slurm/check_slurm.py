@@ -233,6 +233,14 @@ class Queued(Jobs):
         self.assertEqual(self.slurm.job(job)["ExitCode"], "75:0")
         self.assert_log(job, "start 1,", "the job is queued again", "start 2,", "queued again 1 times, and REQUEUES=1")
 
+    def test_a_stop_file_ends_a_job_for_good(self):
+        job = self.submit(*self.short, *EVERY)
+        self.wait_for_progress(job)
+        (self.out / "stop").touch()
+        self.wait_for_state(job, "FAILED")
+        self.assertEqual(self.slurm.job(job)["ExitCode"], "75:0")
+        self.assert_log(job, "saved and stopped", "by the file", "submit again to go on")
+
     def test_a_job_whose_ranks_were_not_started_is_not_finished(self):
         job = self.submit(*self.short, LAUNCH="true")
         self.wait_for_state(job, "FAILED")

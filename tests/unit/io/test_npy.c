@@ -90,6 +90,8 @@ static void headers_that_cannot_be_read_are_refused(void **state)
       HEADER("|b1", "(2,)"),
       HEADER("|S8", "(2,)"),
       HEADER("<i3", "(2,)"),
+      HEADER("<f8x", "(2,)"),
+      HEADER("<f4294967300", "(4,)"),
       HEADER("<f8", "()"),
       HEADER("<f8", "(2, 1, 1)"),
       HEADER("<f8", "(-2,)"),
