@@ -397,7 +397,8 @@ class Disks(Campaign):
 
     def test_short_writes_are_gone_on_with(self):
         out = self.new()
-        done = self.run_deck("brief", out, ranks=2, **fault("file", "short", 0, rank=-1, path="short"))
+        # the program's own writes; MPI's, which lay out sample sets, fail and say so
+        done = self.run_deck("brief", out, ranks=2, **fault("file", "short", 0, rank=-1, path=".h5."))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(differences(self.whole("brief"), out, ("a",)), [])
 
