@@ -11,12 +11,14 @@
 #include "boltzmap/base/tree.h"
 #include "boltzmap/model/molecule.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/partition.h"
 #include "boltzmap/transport/jackknife.h"
 
 #define BM_MEASURES_MORE 16 /* besides those of observables */
 #define BM_DEGREES (180.0 / M_PI)
 #define BM_ANGLE_POINTS 1000 /* of each set in the paper's protocol for angles (section 6.2) */
 #define BM_ANGLE_REPEATS 50
+#define BM_PAIRS_AT_ONCE 4 /* of a floor, a rank: fewer are dealt unevenly, more are kept seldom */
 
 typedef struct measure measure_t;
 
@@ -316,6 +318,13 @@ static void name_piece(const bm_comparison_memory_t *memory, const measure_t *me
            measure->name);
 }
 
+static void name_pair(const bm_comparison_memory_t *memory, const measure_t *measure, size_t pair,
+                      char piece[3 * BM_COMPARISON_NAME])
+{
+  snprintf(piece, 3 * BM_COMPARISON_NAME, "%s-pairs/%s/%zu",
+           memory->label == NULL ? "" : memory->label, measure->name, pair);
+}
+
 /* A row that an earlier run has measured. */
 static int recall(const bm_comparison_memory_t *memory, const measure_t *measure,
                   bm_comparison_row_t *row)
@@ -434,10 +443,10 @@ static void free_pairs(size_t pairs, pairs_t *all)
   bm_free(all->a);
 }
 
-static bm_status_t clouds_of_pairs(const measure_t *measure, size_t pairs, const bm_cloud_t *a,
+static bm_status_t clouds_of_pairs(const measure_t *measure, bm_range_t part, const bm_cloud_t *a,
                                    const bm_cloud_t *b, pairs_t *all)
 {
-  for (size_t p = 0; p < pairs; p++) {
+  for (size_t p = part.first; p < part.first + part.count; p++) {
     BM_TRY(cloud_of(measure, &a[p], &all->columns[2 * p], &all->a[p]));
     BM_TRY(cloud_of(measure, &b[p], &all->columns[2 * p + 1], &all->b[p]));
   }
@@ -448,9 +457,6 @@ static void summarise_pairs(const measure_t *measure, size_t pairs, const pairs_
                             bm_comparison_row_t *row)
 {
   double *squares = all->values + pairs;
-  for (size_t p = 0; p < pairs; p++) {
-    all->values[p] = all->results[p].w2;
-  }
   double mean = bm_tree_sum(pairs, all->values) / (double)pairs;
   for (size_t p = 0; p < pairs; p++) {
     squares[p] = (all->values[p] - mean) * (all->values[p] - mean);
@@ -464,13 +470,56 @@ static void summarise_pairs(const measure_t *measure, size_t pairs, const pairs_
   memcpy(row->name, measure->name, sizeof row->name);
 }
 
-static bm_status_t floor_row(const bm_context_t *context, const measure_t *measure, size_t pairs,
-                             const bm_cloud_t *a, const bm_cloud_t *b, pairs_t *all)
+/* Values of some pairs of a row, one piece of the journal each. */
+static bm_status_t floor_part(const bm_comparison_t *comparison, const measure_t *measure,
+                              bm_range_t part, const bm_cloud_t *a, const bm_cloud_t *b,
+                              pairs_t *all)
 {
-  bm_status_t status = bm_agree(context, clouds_of_pairs(measure, pairs, a, b, all));
+  bm_distance_settings_t settings = measure->settings;
+  settings.first_pair = part.first;
+  bm_status_t status = bm_agree(comparison->context, clouds_of_pairs(measure, part, a, b, all));
   if (status == BM_OK) {
-    status = bm_distance_batch(context, measure->distance, &measure->settings, pairs, all->a,
-                               all->b, all->results);
+    status = bm_distance_batch(comparison->context, measure->distance, &settings, part.count,
+                               all->a + part.first, all->b + part.first, all->results);
+  }
+  for (size_t p = 0; status == BM_OK && p < part.count; p++) {
+    char piece[3 * BM_COMPARISON_NAME];
+    all->values[part.first + p] = all->results[p].w2;
+    name_pair(&comparison->memory, measure, part.first + p, piece);
+    status = bm_journal_add(comparison->memory.journal, piece, 1, &all->values[part.first + p]);
+  }
+  return status;
+}
+
+/* From this pair on, those that the memory does not have, as many as are made at a time. */
+static bm_range_t missing_pairs(const bm_comparison_t *comparison, const measure_t *measure,
+                                bm_range_t left, pairs_t *all)
+{
+  const size_t most = BM_PAIRS_AT_ONCE * (size_t)comparison->context->size;
+  char piece[3 * BM_COMPARISON_NAME];
+  bm_range_t part = {left.first, 0};
+  while (part.count < left.count && part.count < most) {
+    const size_t pair = part.first + part.count;
+    name_pair(&comparison->memory, measure, pair, piece);
+    if (bm_journal_find(comparison->memory.journal, piece, 1, &all->values[pair])) {
+      break;
+    }
+    part.count++;
+  }
+  return part;
+}
+
+static bm_status_t floor_row(const bm_comparison_t *comparison, const measure_t *measure,
+                             size_t pairs, const bm_cloud_t *a, const bm_cloud_t *b, pairs_t *all)
+{
+  bm_status_t status = BM_OK;
+  for (size_t done = 0; status == BM_OK && done < pairs;) {
+    const bm_range_t part =
+        missing_pairs(comparison, measure, (bm_range_t){done, pairs - done}, all);
+    if (part.count > 0) {
+      status = floor_part(comparison, measure, part, a, b, all);
+    }
+    done += part.count > 0 ? part.count : 1;
   }
   free_columns(pairs, all);
   return status;
@@ -492,7 +541,7 @@ bm_status_t bm_comparison_floor(const bm_comparison_t *comparison, size_t pairs,
     if (recall(&comparison->memory, measure, &rows[k])) {
       continue;
     }
-    status = floor_row(context, measure, pairs, a, b, &all);
+    status = floor_row(comparison, measure, pairs, a, b, &all);
     if (status == BM_OK) {
       summarise_pairs(measure, pairs, &all, &rows[k]);
       status = remember(&comparison->memory, measure, &rows[k]);

@@ -140,7 +140,7 @@ static bm_status_t write_state(const bm_checkpoint_t *self, int64_t step, bm_sta
   return prune(self->experiment, self->deck_case, step);
 }
 
-bm_status_t bm_checkpoint_save(void *checkpoint, int64_t step, bm_state_t *state)
+static bm_status_t save(void *checkpoint, int64_t step, bm_state_t *state)
 {
   const bm_checkpoint_t *self = checkpoint;
   const bm_context_t *context = self->experiment->context;
@@ -232,6 +232,5 @@ bm_status_t bm_checkpoint_load(void *checkpoint, bm_state_t **state)
 
 bm_keeper_t bm_checkpoint_keeper(bm_checkpoint_t *self)
 {
-  return (bm_keeper_t){self, self->experiment->checkpoint_every_s, bm_checkpoint_save,
-                       bm_checkpoint_load};
+  return (bm_keeper_t){self, self->experiment->checkpoint_every_s, save, bm_checkpoint_load};
 }

@@ -29,7 +29,8 @@ static const bm_option_t options[] = {
 };
 
 #define BM_STOP_FILE "stop"
-#define BM_STOP_FILE_ROOT_S 1.0   /* between looks for it; the others of a large run are many for a file */
+#define BM_STOP_FILE_ROOT_S \
+  1.0 /* between looks for it; the others of a large run are many for a file */
 #define BM_STOP_FILE_OTHERS_S 4.0 /* server */
 
 /* What to run of the experiment. */
@@ -346,9 +347,9 @@ static bm_status_t watch_for_stops(bm_experiment_t *experiment)
 {
   const bm_context_t *context = experiment->context;
   double ends[2];
+  BM_TRY_AGREE(context, bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
   BM_TRY_AGREE(context,
-               bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
-  BM_TRY_AGREE(context, bm_context_is_root(context) ? bm_file_remove(experiment->stop_file) : BM_OK);
+               bm_context_is_root(context) ? bm_file_remove(experiment->stop_file) : BM_OK);
   find_ends(experiment, ends);
   BM_TRY(bm_broadcast(context, ends, sizeof ends));
   bm_stop_watch(experiment->stop_file,

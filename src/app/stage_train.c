@@ -34,22 +34,14 @@ typedef struct {
 static bm_status_t write_checkpoint(training_t *training, bm_trainer_t *trainer)
 {
   const bm_context_t *context = training->experiment->context;
-  bm_state_t *state = NULL;
-  bm_status_t status =
-      bm_context_is_root(context) ? bm_state_create(BM_STATE_CHECKPOINT, &state) : BM_OK;
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = bm_trainer_save(trainer, state);
-  }
+  const bm_keeper_t keeper = bm_checkpoint_keeper(&training->checkpoint);
+  bm_state_t *state;
+  BM_TRY(bm_keeper_begin(context, &state));
+  bm_status_t status = bm_trainer_save(trainer, state);
   if (status == BM_OK && state != NULL) {
     status = bm_state_put_string(state, "flow/kernels", training->kernels);
   }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = bm_checkpoint_save(&training->checkpoint, bm_trainer_step(trainer), state);
-  }
-  bm_state_destroy(&state);
-  return status;
+  return bm_keeper_end(context, &keeper, bm_trainer_step(trainer), status, &state);
 }
 
 /* Bits go on as they were only with the kernels that they were made with, and where the order of sums depends

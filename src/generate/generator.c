@@ -116,19 +116,11 @@ static void make_piece(const stream_t *stream, bm_range_t rows)
 static bm_status_t keep(stream_t *stream, size_t rows)
 {
   const bm_context_t *context = stream->context;
-  const bm_keeper_t *keeper = stream->order->keeper;
   const double begun = bm_log_clock();
-  bm_state_t *state = NULL;
-  bm_status_t status =
-      bm_context_is_root(context) ? bm_state_create(BM_STATE_CHECKPOINT, &state) : BM_OK;
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = bm_samples_writer_keep(stream->writer, rows, state);
-  }
-  if (status == BM_OK) {
-    status = keeper->save(keeper->self, (int64_t)rows, state);
-  }
-  bm_state_destroy(&state);
+  bm_state_t *state;
+  BM_TRY(bm_keeper_begin(context, &state));
+  bm_status_t status = bm_samples_writer_keep(stream->writer, rows, state);
+  status = bm_keeper_end(context, stream->order->keeper, (int64_t)rows, status, &state);
   stream->kept_at = bm_log_clock();
   stream->took = stream->kept_at - begun;
   stream->is_kept = stream->is_kept || status == BM_OK;

@@ -109,25 +109,15 @@ bm_status_t bm_journal_add_text(bm_journal_t *journal, const char *name, const c
 
 bm_status_t bm_journal_keep(bm_journal_t *journal)
 {
-  bm_state_t *state = NULL;
-  bm_status_t status = BM_OK;
+  bm_state_t *state;
   if (journal == NULL || bm_state_block_count(journal->pieces) == journal->kept) {
     return BM_OK;
   }
   const bm_context_t *context = journal->context;
   const size_t pieces = bm_state_block_count(journal->pieces);
-  if (bm_context_is_root(context)) {
-    status = bm_state_create(BM_STATE_CHECKPOINT, &state);
-    if (status == BM_OK) {
-      status = bm_state_copy(journal->pieces, BM_PREFIX, state);
-    }
-  }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = journal->keeper->save(journal->keeper->self, (int64_t)pieces, state);
-  }
-  bm_state_destroy(&state);
+  BM_TRY(bm_keeper_begin(context, &state));
+  bm_status_t status = state != NULL ? bm_state_copy(journal->pieces, BM_PREFIX, state) : BM_OK;
   journal->kept = pieces;
   journal->kept_at = bm_log_clock();
-  return status;
+  return bm_keeper_end(context, journal->keeper, (int64_t)pieces, status, &state);
 }

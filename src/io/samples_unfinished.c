@@ -29,9 +29,8 @@ bm_status_t bm_samples_unfinished_name(bm_samples_writer_t *writer)
 
 bm_status_t bm_samples_unfinished_clear(const bm_samples_writer_t *writer)
 {
-  return bm_agree(writer->context, bm_context_is_root(writer->context)
-                                       ? bm_file_remove(writer->temporary)
-                                       : BM_OK);
+  return bm_agree(writer->context,
+                  bm_context_is_root(writer->context) ? bm_file_remove(writer->temporary) : BM_OK);
 }
 
 static int by_place(const void *a, const void *b)

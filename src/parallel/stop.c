@@ -9,8 +9,8 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/watch.h"
 
-#define BM_PATIENCE 3    /* so many SIGINT and SIGTERM end the process at once, */
-#define BM_PATIENCE_S 10 /* or two, so many seconds apart */
+#define BM_PATIENCE 3        /* so many SIGINT and SIGTERM end the process at once, */
+#define BM_PATIENCE_S 10     /* or two, so many seconds apart */
 #define BM_MARGIN_S 30.0     /* before the end of the time allowed, */
 #define BM_MARGIN_SHARE 0.1  /* or this share of it, where it is short, */
 #define BM_MARGIN_WRITES 3.0 /* and so many times what a checkpoint took */

@@ -1,5 +1,6 @@
 #include "boltzmap/parallel/watch.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,18 +8,57 @@
 #include "boltzmap/base/status.h"
 #include "boltzmap/parallel/context.h"
 
+#define BM_WATCH_MOST_S 1e9
+
 static double limit(void)
 {
   const char *text = getenv("BOLTZMAP_STALL_S");
   char *end = NULL;
   double seconds = text == NULL ? BM_WATCH_LIMIT_S : strtod(text, &end);
-  return text != NULL && (end == text || *end != '\0') ? BM_WATCH_LIMIT_S : seconds;
+  return text != NULL && (end == text || *end != '\0' || !(seconds < BM_WATCH_MOST_S))
+             ? BM_WATCH_LIMIT_S
+             : seconds;
+}
+
+/* Those under way, since a timer may fire while its watch ends: then it is not among them any more. */
+static struct {
+  pthread_mutex_t lock;
+  bm_watch_t *first;
+  int next_number;
+} watches = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void enter(bm_watch_t *watch)
+{
+  pthread_mutex_lock(&watches.lock);
+  watch->number = watches.next_number++;
+  watch->next = watches.first;
+  watches.first = watch;
+  pthread_mutex_unlock(&watches.lock);
+}
+
+static void leave(bm_watch_t *watch)
+{
+  pthread_mutex_lock(&watches.lock);
+  bm_watch_t **place = &watches.first;
+  while (*place != watch) {
+    place = &(*place)->next;
+  }
+  *place = watch->next;
+  pthread_mutex_unlock(&watches.lock);
 }
 
 /* In a thread of its own: the one that waits may never run again. */
 static void on_stall(union sigval value)
 {
-  const bm_watch_t *watch = value.sival_ptr;
+  pthread_mutex_lock(&watches.lock); /* and keep it: the job ends */
+  const bm_watch_t *watch = watches.first;
+  while (watch != NULL && watch->number != value.sival_int) {
+    watch = watch->next;
+  }
+  if (watch == NULL) {
+    pthread_mutex_unlock(&watches.lock);
+    return;
+  }
   const bm_status_t status = BM_FAIL(
       BM_ERR_IO,
       "%s: no answer for %g s (%s): the file system stalls; once it is back, run the same "
@@ -35,7 +75,8 @@ void bm_watch_start(bm_watch_t *watch, const char *action, const char *path)
   memset(&event, 0, sizeof event);
   event.sigev_notify = SIGEV_THREAD;
   event.sigev_notify_function = on_stall;
-  event.sigev_value.sival_ptr = watch;
+  enter(watch);
+  event.sigev_value.sival_int = watch->number;
   if (!(seconds > 0.0) || timer_create(CLOCK_MONOTONIC, &event, &watch->timer) != 0) {
     return;
   }
@@ -43,7 +84,8 @@ void bm_watch_start(bm_watch_t *watch, const char *action, const char *path)
       .it_value = {(time_t)seconds, (long)(1e9 * (seconds - (double)(time_t)seconds)) + 1}};
   watch->armed = 1;
   if (timer_settime(watch->timer, 0, &once, NULL) != 0) {
-    bm_watch_end(watch);
+    timer_delete(watch->timer);
+    watch->armed = 0;
   }
 }
 
@@ -53,4 +95,5 @@ void bm_watch_end(bm_watch_t *watch)
     timer_delete(watch->timer);
   }
   watch->armed = 0;
+  leave(watch);
 }

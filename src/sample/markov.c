@@ -76,22 +76,11 @@ static bm_status_t put_state(const run_t *run, const bm_samples_t *samples,
 static bm_status_t keep_snapshot(const run_t *run, const bm_samples_t *samples,
                                  const snapshot_t *snapshot)
 {
-  const bm_context_t *context = run->request->context;
-  const bm_keeper_t *keeper = run->request->keeper;
-  bm_state_t *state = NULL;
-  bm_status_t status = BM_OK;
-  if (bm_context_is_root(context)) {
-    status = bm_state_create(BM_STATE_CHECKPOINT, &state);
-    if (status == BM_OK) {
-      status = put_state(run, samples, snapshot, state);
-    }
-  }
-  status = bm_agree(context, status);
-  if (status == BM_OK) {
-    status = keeper->save(keeper->self, (int64_t)run->step, state);
-  }
-  bm_state_destroy(&state);
-  return status;
+  const bm_sampler_request_t *request = run->request;
+  bm_state_t *state;
+  BM_TRY(bm_keeper_begin(request->context, &state));
+  bm_status_t status = state != NULL ? put_state(run, samples, snapshot, state) : BM_OK;
+  return bm_keeper_end(request->context, request->keeper, (int64_t)run->step, status, &state);
 }
 
 static bm_status_t save(run_t *run, const bm_samples_t *samples)

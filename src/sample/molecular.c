@@ -12,8 +12,8 @@
 #include "boltzmap/sample/diagnostics.h"
 #include "boltzmap/sample/dynamics.h"
 
-#define BM_DYNAMICS_BETWEEN_POLLS 64 /* steps, for stop requests and the time of checkpoints */
-#define BM_NS 1e-3                   /* of a ps */
+#define BM_DYNAMICS_BETWEEN_POLLS 128 /* steps, for stop requests and the time of checkpoints */
+#define BM_NS 1e-3                    /* of a ps */
 
 /* Where a replica has been last, of the two ends of its ladder. */
 enum { NEVER, LOWEST, HIGHEST };
@@ -277,21 +277,11 @@ static bm_status_t put_state(const run_t *run, const snapshot_t *snapshot, size_
 static bm_status_t keep_snapshot(run_t *run, const snapshot_t *snapshot, size_t rows)
 {
   const bm_sampler_request_t *request = run->request;
-  bm_state_t *state = NULL;
-  bm_status_t status = BM_OK;
-  if (bm_context_is_root(request->context)) {
-    status = bm_state_create(BM_STATE_CHECKPOINT, &state);
-    if (status == BM_OK) {
-      status = put_state(run, snapshot, rows, state);
-    }
-  }
-  status = bm_agree(request->context, status);
-  if (status == BM_OK) {
-    status = request->keeper->save(request->keeper->self, (int64_t)bm_dynamics_step(run->dynamics),
-                                   state);
-  }
-  bm_state_destroy(&state);
-  return status;
+  bm_state_t *state;
+  BM_TRY(bm_keeper_begin(request->context, &state));
+  bm_status_t status = state != NULL ? put_state(run, snapshot, rows, state) : BM_OK;
+  return bm_keeper_end(request->context, request->keeper, (int64_t)bm_dynamics_step(run->dynamics),
+                       status, &state);
 }
 
 static bm_status_t save(run_t *run, const bm_samples_t *samples)
@@ -408,9 +398,24 @@ static void reset_counts(ladder_t *ladder)
   ladder->round_trips = 0;
 }
 
-static size_t frames_between_polls(size_t stride)
+/* Steps of the frame under way: a run may have been left within it. */
+static size_t steps_into_frame(const run_t *run, size_t stride)
 {
-  return stride < BM_DYNAMICS_BETWEEN_POLLS ? BM_DYNAMICS_BETWEEN_POLLS / stride : 1;
+  return (size_t)bm_dynamics_step(run->dynamics) - run->done * stride;
+}
+
+/* To the end of the frame under way, with looks at stop requests in long ones. */
+static bm_status_t run_frame(run_t *run, size_t stride, const bm_samples_t *samples,
+                             double first_ns)
+{
+  size_t left = stride - steps_into_frame(run, stride);
+  while (left > BM_DYNAMICS_BETWEEN_POLLS) {
+    bm_dynamics_run(run->dynamics, BM_DYNAMICS_BETWEEN_POLLS);
+    left -= BM_DYNAMICS_BETWEEN_POLLS;
+    BM_TRY(poll(run, samples, first_ns));
+  }
+  bm_dynamics_run(run->dynamics, left);
+  return BM_OK;
 }
 
 static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
@@ -421,7 +426,7 @@ static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
   run->started = bm_log_clock();
   run->kept_at = run->started;
   while (run->done < total) {
-    bm_dynamics_run(run->dynamics, stride);
+    BM_TRY(run_frame(run, stride, samples, first_ns));
     BM_TRY_AGREE(run->request->context, bm_dynamics_check(run->dynamics));
     if (run->ladder.rungs > 1) {
       BM_TRY(exchange(run));
@@ -433,7 +438,7 @@ static bm_status_t make_frames(run_t *run, bm_samples_t *samples)
     if (run->done == run->burn_in) {
       reset_counts(&run->ladder);
     }
-    if (run->done % frames_between_polls(stride) == 0 && run->done < total) {
+    if (run->done % (BM_DYNAMICS_BETWEEN_POLLS / stride + 1) == 0 && run->done < total) {
       BM_TRY(poll(run, samples, first_ns));
     }
   }

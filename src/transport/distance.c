@@ -610,7 +610,7 @@ bm_status_t bm_distance_batch(const bm_context_t *context, const bm_distance_ops
   uint64_t *seeds = NULL;
   BM_TRY_AGREE(context, BM_ALLOC(pairs, &seeds));
   for (size_t p = 0; p < pairs; p++) {
-    seeds[p] = bm_random_derive_seed(settings->seed, p);
+    seeds[p] = bm_random_derive_seed(settings->seed, settings->first_pair + p);
   }
   const batch_t batch = {.a = a, .b = b, .seeds = seeds, .pairs = pairs};
   bm_status_t status = run_pairs(context, distance, settings, batch, results);

@@ -126,6 +126,11 @@ static void check_dynamics(const bm_context_t *all, const bm_context_t *alone)
   settings.samples = 40;
   check_run(all, alone, potential, &settings);
   settings = plain;
+  settings.thinning = 300; /* left within a frame */
+  settings.burn_in = 300;
+  settings.samples = 6 * 2;
+  check_run(all, alone, potential, &settings);
+  settings = plain;
   settings.sampler = "tempering"; /* ladders that lie across ranks */
   settings.walkers = 3;
   settings.samples = 3 * 40;

@@ -27,16 +27,13 @@ bm_checkpoint_t bm_checkpoint_of(const bm_experiment_t *experiment, const bm_dec
 /* Seconds spent on the stage, earlier runs included. */
 double bm_checkpoint_spent(const bm_checkpoint_t *self);
 
-/* Complete a state (rank 0's own, used there alone) and write it as that of `step`. All others go but the one
- * before it: older ones, and those of later steps, which are damaged or were given up. BM_ERR_IO. Collective. */
-bm_status_t bm_checkpoint_save(void *self, int64_t step, bm_state_t *state);
-
 /* The newest whole checkpoint of this fingerprint, or the one in `file` (BM_ERR_DATA where that is none of this
  * stage), on every rank, owned by the caller; NULL where there is none. Damaged ones are warned of and passed
  * over. Collective. */
 bm_status_t bm_checkpoint_load(void *self, bm_state_t **state);
 
-/* Both, at the deck's interval. */
+/* Loads as above. Saves at the deck's interval: completes a state and writes it as that of its step; all others
+ * go but the one before it: older ones, and those of later steps, which are damaged or were given up. BM_ERR_IO. */
 bm_keeper_t bm_checkpoint_keeper(bm_checkpoint_t *self);
 
 /* Fingerprint of the stage that a checkpoint belongs to. Rank 0's own. BM_ERR_DATA, BM_ERR_IO. */

@@ -2,7 +2,7 @@
 #define BOLTZMAP_IO_SAMPLES_H
 
 /* Sample sets: n rows of d coordinates, distributed by rows, kept on disk as H5MD 1.1: laid out by
- * rank 0, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions
+ * parallel HDF5, filled by all ranks at once. A configuration of P particles in D ≤ 3 dimensions
  * (d = P·D) is a frame of P positions whose missing components are 0.
  *
  * A file is written under a temporary name, its space reserved before the data, checksummed (see

@@ -13,11 +13,13 @@
 
 #define BM_WATCH_LIMIT_S 1800.0
 
-typedef struct {
+typedef struct bm_watch {
   const char *action; /* as "write"; not owned */
   const char *path;   /* not owned */
   timer_t timer;
   int armed;
+  int number; /* among those under way */
+  struct bm_watch *next;
 } bm_watch_t;
 
 /* Begin to watch; the watch and its texts stay where they are until bm_watch_end. Any thread. Where

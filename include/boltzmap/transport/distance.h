@@ -24,6 +24,7 @@ typedef struct {
   size_t subsample;   /* points drawn from each cloud without replacement, per repeat; 0: all */
   size_t repeats;     /* independent subsamples; 1 where subsample is 0 */
   uint64_t seed;      /* of subsamples and directions */
+  size_t first_pair;  /* number of the first pair of a batch */
   /* Exact, one pair of whole clouds: receives on rank 0 the row of b for each row of a [n]. NULL: not
    * wanted. */
   uint32_t *pairing;
@@ -93,7 +94,7 @@ extern const bm_distance_ops_t bm_distance_table[]; /* ended by a NULL name */
 const bm_distance_ops_t *bm_distance_find(const char *name);
 
 /* Several pairs of clouds in one call (a floor is twenty of them): results[i] for pair (a[i],
- * b[i]), pair i with seed bm_random_derive_seed(settings->seed, i), the pairs' repeats and
+ * b[i]), pair i with seed bm_random_derive_seed(settings->seed, settings->first_pair + i), the pairs' repeats and
  * projections shared over the ranks. Same answers as single calls with those seeds. Collective. */
 bm_status_t bm_distance_batch(const bm_context_t *context, const bm_distance_ops_t *distance,
                               const bm_distance_settings_t *settings, size_t pairs,

@@ -261,6 +261,68 @@ static void clouds_across_the_cut_are_near_on_the_torus(void **state)
   bm_potential_destroy(&molecule);
 }
 
+/* Keeps nothing: the journal itself remembers. */
+static bm_status_t save_nothing(void *self, int64_t step, bm_state_t *kept)
+{
+  (void)self;
+  (void)step;
+  (void)kept;
+  return BM_OK;
+}
+
+static bm_status_t load_nothing(void *self, bm_state_t **kept)
+{
+  (void)self;
+  *kept = NULL;
+  return BM_OK;
+}
+
+/* Made-up values in the journal are taken as they are, and what is missing is measured. */
+static void rows_that_are_remembered_are_not_measured_again(void **state)
+{
+  (void)state;
+  enum { PAIRS = 3 };
+  bm_potential_t *potential = potential_of("kind = \"coulomb-double-well\"; beta = 5.0;");
+  const bm_keeper_t keeper = {NULL, 1e9, save_nothing, load_nothing};
+  bm_journal_t *journal;
+  assert_int_equal(bm_journal_open(context, &keeper, &journal), BM_OK);
+  const bm_comparison_t fresh = {context, potential, &settings, {NULL, NULL}};
+  const bm_comparison_t comparison = {context, potential, &settings, {journal, "own"}};
+  const double made_up[4] = {7.0, 0.5, NAN, 11.0};
+  const double pair = 1000.0;
+  assert_int_equal(bm_journal_add(journal, "own/w2_sliced", 4, made_up), BM_OK);
+  assert_int_equal(bm_journal_add(journal, "own-pairs/w2_exact/1", 1, &pair), BM_OK);
+  double *x[2 * PAIRS];
+  bm_cloud_t clouds[2 * PAIRS];
+  for (uint32_t i = 0; i < 2 * PAIRS; i++) {
+    x[i] = rows_of(200 + i, 0.0);
+    clouds[i] = (bm_cloud_t){N, 4, x[i]};
+  }
+  bm_comparison_row_t rows[3];
+  bm_comparison_row_t floor[3];
+  bm_comparison_row_t known[3];
+  bm_comparison_row_t whole[3];
+  int found;
+  assert_int_equal(bm_comparison_recall(&comparison, N, rows, &found), BM_OK);
+  assert_false(found);
+  assert_int_equal(bm_comparison_floor(&fresh, PAIRS, clouds, clouds + PAIRS, whole), BM_OK);
+  assert_int_equal(bm_comparison_floor(&comparison, PAIRS, clouds, clouds + PAIRS, floor), BM_OK);
+  assert_true(floor[0].value == whole[0].value && floor[0].spread == whole[0].spread);
+  assert_true(floor[1].value == 7.0 && floor[1].error == 0.5 && floor[1].points == 11);
+  assert_true(floor[2].value > 300.0); /* a third of the made-up pair */
+  assert_int_equal(bm_comparison_recall(&comparison, N, known, &found), BM_OK);
+  assert_true(found);
+  assert_true(known[2].value == floor[2].value);
+  assert_int_equal(bm_comparison_measure(&comparison, &clouds[0], &clouds[PAIRS], NULL, rows),
+                   BM_OK);
+  assert_true(rows[0].value == floor[0].value && rows[1].value == 7.0);
+  for (int i = 0; i < 2 * PAIRS; i++) {
+    bm_free(x[i]);
+  }
+  bm_journal_close(&journal);
+  bm_potential_destroy(&potential);
+}
+
 int main(int argc, char **argv)
 {
   MPI_Init(&argc, &argv);
@@ -268,6 +330,7 @@ int main(int argc, char **argv)
     return 1;
   }
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_that_are_remembered_are_not_measured_again),
       cmocka_unit_test(rows_are_named_and_have_sizes),
       cmocka_unit_test(jackknife_says_what_new_draws_do),
       cmocka_unit_test(floor_is_the_mean_over_pairs_of_equal_densities),
