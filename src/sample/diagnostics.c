@@ -368,7 +368,8 @@ bm_status_t bm_autocorrelation_time(size_t m, size_t n, const double *chains, do
 {
   double ess;
   BM_TRY(bm_ess_mean(m, n, chains, &ess));
-  *tau = (double)(2 * m * (n / 2)) / ess;
+  const size_t used = 2 * m * (n / 2); /* halves of chains */
+  *tau = (double)used / ess;
   *tau = *tau < 1.0 ? 1.0 : *tau;
   return BM_OK;
 }

@@ -85,6 +85,7 @@ static bm_status_t search(tuning_t *tuning)
  * 22, 400 (1951), on its logarithm). */
 static bm_status_t adapt(tuning_t *tuning)
 {
+  const int first_counted = BM_ADAPT_BATCHES / 2;
   double sum = 0.0;
   BM_TRY(search(tuning));
   double size = log(tuning->step_size);
@@ -93,9 +94,9 @@ static bm_status_t adapt(tuning_t *tuning)
     BM_TRY(batch(tuning, &acceptance));
     size += (acceptance - tuning->ops->target_acceptance) / pow(1.0 + i, 0.6);
     tuning->step_size = exp(size);
-    sum += i >= BM_ADAPT_BATCHES / 2 ? size : 0.0;
+    sum += i >= first_counted ? size : 0.0;
   }
-  tuning->step_size = exp(sum / (BM_ADAPT_BATCHES - BM_ADAPT_BATCHES / 2));
+  tuning->step_size = exp(sum / (BM_ADAPT_BATCHES - first_counted));
   return BM_OK;
 }
 
@@ -152,7 +153,7 @@ static bm_status_t measure(tuning_t *tuning, bm_pilot_t *pilot, bm_sampler_plan_
                 "the walkers have not come to agree in %lld pilot steps (R-hat %.3f, "
                 "autocorrelation time %.3g steps; look at: %s): do not trust these samples; "
                 "give burn_in and thinning by hand, or use another sampler",
-                (long long)(stride * BM_PILOT_DRAWS), verdict.rhat, time, verdict.slowest);
+                (long long)stride * BM_PILOT_DRAWS, verdict.rhat, time, verdict.slowest);
     /* No burn-in or thinning from a time that was not seen to end. */
     time = time < longest ? time : longest;
   }

@@ -209,8 +209,8 @@ static BM_KEEP_WIDTH double multiply_add(long rounds)
  * right afterwards, has loops too short by some percent. */
 bm_status_t bm_flop_peak_rate(const bm_context_t *context, double seconds, bm_flop_rates_t *rates)
 {
-  const double flop =
-      2.0 * BM_PEAK_ROUNDS * BM_CHAIN_COUNT * (double)(BM_VECTOR_BYTES / sizeof(bm_real_t));
+  const size_t lanes = BM_VECTOR_BYTES / sizeof(bm_real_t);
+  const double flop = 2.0 * BM_PEAK_ROUNDS * BM_CHAIN_COUNT * (double)lanes;
   double shortest = INFINITY;
   volatile double kept;                /* so that there is something to compute */
   kept = multiply_add(BM_PEAK_ROUNDS); /* wakes the wide units */
@@ -241,15 +241,15 @@ bm_status_t bm_flop_products_rate(const bm_context_t *context, const bm_flow_sha
   size_t kinds = shape->d % 2 == 0 || shape->layers == 1 ? 1 : 2; /* of coupling layers */
   double share = seconds / (double)(kinds * (shape->hidden_count + 1) * BM_PRODUCTS);
   for (size_t k = 0; k < kinds; k++) {
-    double couplings = (double)((shape->layers - k + kinds - 1) / kinds);
+    const size_t couplings = (shape->layers - k + kinds - 1) / kinds;
     bm_network_shape_t network = bm_flow_conditioner(shape, k);
     for (size_t i = 0; i < (network.hidden_count + 1) * BM_PRODUCTS; i++) {
       size_t in = bm_network_width_in(&network, i / BM_PRODUCTS);
       size_t out = bm_network_width_out(&network, i / BM_PRODUCTS);
       double time;
       BM_TRY(product_time(context, gemm_of(i % BM_PRODUCTS, in, out, rows), share, &time));
-      flop += couplings * 2.0 * (double)rows * (double)in * (double)out;
-      total += couplings * time;
+      flop += (double)couplings * 2.0 * (double)rows * (double)in * (double)out;
+      total += (double)couplings * time;
     }
   }
   return over_ranks(context, flop / total, rates);

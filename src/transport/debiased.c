@@ -9,7 +9,8 @@
 #include "boltzmap/parallel/agree.h"
 #include "boltzmap/parallel/partition.h"
 
-#define BM_HALF (BM_DEBIASED_BLOCKS / 2) /* blocks of a half; as many groups are left out in turn */
+/* Blocks of a half; as many groups are left out in turn. */
+enum { BM_HALF = BM_DEBIASED_BLOCKS / 2 };
 #define BM_KEEP_ALL (-1)
 
 /* Halves of both clouds: A, A', B, B'. */

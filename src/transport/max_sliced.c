@@ -77,7 +77,7 @@ static int step(ascent_t *a, double *value)
 {
   find_goal(a);
   double length = 1.0;
-  for (int halving = 0; halving < BM_HALVINGS_MAX; halving++, length *= 0.5) {
+  for (int halving = 0; halving < BM_HALVINGS_MAX; halving++) {
     for (size_t k = 0; k < a->d; k++) {
       a->next[k] = (1.0 - length) * a->here[k] + length * a->goal[k];
     }
@@ -88,6 +88,7 @@ static int step(ascent_t *a, double *value)
       memcpy(a->here, a->next, a->d * sizeof *a->here);
       return 1;
     }
+    length *= 0.5;
   }
   return 0;
 }
