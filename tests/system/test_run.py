@@ -118,7 +118,9 @@ class SameBits(Runs):
 
     def test_a_named_checkpoint_goes_on(self):
         out = self.out()
-        process = start("run", self.deck, "--out", out, "--set", "training.epochs=4000", "--case", "a")
+        long = ("run", self.deck, "--out", out, "--set", "training.epochs=4000", "--case", "a")
+        self.assertEqual(boltzmap(*long, "--stage", "sample").returncode, 0)
+        process = start(*long)
         kept = None
         for _ in range(400):
             time.sleep(0.05)
@@ -135,7 +137,7 @@ class SameBits(Runs):
         # of a deck with other epochs: refused by the deck that all others use
         done = boltzmap("run", self.deck, "--out", self.folder / "named", "--restart", kept)
         self.assertEqual(done.returncode, 65, done.stderr)
-        self.assertIn("checkpoint of another deck", done.stderr)
+        self.assertIn("no checkpoint of the training of this deck", done.stderr)
         self.assertFalse((self.folder / "named").exists())
 
     def steps(self, out):
@@ -144,8 +146,10 @@ class SameBits(Runs):
 
     def stop_in_training(self, out, *signals):
         """Start a training that is too long to finish, stop it after its first step; gives the exit code."""
+        long = ("run", self.deck, "--out", out, "--set", "training.epochs=100000")
+        self.assertEqual(boltzmap(*long, "--stage", "sample").returncode, 0)  # which has checkpoints, too
         before = self.steps(out)
-        process = start("run", self.deck, "--out", out, "--set", "training.epochs=100000")
+        process = start(*long)
         while not set(self.steps(out)) - set(before):
             self.assertIsNone(process.poll(), "the training ended by itself")
             time.sleep(0.02)
@@ -262,6 +266,18 @@ class Folders(Runs):
         first = (out / "a" / "model.h5").stat().st_mtime_ns
         self.run_deck(out, "--restart", "never")
         self.assertGreater((out / "a" / "model.h5").stat().st_mtime_ns, first)
+        self.assertEqual(differences(self.whole, out), [])
+
+    def test_never_takes_no_checkpoint_of_what_starts_over(self):
+        out = self.out()
+        self.run_deck(out, "--stage", "sample,train,generate")
+        process = start("run", self.deck, "--out", out)
+        while not list(out.glob("a/checkpoint-*.h5")):
+            self.assertIsNone(process.poll())
+            time.sleep(0.005)
+        program.kill_group(process)
+        done = self.run_deck(out, "--stage", "evaluate", "--restart", "never")
+        self.assertNotIn("going on", done.stdout)
         self.assertEqual(differences(self.whole, out), [])
 
     def test_only_what_is_selected_starts_over(self):

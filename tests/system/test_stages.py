@@ -108,11 +108,15 @@ class Stages(unittest.TestCase):
 
     def test_a_file_stops_a_run_and_is_gone_at_the_next(self):
         out = self.out("file")
-        process = self.run_into("train", out)
+        long = ("--set", "training.epochs=1000000", *SELDOM)
+        process = start("run", self.deck, "--out", out, *long, ranks=2)
+        self.wait_for(process, lambda: f": {TITLES['train']}\n" in self.log(out), "training")
         (out / "stop").touch()
         self.assertEqual(process.wait(10), STOPPED)
         self.assertIn("stop file", self.log(out))
-        self.go_on(out, "train", 2)
+        self.assertEqual(len(list(out.glob(f"{CASE}/checkpoint-*.h5"))), 1)
+        done = boltzmap("run", self.deck, "--out", out, *long, "--stage", "sample")
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertFalse((out / "stop").exists())
 
     def test_the_end_of_the_time_stops_a_run(self):
