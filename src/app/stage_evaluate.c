@@ -119,6 +119,9 @@ static bm_status_t conformations(const evaluation_t *self)
     status = bm_conformations_put(self->own, &self->reference, self->walkers, "reference",
                                   self->results);
     if (status == BM_OK) {
+      status = bm_stop_poll();
+    }
+    if (status == BM_OK) {
       status = bm_conformations_put(self->own, &self->generated, 1, "generated", self->results);
     }
   }
@@ -452,7 +455,9 @@ static bm_status_t load(evaluation_t *self)
   size_t one;
   BM_TRY_AGREE(experiment->context, load_spaces(self));
   BM_TRY(bm_stage_load_map(experiment, deck_case, &self->map));
+  BM_TRY(bm_stop_check(experiment->context));
   BM_TRY(load_shapes(self, deck_case, &self->reference, &self->rows[0], &self->walkers));
+  BM_TRY(bm_stop_check(experiment->context));
   if (bm_potential_traits(self->own)->molecule != NULL) {
     BM_TRY_AGREE(experiment->context, find_pca(self));
   }
@@ -501,9 +506,9 @@ static bm_status_t run_part(const evaluation_t *self, const part_t *part)
   if (found) {
     return BM_OK;
   }
+  BM_TRY(bm_stop_check(context));
   BM_TRY_AGREE(context, part->run(self));
-  BM_TRY(remember_part(self, part));
-  return bm_stop_check(context);
+  return remember_part(self, part);
 }
 
 /* All parts; what is done when the run is stopped is kept. */
