@@ -54,7 +54,7 @@ BRIEF = program.DECK.replace("epochs = 8", "epochs = 3").replace("samples = 2000
 DECKS = {"two-particle": (program.DECK, ("a", "b")), "molecule": (MOLECULE, ("a",)), "brief": (BRIEF, ("a",))}
 KILLED = ("two-particle", "molecule")
 
-OPTIONS = argparse.Namespace(runs=8, points=2, flips=1000, seed=1, ranks=[1, 2, 3, 4, 8], tell=0)
+OPTIONS = argparse.Namespace(runs=4, points=2, flips=1000, seed=1, ranks=[1, 2, 3, 4, 8], tell=0)
 
 
 def say(text):
