@@ -244,15 +244,15 @@ setup-slurm:
 check-slurm: $(BUILD)/boltzmap | setup-slurm
 	@$(TEST_PYTHON) $(TOP)/tests/slurm/check_slurm.py $(ARGS)
 
-# The tests under AddressSanitizer and UBSan, but for faults, whose library ASan does not go with. Leaks are looked for in the readers alone (check-fuzz):
-# Open MPI unloads its modules before the end, and what those leave cannot be told from the program's own.
-# On two cores an hour or more.
+# The tests under AddressSanitizer and UBSan, but for faults, whose library ASan does not go with. Leaks are
+# looked for in the readers alone (check-fuzz): Open MPI unloads its modules before the end, and what those leave cannot be told from the program's own.
+# On two cores hours.
 check-asan: | setup-tests
 	+@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 BM_PATIENCE=10 \
 	  $(MAKE) --no-print-directory -f $(TOP)/Makefile BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
 	  SANITIZE='-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all' $(ASAN_GOAL)
 
-ASAN_GOAL ?= check-unit check-mpi check-system#  part of the suite for check-asan: check-unit, check-mpi, check-system
+ASAN_GOAL ?= check-unit check-mpi check-system#  parts of the suite
 
 # Unit and MPI tests under valgrind, with Open MPI's own list of what to pass over. Kernels are for processors
 # without AVX-512, which valgrind does not know. On two cores some hours.

@@ -45,9 +45,7 @@ static void leave_out_file_pointers(void)
 
 int main(int argc, char **argv)
 {
-  signal(
-      SIGXFSZ,
-      SIG_IGN); /* a limit on the size of files is an error to tell, not the end of the process */
+  signal(SIGXFSZ, SIG_IGN); /* what is beyond a limit on files is an error to tell */
   start_alone();
   leave_out_file_pointers();
   if (MPI_Init(&argc, &argv) != MPI_SUCCESS) {

@@ -1,5 +1,6 @@
 /* Operations are those counted by hand; the peak rate is that of an honest loop. */
 
+#include <math.h>
 #include <mpi.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #define LEAST 0.9
 #endif
 #define SECONDS 0.1
+#define MEASUREMENTS 3
 #define LARGE 512 /* rows and columns of a product near OpenBLAS's best */
 
 static bm_context_t *context;
@@ -32,18 +34,23 @@ static void operations_are_those_of_the_weights(void **state)
 
 /* No product is faster than the peak, beyond errors of the clocks; a loop that the compiler sees through
  * looks faster by orders of magnitude than what a product, which reaches more than an eighth of the
- * peak with any kernel, and a thirtieth beside other work, can do. */
+ * peak with any kernel, can do. Of several measurements the fastest: other work only slows. */
 static void peak_is_above_products_and_within_reach(void **state)
 {
   (void)state;
   bm_flop_rates_t peak;
-  bm_flop_rates_t product;
-  assert_int_equal(bm_flop_peak_rate(context, SECONDS, &peak), BM_OK);
-  assert_int_equal(
-      bm_flop_product_rate(context, BM_PRODUCT_FORWARD, LARGE, LARGE, LARGE, SECONDS, &product),
-      BM_OK);
-  assert_true(peak.max > LEAST * product.max);
-  assert_true(peak.max < 30.0 * product.max);
+  double fastest[2] = {0.0, 0.0};
+  for (int i = 0; i < MEASUREMENTS; i++) {
+    bm_flop_rates_t product;
+    assert_int_equal(bm_flop_peak_rate(context, SECONDS, &peak), BM_OK);
+    assert_int_equal(
+        bm_flop_product_rate(context, BM_PRODUCT_FORWARD, LARGE, LARGE, LARGE, SECONDS, &product),
+        BM_OK);
+    fastest[0] = fmax(fastest[0], peak.max);
+    fastest[1] = fmax(fastest[1], product.max);
+  }
+  assert_true(fastest[0] > LEAST * fastest[1]);
+  assert_true(fastest[0] < 8.0 * fastest[1]);
 }
 
 int main(int argc, char **argv)
