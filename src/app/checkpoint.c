@@ -50,7 +50,7 @@ static bm_status_t list_checkpoints(const bm_experiment_t *experiment,
        entry = readdir(entries)) {
     long long step;
     int end = 0;
-    if (sscanf(entry->d_name, "checkpoint-%lld.h5%n", &step, &end) == 1 && end > 0 &&
+    if (sscanf(entry->d_name, "checkpoint-%18lld.h5%n", &step, &end) == 1 && end > 0 &&
         entry->d_name[end] == '\0') {
       insert(list, step);
     }

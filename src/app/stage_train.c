@@ -1,5 +1,6 @@
 /* Stage train: model.h5 and history.csv from reference.h5md, with checkpoints on the way. */
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,6 +169,7 @@ static bm_status_t put_validation(bm_map_t *map, const bm_training_data_t *data,
   double mean;
   double error;
   size_t frames = data->walkers > 1 ? data->n / data->walkers : held_out;
+  assert(frames > 0);
   BM_TRY(BM_ALLOC(held_out, &loss));
   bm_map_pull(map, held_out, data->x + (data->n - held_out) * data->d, NULL, loss);
   for (size_t i = 0; i < held_out; i++) {

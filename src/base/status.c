@@ -47,13 +47,9 @@ bm_status_t bm_status_prefix(bm_status_t status, const char *format, ...)
   vsnprintf(prefix, sizeof prefix, format, args);
   va_end(args);
   /* Cutting an over-long message is intended. */
-  size_t used = strlen(prefix);
-  if (used > sizeof last_message - 4) {
-    used = sizeof last_message - 4;
-  }
-  memcpy(last_message, prefix, used);
-  int room = (int)(sizeof last_message - used - sizeof ": ");
-  snprintf(last_message + used, sizeof last_message - used, ": %.*s", room, old);
+  const int most = (int)(sizeof last_message - sizeof ": ");
+  const int used = snprintf(last_message, sizeof last_message, "%.*s: ", most, prefix);
+  snprintf(last_message + used, sizeof last_message - (size_t)used, "%.*s", most + 2 - used, old);
   keep_on_one_line();
   return status;
 }

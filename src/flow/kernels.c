@@ -1,5 +1,7 @@
 #include "boltzmap/flow/kernels.h"
 
+#include <assert.h>
+
 const bm_kernels_t *const bm_kernels_table[] = {
 #if defined(__x86_64__)
     &bm_kernels_v4,
@@ -14,6 +16,7 @@ const bm_kernels_t *bm_kernels_best(void)
   const bm_kernels_t *const *kernels = bm_kernels_table;
   while (!(*kernels)->runs_here()) {
     kernels++;
+    assert(*kernels != NULL);
   }
   return *kernels;
 }

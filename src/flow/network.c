@@ -1,5 +1,6 @@
 #include "boltzmap/flow/network.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,6 +91,7 @@ const bm_network_ops_t *bm_network_choose(const bm_network_shape_t *shape)
   const bm_network_ops_t *const *row = bm_network_table;
   while (!(*row)->suits(shape)) {
     row++;
+    assert(*row != NULL);
   }
   return *row;
 }

@@ -19,7 +19,7 @@ static void describe(const char *text, cause_t *cause)
 {
   int error = 0;
   const char *found = strstr(text, "errno = ");
-  if (found != NULL && sscanf(found, "errno = %d", &error) == 1 && error != 0) {
+  if (found != NULL && sscanf(found, "errno = %9d", &error) == 1 && error != 0) {
     cause->is_of_the_disk = 1;
     snprintf(cause->text, sizeof cause->text, "%s%s", strerror(error), bm_file_advice(error));
   } else {

@@ -67,9 +67,9 @@ static bm_status_t parse_shape(const char *path, const char *text, bm_npy_t *npy
   unsigned long long rows = 0;
   unsigned long long columns = 1;
   char end = 0;
-  if (text != NULL && sscanf(text, "(%llu,%c", &rows, &end) == 2 && end == ')') {
+  if (text != NULL && sscanf(text, "(%18llu,%c", &rows, &end) == 2 && end == ')') {
     columns = 1;
-  } else if (text == NULL || sscanf(text, "(%llu, %llu%c", &rows, &columns, &end) != 3 ||
+  } else if (text == NULL || sscanf(text, "(%18llu, %18llu%c", &rows, &columns, &end) != 3 ||
              end != ')') {
     return bad_header(path, "one or two dimensions are needed");
   }

@@ -188,6 +188,7 @@ static bm_status_t begin(bm_samples_writer_t *writer, bm_range_t rows, const dou
   }
   fill_positions(writer, rows.count, x);
   fill_frames(writer, rows);
+  assert(writer->column_count == BM_OF_OBSERVABLES || observables != NULL);
   for (size_t k = BM_OF_OBSERVABLES; k < writer->column_count; k++) {
     memcpy(writer->columns[k].rows, observables + (k - BM_OF_OBSERVABLES) * total,
            rows.count * sizeof *observables);

@@ -510,14 +510,15 @@ bm_status_t bm_state_read(const char *path, const char *kind, bm_state_t **out)
 /* Send one block; the others make room for it. */
 static bm_status_t broadcast_block(const bm_context_t *context, bm_state_t *state, size_t index)
 {
+  const int is_root = bm_context_is_root(context);
   block_t head = {"", TYPE_F32, 0, NULL};
-  if (bm_context_is_root(context)) {
+  if (is_root) {
     head = state->blocks[index];
   }
   BM_TRY(bm_broadcast(context, &head, sizeof head));
   block_t *block = NULL;
   bm_status_t status = BM_OK;
-  if (bm_context_is_root(context)) {
+  if (is_root) {
     block = &state->blocks[index];
   } else {
     status = add_block(state, head.name, head.type, head.count, &block);
@@ -530,19 +531,20 @@ bm_status_t bm_state_read_all(const bm_context_t *context, const char *path, con
                               bm_state_t **out)
 {
   *out = NULL;
+  const int is_root = bm_context_is_root(context);
   bm_status_t status = BM_OK;
-  if (bm_context_is_root(context)) {
+  if (is_root) {
     status = bm_state_read(path, kind, out);
   }
   BM_TRY_AGREE(context, status);
   char stored[sizeof(*out)->kind] = "";
   uint64_t count = 0;
-  if (bm_context_is_root(context)) {
+  if (is_root) {
     memcpy(stored, (*out)->kind, sizeof stored);
     count = (*out)->count;
   }
   status = bm_broadcast(context, stored, sizeof stored);
-  if (status == BM_OK && !bm_context_is_root(context)) {
+  if (status == BM_OK && !is_root) {
     status = bm_state_create(stored, out);
     if (status == BM_OK) {
       status = bm_string_copy(path, &(*out)->source);

@@ -282,8 +282,9 @@ static double apart_series(double y, const double *parameters)
   (void)parameters;
   double sum = 0.0;
   double power = 1.0;
-  for (int k = 0; k < 200; k++, power *= y) {
+  for (int k = 0; k < 200; k++) {
     sum += power * (2.0 * k + 2.0) / (2.0 * k + 3.0);
+    power *= y;
   }
   return sum;
 }
@@ -307,10 +308,10 @@ static double largest_y(const bm_force_field_t *field)
 
 static bm_status_t fill_solvent(bm_pack_t *pack, const bm_force_field_t *field)
 {
-  double end = largest_y(field);
   if (sizeof(scalar_t) == sizeof(double)) {
     return BM_OK; /* the formula alone is used, with a logarithm of any range */
   }
+  double end = largest_y(field);
   if (end > BM_Y_MOST) {
     return BM_FAIL(BM_ERR_DATA,
                    "radii of the implicit solvent are too different (a scaled radius of %.0f%% of "

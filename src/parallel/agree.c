@@ -7,7 +7,7 @@
 
 #define BM_TRANSFER_BYTES ((size_t)1 << 30) /* counts beyond 2 GiB break in several layers */
 
-bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine)
+bm_status_t bm_agree_first_failure(const bm_context_t *context, bm_status_t mine)
 {
   int first = mine == BM_OK ? INT_MAX : context->rank;
   BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, context->comm));

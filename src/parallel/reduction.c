@@ -297,6 +297,7 @@ static int taker_of(const bm_reduction_t *reduction, int host, int owner)
   for (int rank = 0; rank < reduction->context->size; rank++) {
     members += host_of(reduction, rank) == host;
   }
+  assert(members > 0);
   int turn = owner % members;
   int rank = host;
   while (turn > 0) {

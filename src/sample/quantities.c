@@ -1,5 +1,6 @@
 #include "boltzmap/sample/quantities.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,9 @@ static size_t coordinate_count(const bm_potential_t *potential)
 
 static size_t coordinate_of(const bm_potential_t *potential, size_t q)
 {
-  return q * bm_potential_dimension(potential) / coordinate_count(potential);
+  const size_t count = coordinate_count(potential);
+  assert(q < count);
+  return q * bm_potential_dimension(potential) / count;
 }
 
 size_t bm_quantities_count(const bm_potential_t *potential)

@@ -183,7 +183,7 @@ bm_status_t bm_sampler_check(const bm_deck_case_t *deck_case, const bm_potential
   if (ops->run != NULL && bm_deck_real(deck_case, "system.energy_cutoff") > 0.0) {
     return bm_deck_fail(deck_case, "system.energy_cutoff", "molecular dynamics knows no cut-off");
   }
-  if (bm_deck_has(deck_case, "reference.temperature_max_K") &&
+  if (molecule != NULL && bm_deck_has(deck_case, "reference.temperature_max_K") &&
       bm_deck_real(deck_case, "reference.temperature_max_K") <= molecule->temperature_K) {
     return bm_deck_fail(deck_case, "reference.temperature_max_K",
                         "must be above the system's temperature of %g K", molecule->temperature_K);

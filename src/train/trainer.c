@@ -131,6 +131,7 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
   while (strcmp(bm_deck_string(deck_case, "training.nonfinite"),
                 nonfinite_names[settings->nonfinite]) != 0) {
     settings->nonfinite++;
+    assert(nonfinite_names[settings->nonfinite] != NULL);
   }
   if (bm_deck_has(deck_case, "training.generated")) {
     int64_t generated = bm_deck_int(deck_case, "training.generated");

@@ -56,6 +56,7 @@ bm_status_t bm_sliced_directions(uint64_t seed, size_t first, size_t count, size
                                  double *directions)
 {
   const size_t block = axes_of(d);
+  assert(block > 0);
   double *axes = NULL;
   BM_TRY(BM_ALLOC(block * d, &axes));
   for (size_t i = first; i < first + count; i++) {

@@ -11,7 +11,14 @@
 
 /* Every rank brings its own status and gets the same one back: that of the lowest failing rank,
  * with its message. BM_OK where all are. Collective. */
-bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine);
+bm_status_t bm_agree_first_failure(const bm_context_t *context, bm_status_t mine);
+
+/* The same, so that compilers and analysers see that BM_OK comes back only where BM_OK was brought. */
+static inline bm_status_t bm_agree(const bm_context_t *context, bm_status_t mine)
+{
+  bm_status_t first = bm_agree_first_failure(context, mine);
+  return first == BM_OK ? mine : first;
+}
 
 /* True on every rank where it is true on any. Collective. */
 int bm_agree_any(const bm_context_t *context, int mine);
