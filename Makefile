@@ -64,7 +64,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export OMPI_MCA_btl_vader_single_copy_mechanism := none
 
-.PHONY: all run paper report check check-unit check-mpi check-system check-fault check-slurm check-asan \
+.PHONY: all run paper report check check-unit check-mpi check-system check-fault fault check-slurm check-asan \
   check-valgrind check-fuzz fuzz bench bench-training bench-dynamics bench-transport bench-scaling \
   format check-format layers analyse install dist clean help setup setup-tests setup-slurm setup-fuzz \
   setup-valgrind setup-analyse FORCE
@@ -87,6 +87,7 @@ help:
 	@echo "                paper-two-particle, paper-alanine-dihedral, paper-alanine-cartesian"
 	@echo "make report     make the report of RUN=folder anew, of the cases that are finished"
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system, check-fault"
+	@echo "make fault      the faults of check-fault at length, as ARGS='--runs 200 --points 20'"
 	@echo "make check-slurm the jobs in a SLURM of its own, as root; installs slurmctld, slurmd and munge"
 	@echo "make check-asan the tests under AddressSanitizer and UBSan; check-valgrind: unit and MPI tests under"
 	@echo "                valgrind; both take hours"
@@ -236,6 +237,9 @@ check-system: $(BUILD)/boltzmap
 # A short one; tests/fault/README.md has that by hand.
 check-fault: $(FAULT_PROGRAMS) $(BUILD)/boltzmap
 	@$(RUN_TESTS) --fault
+
+fault: $(FAULT_PROGRAMS) $(BUILD)/boltzmap
+	@$(TEST_PYTHON) $(TOP)/tests/fault/campaign.py $(ARGS)
 
 # Needs a SLURM, which most machines for development lack: not part of `check`.
 setup-slurm:
