@@ -58,7 +58,6 @@ static bm_status_t create_ladder(run_t *run)
   ladder_t *ladder = &run->ladder;
   const size_t rungs = settings->temperatures;
   const double lowest = run->molecule->kT;
-  assert(rungs > 1);
   ladder->rungs = rungs;
   BM_TRY(BM_ALLOC(rungs, &ladder->kT));
   BM_TRY(BM_ALLOC(run->replicas, &ladder->rung));
