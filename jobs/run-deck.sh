@@ -24,11 +24,11 @@ refuse() {
 BOLTZMAP=${BOLTZMAP:-build/boltzmap}
 DECK=${DECK:-$1}
 OUT=${OUT:-$2}
-PYTHON=${PYTHON:-python3}
 REQUEUES=${REQUEUES:-100}
 shift 2
 # --kill-on-bad-exit: when a rank dies, the others do not wait for it until the time limit.
 read -r -a launch <<<"${LAUNCH:-srun --mpi=pmix --kill-on-bad-exit=1}"
+[ -e "$DECK" ] || [[ $DECK == /* ]] || DECK=$(dirname "$0")/../$DECK # beside this folder in an installed tree, too
 [[ $REQUEUES =~ ^[0-9]+$ ]] || refuse "REQUEUES is '$REQUEUES': a whole number is wanted"
 command -v "$BOLTZMAP" >/dev/null || BOLTZMAP=boltzmap
 command -v "$BOLTZMAP" >/dev/null ||
@@ -84,12 +84,22 @@ said() {
   stat --format='%s %Y' "$OUT/log.txt" 2>/dev/null
 }
 
+# The first that has what a report needs.
+find_python() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    [ -n "${PYTHON:-}" ] || ! "$python" -c 'import numpy, scipy, h5py, matplotlib' 2>/dev/null || PYTHON=$python
+  done
+  PYTHON=${PYTHON:-python3}
+}
+
 make_report() {
   local report
   report=$(dirname "$0")/../postprocess/report.py
   if [ ! -e "$report" ] || [ "$OUT/report.html" -nt "$OUT/results.json" ]; then
     return 0
   fi
+  find_python
   "$PYTHON" "$report" "$OUT" && return
   local code=$?
   echo "the run is finished; for its report: $PYTHON $report $OUT" >&2
@@ -112,6 +122,11 @@ run_ranks() {
 
 [ "$restarts" -le "$REQUEUES" ] || give_up
 say "job $job, start $((restarts + 1)), ${SLURM_NTASKS:-1} ranks, results in $OUT"
+
+if [ "$restarts" -gt 0 ] && [ -e "$OUT/stop" ]; then
+  say "asked to stop by the file $OUT/stop while it waited: submit again to go on"
+  exit 75
+fi
 
 saved_before=$(saved)
 said_before=$(said)
@@ -145,16 +160,19 @@ case $status in
     say "stopped by a signal (exit code $status) before the program listened to it"
     queue_again
     ;;
-  137)
-    # One rank or all were killed: by a lack of memory, or because somebody or a node's failing hardware did so. (A node
-    # that is lost altogether ends the job, and SLURM queues it again without being asked.) Another try is worth its
-    # time as long as each gets further than the one before; what kills the run at the same place each time
-    # does not come by the second time. A crash of the program itself is for a person to look at.
+  70 | 74 | 137)
+    # The machine failed: MPI (70), a disk (74), or ranks were killed (137), by a lack of memory, by somebody or by
+    # failing hardware. (A node that is lost altogether ends the job, and SLURM queues it again without being
+    # asked.) Another try is worth its time as long as each gets further than the one before; what ends the run at the
+    # same place each time does not come by the second time. Bad input (64, 65) and a crash of the program itself are
+    # for a person to look at.
+    what="the run failed with exit code $status"
+    [ "$status" -ne 137 ] || what="ranks were killed"
     if [ "$(saved)" != "$saved_before" ]; then
-      say "ranks were killed; what was saved before is good"
+      say "$what; what was saved before is good"
       queue_again
     else
-      say "ranks were killed, with nothing saved since the start: not tried again"
+      say "$what, with nothing saved since the start: not tried again"
     fi
     ;;
 esac

@@ -118,7 +118,7 @@ def load_run(folder) -> Run:
         raise RunError(f"{folder}: no such folder")
     missing = [name for name in ("results.json", "deck.cfg") if not (folder / name).is_file()]
     if missing:
-        raise RunError(f"{folder}: missing {', '.join(missing)} (is this the folder of a finished run?)")
+        raise RunError(f"{folder}: missing {', '.join(missing)}: no case is finished yet, or no run was made here")
     path = folder / "results.json"
     document = read_json(path)
     deck_text = (folder / "deck.cfg").read_text(encoding="utf-8", errors="replace")
@@ -139,10 +139,10 @@ def load_run(folder) -> Run:
 
 
 def provenance(document) -> Dict[str, str]:
-    """What the program says of itself and of the machine: everything but cases and overrides."""
+    """What the program says of itself and of the machine: everything but cases, overrides and the seal."""
     found = {}
     for key, value in document.items():
-        if key not in ("cases", "overrides"):
+        if key not in ("cases", "overrides", "seal"):
             inner = value.items() if isinstance(value, dict) else [("", value)]
             found.update({f"{key} {name}".strip().replace("_", " "): str(text)
                           for name, text in inner if text is not None})

@@ -164,10 +164,30 @@ bm_status_t bm_checkpoint_fingerprint(const char *file, uint64_t *fingerprint)
   return status;
 }
 
+/* Out of the way, so that it is not kept in place of a good one. */
+static bm_status_t put_aside(const bm_checkpoint_t *self, const char *path, int64_t step)
+{
+  char name[64];
+  char *aside = NULL;
+  bm_status_t status = BM_OK;
+  bm_log_warn(self->experiment->log, "%s; the checkpoint is passed over, and named .damaged",
+              bm_status_message());
+  snprintf(name, sizeof name, "checkpoint-%lld.h5.damaged", (long long)step);
+  BM_TRY(bm_stage_path(self->experiment, self->deck_case, name, &aside));
+  if (rename(path, aside) != 0) {
+    const int cause = errno;
+    status = BM_FAIL(BM_ERR_IO, "%s: cannot rename to this name: %s%s", aside, strerror(cause),
+                     bm_file_advice(cause));
+  }
+  bm_free(aside);
+  return status;
+}
+
 /* The newest whole one of this stage; "" where there is none. */
 static bm_status_t choose(const bm_checkpoint_t *self, char **path)
 {
   list_t list;
+  size_t damaged = 0;
   BM_TRY(list_checkpoints(self->experiment, self->deck_case, &list));
   for (size_t i = 0; i < list.count; i++) {
     uint64_t found = 0;
@@ -180,10 +200,17 @@ static bm_status_t choose(const bm_checkpoint_t *self, char **path)
       return status; /* it may be good, and older ones are not to take its place */
     }
     if (status != BM_OK) {
-      bm_log_warn(self->experiment->log, "%s; the checkpoint is passed over", bm_status_message());
+      damaged++;
+      status = put_aside(self, *path, list.step[i]);
     }
     bm_free(*path);
     *path = NULL;
+    BM_TRY(status);
+  }
+  if (damaged > 0) {
+    bm_log_warn(self->experiment->log,
+                "%s: no good checkpoint is left: it starts from its beginning",
+                bm_deck_case_name(self->deck_case));
   }
   return bm_string_copy("", path);
 }

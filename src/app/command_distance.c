@@ -517,5 +517,6 @@ const bm_command_t bm_command_distance = {
         "it.",
     .options = options,
     .run = run,
-    .stops = 1,
+    .after_stop =
+        "the same command goes on where it has --checkpoint, else it starts from the beginning",
 };

@@ -69,5 +69,5 @@ const bm_command_t bm_command_generate = {
         "no file.",
     .options = options,
     .run = run,
-    .stops = 1,
+    .after_stop = "nothing is kept: the same command starts from the beginning",
 };

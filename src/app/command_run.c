@@ -348,6 +348,9 @@ static bm_status_t watch_for_stops(bm_experiment_t *experiment)
   const bm_context_t *context = experiment->context;
   double ends[2];
   BM_TRY_AGREE(context, bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
+  if (bm_context_is_root(context) && bm_file_exists(experiment->stop_file)) {
+    bm_log_info(experiment->log, "%s: of the run before, and removed", experiment->stop_file);
+  }
   BM_TRY_AGREE(context,
                bm_context_is_root(context) ? bm_file_remove(experiment->stop_file) : BM_OK);
   find_ends(experiment, ends);
@@ -423,5 +426,5 @@ const bm_command_t bm_command_run = {
         "ten seconds, ends the program at once.",
     .options = options,
     .run = run,
-    .stops = 1,
+    .after_stop = "run the same command again to go on",
 };

@@ -30,9 +30,10 @@ static void print_help(void)
     }
     printf("  %-16s %s\n", left, commands[i]->summary);
   }
-  printf("\nboltzmap COMMAND --help tells more; boltzmap --version names version and libraries.\n"
-         "Exit codes: 0 finished; 64 usage; 65 bad deck or data; 70 internal error;\n"
-         "74 input/output; 75 stopped on request with a valid checkpoint: run again to go on.\n");
+  printf(
+      "\nboltzmap COMMAND --help tells more; boltzmap --version names version and libraries.\n"
+      "Exit codes: 0 finished; 64 usage; 65 bad deck or data; 70 internal error;\n"
+      "74 input/output, as a file that is missing; 75 stopped on request: run again to go on.\n");
 }
 
 /* Rank 0's part. */
@@ -106,11 +107,16 @@ static bm_status_t run(const bm_context_t *context, const bm_command_t *command,
 {
   bm_arguments_t *arguments = NULL;
   bm_status_t status = bm_agree(context, bm_arguments_parse(command, count, texts, &arguments));
-  if (status == BM_OK && command->stops) {
+  if (status == BM_OK && command->after_stop != NULL) {
     status = bm_agree(context, bm_stop_install());
   }
   if (status == BM_OK) {
     status = command->run(context, arguments);
+  }
+  if (status == BM_STOPPED) {
+    char message[BM_MESSAGE_MAX];
+    snprintf(message, sizeof message, "%s", bm_status_message());
+    status = BM_FAIL(BM_STOPPED, "%s; %s", message, command->after_stop);
   }
   bm_arguments_destroy(&arguments);
   return status;
@@ -130,8 +136,9 @@ static bm_status_t answer(const bm_context_t *context, int count, char *const *t
     }
     return BM_OK;
   }
-  const bm_command_t *command = find_command(texts[0]);
-  if (command == NULL && (asks_for_help(1, texts) || strcmp(texts[0], "help") == 0)) {
+  const int names_help = strcmp(texts[0], "help") == 0;
+  const bm_command_t *command = find_command(texts[names_help && count > 1 ? 1 : 0]);
+  if (command == NULL && (asks_for_help(1, texts) || names_help)) {
     if (root) {
       print_help();
     }
@@ -140,7 +147,7 @@ static bm_status_t answer(const bm_context_t *context, int count, char *const *t
   if (command == NULL) {
     return BM_FAIL(BM_ERR_USAGE, "no command '%s'; see boltzmap --help", texts[0]);
   }
-  if (asks_for_help(count - 1, texts + 1)) {
+  if (names_help || asks_for_help(count - 1, texts + 1)) {
     if (root) {
       bm_arguments_help(command);
     }

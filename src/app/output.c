@@ -21,10 +21,9 @@
 
 #define BM_DECK_MARK "# boltzmap output; deck "
 #define BM_LOCK ".lock"
-#define BM_RESULT_FILES           \
-  {                               \
-    "results.json", "results.csv" \
-  }
+
+enum { JSON, CSV, RESULT_FILES };
+static const char *const result_files[RESULT_FILES] = {"results.json", "results.csv"};
 
 /* One hash over everything that decides the results of the run. */
 static uint64_t fingerprint_of(const bm_experiment_t *experiment)
@@ -160,17 +159,32 @@ static bm_status_t take_folder(bm_experiment_t *experiment, const char *deck_pat
   return read_owner(experiment, deck_path, fingerprint, force, text);
 }
 
+/* Paths of the files of results, owned by the caller, also where it fails. */
+static bm_status_t join_results(const bm_experiment_t *experiment, char *path[RESULT_FILES])
+{
+  bm_status_t status = BM_OK;
+  for (int i = 0; status == BM_OK && i < RESULT_FILES; i++) {
+    status = bm_path_join(experiment->folder, result_files[i], &path[i]);
+  }
+  return status;
+}
+
+static void free_paths(char *path[RESULT_FILES])
+{
+  for (int i = 0; i < RESULT_FILES; i++) {
+    bm_free(path[i]);
+  }
+}
+
 /* Results that will not be those of this run any more. */
 static bm_status_t remove_results(const bm_experiment_t *experiment)
 {
-  const char *const names[] = BM_RESULT_FILES;
-  bm_status_t status = BM_OK;
-  for (size_t i = 0; status == BM_OK && i < sizeof names / sizeof names[0]; i++) {
-    char *path = NULL;
-    BM_TRY(bm_path_join(experiment->folder, names[i], &path));
-    status = bm_file_remove(path);
-    bm_free(path);
+  char *path[RESULT_FILES] = {NULL, NULL};
+  bm_status_t status = join_results(experiment, path);
+  for (int i = 0; status == BM_OK && i < RESULT_FILES; i++) {
+    status = bm_file_remove(path[i]);
   }
+  free_paths(path);
   return status;
 }
 
@@ -321,15 +335,6 @@ static bm_status_t fill_document(const bm_experiment_t *experiment, bm_json_t *d
   return BM_OK;
 }
 
-static bm_status_t write_text(const bm_experiment_t *experiment, const char *name, const char *text)
-{
-  char *path = NULL;
-  BM_TRY(bm_path_join(experiment->folder, name, &path));
-  bm_status_t status = bm_file_write(path, text, strlen(text));
-  bm_free(path);
-  return status;
-}
-
 /* A growing text. */
 typedef struct {
   char *text;
@@ -408,17 +413,42 @@ static bm_status_t find_newest_record(const bm_experiment_t *experiment, double 
   return BM_OK;
 }
 
+/* Are the two whole: results.json by its seal, results.csv by what the other says? */
+static bm_status_t check_results(const char *json_path, const char *csv_path)
+{
+  char *text = NULL;
+  char *csv = NULL;
+  size_t count = 0;
+  bm_json_t *document = NULL;
+  text_t expected = {NULL, 0, 0};
+  bm_status_t status = bm_file_read_json(json_path, &text);
+  if (status == BM_OK) {
+    status = bm_json_parse(json_path, text, &document);
+  }
+  if (status == BM_OK) {
+    status = append_cases(&expected, document);
+  }
+  if (status == BM_OK) {
+    status = bm_file_read(csv_path, &csv, &count);
+  }
+  if (status == BM_OK && (count != expected.used || memcmp(csv, expected.text, count) != 0)) {
+    status = BM_FAIL(BM_ERR_DATA, "%s: damaged: is not what results.json says", csv_path);
+  }
+  bm_json_destroy(&document);
+  bm_free(expected.text);
+  bm_free(csv);
+  bm_free(text);
+  return status;
+}
+
 static int are_current(const bm_experiment_t *experiment)
 {
-  const char *const names[] = BM_RESULT_FILES;
   double newest;
-  int current = find_newest_record(experiment, &newest) == BM_OK;
-  for (size_t i = 0; current && i < sizeof names / sizeof names[0]; i++) {
-    char *path = NULL;
-    current =
-        bm_path_join(experiment->folder, names[i], &path) == BM_OK && written_at(path) >= newest;
-    bm_free(path);
-  }
+  char *path[RESULT_FILES] = {NULL, NULL};
+  int current = find_newest_record(experiment, &newest) == BM_OK &&
+                join_results(experiment, path) == BM_OK && written_at(path[JSON]) >= newest &&
+                written_at(path[CSV]) >= newest && check_results(path[JSON], path[CSV]) == BM_OK;
+  free_paths(path);
   return current;
 }
 
@@ -430,6 +460,7 @@ int bm_output_results_are_current(const bm_experiment_t *experiment)
 
 static bm_status_t write_results(const bm_experiment_t *experiment)
 {
+  char *path[RESULT_FILES] = {NULL, NULL};
   char *json = NULL;
   text_t csv = {NULL, 0, 0};
   bm_json_t *document = bm_json_object();
@@ -444,11 +475,15 @@ static bm_status_t write_results(const bm_experiment_t *experiment)
     status = append_cases(&csv, document);
   }
   if (status == BM_OK) {
-    status = write_text(experiment, "results.csv", csv.text);
+    status = join_results(experiment, path);
   }
   if (status == BM_OK) {
-    status = write_text(experiment, "results.json", json);
+    status = bm_file_write(path[CSV], csv.text, csv.used);
   }
+  if (status == BM_OK) {
+    status = bm_file_write_json(path[JSON], json);
+  }
+  free_paths(path);
   bm_free(csv.text);
   bm_free(json);
   bm_json_destroy(&document);

@@ -32,20 +32,28 @@ bm_status_t bm_json_add(bm_json_t *parent, const char *name, bm_json_t *value)
   return BM_OK;
 }
 
-bm_status_t bm_json_add_number(bm_json_t *parent, const char *name, double number)
+#define BM_NUMBER_BYTES 40
+
+/* The fewest digits that give the value back; "null" where it is not finite. */
+static void write_number(double number, char text[BM_NUMBER_BYTES])
 {
   if (!isfinite(number)) {
-    return bm_json_add(parent, name, cJSON_CreateNull());
+    snprintf(text, BM_NUMBER_BYTES, "null");
+    return;
   }
-  /* cJSON chooses the digits by itself; raw text fixes them, with as few as give the value back. */
-  char text[40];
   for (int digits = 15; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, number);
+    snprintf(text, BM_NUMBER_BYTES, "%.*g", digits, number);
     double back = 0.0;
     if (sscanf(text, "%lf", &back) == 1 && back >= number && back <= number) {
       break;
     }
   }
+}
+
+bm_status_t bm_json_add_number(bm_json_t *parent, const char *name, double number)
+{
+  char text[BM_NUMBER_BYTES];
+  write_number(number, text);
   return bm_json_add(parent, name, cJSON_CreateRaw(text));
 }
 
@@ -71,6 +79,23 @@ void bm_json_remove(bm_json_t *object, const char *name)
   cJSON_DeleteItemFromObjectCaseSensitive(object, name);
 }
 
+/* Numbers as raw text: cJSON would print them with 15 digits where that is nearly the value. */
+static bm_status_t keep_digits(cJSON *value)
+{
+  for (; value != NULL; value = value->next) {
+    if (cJSON_IsNumber(value)) {
+      value->valuestring = cJSON_malloc(BM_NUMBER_BYTES);
+      if (value->valuestring == NULL) {
+        return no_memory();
+      }
+      write_number(value->valuedouble, value->valuestring);
+      value->type = cJSON_Raw;
+    }
+    BM_TRY(keep_digits(value->child));
+  }
+  return BM_OK;
+}
+
 bm_status_t bm_json_parse(const char *source, const char *text, bm_json_t **out)
 {
   const char *end = text;
@@ -82,7 +107,11 @@ bm_status_t bm_json_parse(const char *source, const char *text, bm_json_t **out)
     }
     return BM_FAIL(BM_ERR_DATA, "%s:%d: not valid JSON", source, line);
   }
-  return BM_OK;
+  bm_status_t status = keep_digits(*out);
+  if (status != BM_OK) {
+    bm_json_destroy(out);
+  }
+  return status;
 }
 
 bm_json_t *bm_json_get(const bm_json_t *object, const char *name)
@@ -102,10 +131,8 @@ size_t bm_json_count(const bm_json_t *array)
 
 double bm_json_number(const bm_json_t *value)
 {
-  if (cJSON_IsRaw(value)) { /* added by bm_json_add_number, not parsed */
-    return strtod(value->valuestring, NULL);
-  }
-  return cJSON_IsNumber(value) ? value->valuedouble : NAN;
+  /* not finite ones are "null" */
+  return cJSON_IsRaw(value) && *value->valuestring != 'n' ? strtod(value->valuestring, NULL) : NAN;
 }
 
 const char *bm_json_string(const bm_json_t *value)

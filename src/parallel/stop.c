@@ -133,8 +133,7 @@ static void look(void)
 
 static bm_status_t stopped(int asked)
 {
-  return asked ? BM_FAIL(BM_STOPPED, "%s; run the same command again to go on",
-                         watch.found != NULL ? watch.found : "stopped on request")
+  return asked ? BM_FAIL(BM_STOPPED, "%s", watch.found != NULL ? watch.found : "stopped on request")
                : BM_OK;
 }
 

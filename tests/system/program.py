@@ -103,6 +103,18 @@ def metrics(folder):
     return {case["name"]: case["metrics"] for case in results(folder)["cases"]}
 
 
+def metric_lines(folder):
+    """Lines of results.csv but those that depend on the clock."""
+    lines = (Path(folder) / "results.csv").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if ",timing," not in line]
+
+
+def recorded_metrics(folder):
+    """{case/stage: metrics} as the records of the stages have them."""
+    return {str(path.relative_to(folder)): json.loads(path.read_text(encoding="utf-8")).get("metrics")
+            for path in sorted(Path(folder).glob("*/*.json"))}
+
+
 def data_sets(path):
     """Every data set of an HDF5 file by name, provenance left out."""
     found = {}
@@ -128,7 +140,7 @@ def same_data(a, b):
 def differences(a, b, cases=("a", "b")):
     """What differs between two runs; an empty list where they are the same bits."""
     a, b = Path(a), Path(b)
-    found = [] if metrics(a) == metrics(b) else ["metrics"]
+    found = [what.__name__ for what in (metrics, metric_lines, recorded_metrics) if what(a) != what(b)]
     for case in cases:
         for name in ("model.h5", "reference.h5md", "generated.h5md", "trajectory.h5md"):
             if not (a / case / name).exists() and not (b / case / name).exists():

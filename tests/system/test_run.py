@@ -189,11 +189,13 @@ class SameBits(Runs):
         out = self.out()
         self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
         content = (out / "a" / f"checkpoint-{self.steps(out)[-1]}.h5").read_bytes()
-        for step in (10**9, 10**9 + 1):
+        reached = self.steps(out)[-1]
+        before = self.steps(out)[0] - 1
+        for step in (before, 10**9, 10**9 + 1):
             (out / "a" / f"checkpoint-{step}.h5").write_bytes(content[:len(content) // 2])
-        reached = self.steps(out)[-3]
         self.assertEqual(self.stop_in_training(out, signal.SIGUSR1), STOPPED)
         self.assertGreater(self.steps(out)[-1], reached)
+        self.assertEqual(len(list(out.rglob("*.h5.damaged"))), 2)  # those that were looked at before a good one
         self.assertLess(self.steps(out)[-1], 10**9)
         for step in self.steps(out):
             done = boltzmap("info", out / "a" / f"checkpoint-{step}.h5")
@@ -240,7 +242,17 @@ class Folders(Runs):
             (out / name).write_text("{}", encoding="utf-8")
             os.utime(out / name, (0, 0))
             self.run_deck(out, ranks=2)
-            self.assertEqual(program.metrics(out), program.metrics(self.whole))
+            self.assertEqual(differences(self.whole, out), [])
+            shutil.rmtree(out)
+
+    def test_damaged_results_are_written_again(self):
+        for name in ("results.json", "results.csv"):
+            out = self.copy()
+            content = (out / name).read_bytes()
+            for damaged in (b"", content[:-20], content[:300] + b"7" + content[301:]):
+                (out / name).write_bytes(damaged)
+                self.run_deck(out)
+                self.assertEqual((out / name).read_bytes(), content)
             shutil.rmtree(out)
 
     def test_the_folder_has_the_deck_of_the_last_run(self):

@@ -28,7 +28,9 @@ typedef struct {
   const char *instead;        /* option that stands for the positional ones, or NULL */
   const bm_option_t *options; /* ended by a NULL name */
   bm_status_t (*run)(const bm_context_t *context, const bm_arguments_t *arguments); /* collective */
-  int stops; /* asks for stop requests (parallel/stop.h) while it works; 0: ends by the signal */
+  /* What comes after a stop, for the message: it asks for stop requests (parallel/stop.h) while it works; NULL:
+   * it ends by the signal. */
+  const char *after_stop;
 } bm_command_t;
 
 /* Parse what follows the command's name; empty texts are none. BM_ERR_USAGE, naming the nearest

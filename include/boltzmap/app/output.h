@@ -11,7 +11,7 @@
  * all; BM_ERR_IO where it is in use or cannot be written, and nothing was removed then. Collective. */
 bm_status_t bm_output_open(bm_experiment_t *experiment, int anew, int force);
 
-/* Are results.json and results.csv there, and not older than a record that goes into them? No where
+/* Are results.json and results.csv there, whole, and not older than a record that goes into them? No where
  * a run was interrupted between the two. Collective; the same on all ranks. */
 int bm_output_results_are_current(const bm_experiment_t *experiment);
 

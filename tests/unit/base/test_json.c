@@ -37,7 +37,11 @@ static void check_round_trip(double number)
   bm_json_t *array = parsed(text);
   double back = bm_json_number(bm_json_item(array, 0));
   assert_memory_equal(&back, &number, sizeof back);
+  char *again;
+  assert_int_equal(bm_json_print(array, 1, &again), BM_OK);
+  assert_string_equal(again, text);
   bm_json_destroy(&array);
+  bm_free(again);
   bm_free(text);
 }
 
