@@ -22,6 +22,12 @@ typedef struct {
   size_t count;
 } list_t;
 
+#define BM_NAME_BYTES 64
+static void name_of(int64_t step, char name[BM_NAME_BYTES])
+{
+  snprintf(name, BM_NAME_BYTES, "checkpoint-%lld.h5", (long long)step);
+}
+
 static void insert(list_t *list, int64_t step)
 {
   size_t at = list->count < BM_LISTED_MAX ? list->count++ : BM_LISTED_MAX - 1;
@@ -48,10 +54,12 @@ static bm_status_t list_checkpoints(const bm_experiment_t *experiment,
   }
   for (struct dirent *entry = entries == NULL ? NULL : readdir(entries); entry != NULL;
        entry = readdir(entries)) {
-    long long step;
-    int end = 0;
-    if (sscanf(entry->d_name, "checkpoint-%18lld.h5%n", &step, &end) == 1 && end > 0 &&
-        entry->d_name[end] == '\0') {
+    long long step = 0;
+    char name[BM_NAME_BYTES] = "";
+    if (sscanf(entry->d_name, "checkpoint-%18lld", &step) == 1) {
+      name_of(step, name);
+    }
+    if (strcmp(entry->d_name, name) == 0) {
       insert(list, step);
     }
   }
@@ -65,8 +73,8 @@ static bm_status_t list_checkpoints(const bm_experiment_t *experiment,
 static bm_status_t path_of(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                            int64_t step, char **path)
 {
-  char name[64];
-  snprintf(name, sizeof name, "checkpoint-%lld.h5", (long long)step);
+  char name[BM_NAME_BYTES];
+  name_of(step, name);
   return bm_stage_path(experiment, deck_case, name, path);
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "boltzmap/app/commands.h"
 #include "boltzmap/io/hdf5.h"
@@ -28,24 +29,52 @@ static void start_alone(void)
   }
 }
 
+#define BM_BLAS_BYTES ((size_t)192 << 20) /* more than OpenBLAS asks for at once */
+
+/* OpenBLAS asks for its buffer again and again, for ever, where there is no memory for it. A limit on the address
+ * space is one to see now, while the buffer is made; where memory itself ends, the kernel does. */
+static bm_status_t make_room_for_blas(void)
+{
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return BM_OK;
+  }
+  void *room = malloc(BM_BLAS_BYTES);
+  if (room == NULL) {
+    return BM_FAIL(
+        BM_ERR_MEMORY,
+        "the limit on memory (ulimit -v) of %llu KiB is too low: OpenBLAS wants %zu MiB more",
+        (unsigned long long)limit.rlim_cur / 1024, BM_BLAS_BYTES >> 20);
+  }
+  free(room);
+  const double one = 1.0;
+  double square = 0.0;
+  cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, 1, 1, 1.0, &one, 1, 0.0, &square, 1);
+  return BM_OK;
+}
+
 static bm_status_t run(int argc, char **argv, bm_context_t **context)
 {
   BM_TRY(bm_context_create(MPI_COMM_WORLD, context));
   openblas_set_num_threads(1); /* ranks are the parallelism */
+  if (make_room_for_blas() != BM_OK) {
+    bm_context_end_job(BM_ERR_MEMORY); /* MPI has not the memory to come to an end either */
+  }
   bm_hdf5_quiet();
   return bm_agree(*context, bm_commands_dispatch(*context, argc - 1, argv + 1));
 }
 
-/* Open MPI's shared file pointers, which nothing here uses, take a name from the file's alone, so that one
- * user's run can stop another's. */
+/* Open MPI's shared file pointers, which nothing here uses: some take a name from the file's alone, so that one
+ * user's run can stop another's, or have no room for a long one. */
 static void leave_out_file_pointers(void)
 {
-  (void)setenv("OMPI_MCA_sharedfp", "^sm", 0);
+  (void)setenv("OMPI_MCA_sharedfp", "individual", 0);
 }
 
 int main(int argc, char **argv)
 {
-  signal(SIGXFSZ, SIG_IGN); /* what is beyond a limit on files is an error to tell */
+  signal(SIGXFSZ, SIG_IGN); /* what is beyond a limit on files is an error to tell, */
+  signal(SIGPIPE, SIG_IGN); /* and so is that nobody reads what is printed */
   start_alone();
   leave_out_file_pointers();
   if (MPI_Init(&argc, &argv) != MPI_SUCCESS) {

@@ -106,24 +106,42 @@ static bm_status_t load_record(const bm_experiment_t *experiment, const bm_stage
   return status;
 }
 
-/* HDF5 files carry a seal; others are whole because they were renamed into place. */
-static int file_is_whole(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
-                         const char *file)
+static int is_left(const bm_stage_t *stage, const bm_deck_case_t *deck_case, const char *file)
 {
+  return stage->leaves == NULL || stage->leaves(deck_case, file);
+}
+
+/* Checksum of a file that a stage left, as the record has it. */
+static bm_status_t checksum_of(const char *path, char text[17])
+{
+  uint64_t hash = 0;
+  BM_TRY(bm_file_hash(path, &hash));
+  snprintf(text, 17, "%016llx", (unsigned long long)hash);
+  return BM_OK;
+}
+
+/* Is the file that which the stage left? One of another run may be whole, too. */
+static int file_is_left(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                        const char *file, const bm_json_t *record)
+{
+  char found[17];
   char *path = NULL;
-  if (bm_stage_path(experiment, deck_case, file, &path) != BM_OK) {
+  const char *stored = bm_json_string(bm_json_get(bm_json_get(record, "files"), file));
+  if (stored == NULL || bm_stage_path(experiment, deck_case, file, &path) != BM_OK) {
     return 0;
   }
-  int whole = bm_file_exists(path);
-  if (whole && strstr(file, ".h5") != NULL) {
-    bm_seal_t seal = BM_SEAL_NONE;
-    whole = bm_file_check_seal(path, &seal) == BM_OK && seal == BM_SEAL_GOOD;
-    if (!whole) {
-      bm_log_warn(experiment->log, "%s: damaged; it is made again", path);
-    }
+  int good = 0;
+  if (!bm_file_exists(path)) {
+    bm_log_warn(experiment->log, "%s: missing; it is made again", path);
+  } else if (checksum_of(path, found) != BM_OK) {
+    bm_log_warn(experiment->log, "%s; it is made again", bm_status_message());
+  } else if (strcmp(stored, found) != 0) {
+    bm_log_warn(experiment->log, "%s: damaged, or of another run; it is made again", path);
+  } else {
+    good = 1;
   }
   bm_free(path);
-  return whole;
+  return good;
 }
 
 /* Is the record there and that of this deck? */
@@ -144,11 +162,10 @@ static int is_done_here(const bm_experiment_t *experiment, const bm_stage_t *sta
     return 0;
   }
   int done = is_current(experiment, stage, deck_case, record);
-  bm_json_destroy(&record);
   for (const char *const *file = stage->files; done && *file != NULL; file++) {
-    int is_there = stage->leaves == NULL || stage->leaves(deck_case, *file);
-    done = !is_there || file_is_whole(experiment, deck_case, *file);
+    done = !is_left(stage, deck_case, *file) || file_is_left(experiment, deck_case, *file, record);
   }
+  bm_json_destroy(&record);
   return done;
 }
 
@@ -192,6 +209,30 @@ bm_status_t bm_stage_forget(const bm_experiment_t *experiment, const bm_deck_cas
   return BM_OK;
 }
 
+static bm_status_t add_file(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                            const char *file, bm_json_t *files)
+{
+  char text[17];
+  char *path = NULL;
+  BM_TRY(bm_stage_path(experiment, deck_case, file, &path));
+  bm_status_t status = checksum_of(path, text);
+  bm_free(path);
+  return status == BM_OK ? bm_json_add_string(files, file, text) : status;
+}
+
+static bm_status_t add_files(const bm_experiment_t *experiment, const bm_stage_t *stage,
+                             const bm_deck_case_t *deck_case, bm_json_t *record)
+{
+  bm_json_t *files;
+  BM_TRY(bm_json_add_object(record, "files", &files));
+  for (const char *const *file = stage->files; *file != NULL; file++) {
+    if (is_left(stage, deck_case, *file)) {
+      BM_TRY(add_file(experiment, deck_case, *file, files));
+    }
+  }
+  return BM_OK;
+}
+
 static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stage_t *stage,
                                 const bm_deck_case_t *deck_case, const bm_results_t *results)
 {
@@ -205,6 +246,9 @@ static bm_status_t write_record(const bm_experiment_t *experiment, const bm_stag
   snprintf(fingerprint, sizeof fingerprint, "%016llx",
            (unsigned long long)bm_stage_fingerprint(experiment, stage, deck_case));
   bm_status_t status = bm_json_add_string(record, "fingerprint", fingerprint);
+  if (status == BM_OK) {
+    status = add_files(experiment, stage, deck_case, record);
+  }
   if (status == BM_OK) {
     status = bm_json_add(record, "metrics", bm_json_copy(bm_results_metrics(results)));
   }

@@ -10,7 +10,9 @@
 
 /* What the output folder holds beside the folders of the cases. */
 static const char *const reserved_names[] = {
-    "figures", "target", "deck.cfg", "log.txt", "results.json", "results.csv", "report.html", NULL};
+    "figures",      "target",      "stop",        "deck.cfg",   "log.txt",
+    "results.json", "results.csv", "report.html", "table1.txt", "table1.tex",
+    "table1.csv",   "table2.txt",  "table2.tex",  "table2.csv", NULL};
 
 bm_deck_shown_t bm_deck_shown(const char *text)
 {

@@ -212,12 +212,12 @@ bm_status_t bm_file_reserve(const char *path, uint64_t bytes)
   return status;
 }
 
-/* What is there already. */
+/* What is there already. Without O_NONBLOCK a pipe in its place would wait for somebody at its other end. */
 static int open_watched(const char *path, int flags)
 {
   bm_watch_t watch;
   bm_watch_start(&watch, "open", path);
-  const int file = open(path, flags | O_CLOEXEC);
+  const int file = open(path, flags | O_CLOEXEC | O_NONBLOCK);
   bm_watch_end(&watch);
   return file;
 }

@@ -33,7 +33,7 @@ struct bm_log {
 /* To write at its end; NULL, also where it is a link, which could lead out of the output folder. */
 static FILE *open_file(const char *path)
 {
-  int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
+  int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
   FILE *stream = file < 0 ? NULL : fdopen(file, "a");
   if (stream == NULL && file >= 0) {
     close(file);

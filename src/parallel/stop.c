@@ -1,6 +1,7 @@
 #include "boltzmap/parallel/stop.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -24,7 +25,8 @@ static volatile sig_atomic_t urgent_s; /* when the first of those came */
 static struct {
   const char *file;  /* NULL: none */
   double every_s;    /* between looks */
-  double end;        /* of the time allowed, on the monotonic clock; 0: none */
+  int has_end;       /* is the time limited? */
+  double end;        /* of the time allowed, on the monotonic clock */
   double margin;     /* seconds before it */
   double took;       /* seconds that a checkpoint took at most */
   double looked;     /* when it was looked for last */
@@ -46,7 +48,7 @@ static void on_signal(int number)
   const int cause = errno;
   struct timespec now = {0, 0};
   requests = 1;
-  if (number != SIGUSR1) {
+  if (number == SIGINT || number == SIGTERM) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     urgent_s = urgent == 0 ? (sig_atomic_t)now.tv_sec : urgent_s;
     urgent = urgent + 1;
@@ -59,9 +61,13 @@ static void on_signal(int number)
 
 bm_status_t bm_stop_install(void)
 {
-  const int signals[] = {SIGUSR1, SIGTERM, SIGINT};
+  const int signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGXCPU};
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
     struct sigaction action;
+    if (signals[i] == SIGHUP && sigaction(SIGHUP, NULL, &action) == 0 &&
+        action.sa_handler == SIG_IGN) {
+      continue; /* of nohup */
+    }
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART;
@@ -93,9 +99,10 @@ void bm_stop_before(double end)
 {
   const double left = end - seconds_of(CLOCK_REALTIME);
   const double here = seconds_of(CLOCK_MONOTONIC) + left;
-  if (watch.end == 0.0 || here < watch.end) {
+  if (!watch.has_end || here < watch.end) {
+    watch.has_end = 1;
     watch.end = here;
-    watch.margin = BM_MARGIN_SHARE * left < BM_MARGIN_S ? BM_MARGIN_SHARE * left : BM_MARGIN_S;
+    watch.margin = fmax(0.0, fmin(BM_MARGIN_SHARE * left, BM_MARGIN_S));
   }
 }
 
@@ -119,11 +126,11 @@ static int file_is_there(double now)
 
 static void look(void)
 {
-  if (watch.file == NULL && watch.end == 0.0) {
+  if (watch.file == NULL && !watch.has_end) {
     return;
   }
   const double now = seconds_of(CLOCK_MONOTONIC);
-  if (watch.end > 0.0 && now > watch.end - watch.margin - BM_MARGIN_WRITES * watch.took) {
+  if (watch.has_end && now > watch.end - watch.margin - BM_MARGIN_WRITES * watch.took) {
     watch.found = "the time allowed is nearly over";
   } else if (file_is_there(now)) {
     watch.found = "stopped by the stop file";

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -417,6 +418,38 @@ class Folders(Runs):
             if damage != "gone":
                 self.assertIn(path.name, done.stderr, name)
             self.assertEqual(differences(self.whole, out), [], name)
+
+    def test_sound_files_of_another_run_are_made_again(self):
+        for name in ("model.h5", "reference.h5md", "generated.h5md", "history.csv"):
+            out = self.copy()
+            shutil.copy(out / "b" / name, out / "a" / name)
+            (out / "a" / "evaluate.json").unlink()
+            done = self.run_deck(out)
+            self.assertRegex(done.stderr, f"warning: .*a/{name}: damaged, or of another run")
+            self.assertEqual(differences(self.whole, out), [], name)
+            shutil.rmtree(out)
+
+    def test_pipes_in_the_place_of_files_are_not_waited_for(self):
+        for name, code in (("log.txt", 74), ("deck.cfg", 74), ("a/train.json", 0), ("a/model.h5", 74),
+                           ("a/reference.h5md", 74), ("results.json", 74)):
+            out = self.copy()
+            (out / name).unlink()
+            os.mkfifo(out / name)
+            begun = time.monotonic()
+            done = self.run_deck(out, code=code)
+            self.assertLess(time.monotonic() - begun, 60.0, name)
+            self.assertIn(name, done.stderr)
+            shutil.rmtree(out)
+
+    def test_nobody_reads_what_is_printed(self):
+        out = self.out()
+        process = subprocess.Popen([program.PROGRAM, "run", self.deck, "--out", out], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env=program.ENVIRONMENT)
+        process.stdout.close()
+        self.assertEqual(process.wait(120), 74)
+        self.assertIn(b"standard output", process.stderr.read())
+        process.stderr.close()
+        self.assertEqual(differences(self.whole, out), [])
 
 
 class Contents(Runs):

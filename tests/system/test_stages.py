@@ -136,6 +136,14 @@ class Stages(unittest.TestCase):
             self.assertLess(time.time() - begun, 14.0)
             self.assertEqual(len(list(out.glob(f"{CASE}/checkpoint-*.h5"))), 1)
 
+    def test_a_time_that_is_over_stops_a_run_at_once(self):
+        out = self.out("over")
+        environment = dict(program.ENVIRONMENT, SLURM_JOB_END_TIME="1")
+        done = program.subprocess.run(program.command("run", self.deck, "--out", out), text=True,
+                                      capture_output=True, env=environment, timeout=60, check=False)
+        self.assertEqual(done.returncode, STOPPED, done.stderr)
+        self.assertIn("time allowed", done.stderr)
+
     def test_damaged_rows_of_an_unfinished_file_are_made_again(self):
         out = self.out("rows")
         process = self.run_into("generate", out, checkpoints=1)

@@ -531,9 +531,9 @@ static void a_thousand_cases_are_the_limit(void **state)
 static void names_are_names_of_folders(void **state)
 {
   (void)state;
-  static const char *const bad[] = {"",       ".",        "..",     ".hidden",     "-x",
-                                    "a/b",    "a b",      "a\\\\b", "caf\303\251", "figures",
-                                    "target", "deck.cfg", "log.txt"};
+  static const char *const bad[] = {"",       ".",        "..",      ".hidden",     "-x",
+                                    "a/b",    "a b",      "a\\\\b",  "caf\303\251", "figures",
+                                    "target", "deck.cfg", "log.txt", "stop",        "table1.csv"};
   char text[512];
   bm_deck_t *deck;
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
