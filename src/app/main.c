@@ -10,6 +10,7 @@
 #include "boltzmap/app/commands.h"
 #include "boltzmap/io/hdf5.h"
 #include "boltzmap/parallel/agree.h"
+#include "boltzmap/parallel/watch.h"
 
 /* A process that no launcher started is alone: Open MPI need not look for neighbours or networks,
  * which takes ten times as long as all else at the start. Other MPIs do not read these variables;
@@ -56,6 +57,7 @@ static bm_status_t make_room_for_blas(void)
 static bm_status_t run(int argc, char **argv, bm_context_t **context)
 {
   BM_TRY(bm_context_create(MPI_COMM_WORLD, context));
+  BM_TRY_AGREE(*context, bm_watch_check());
   openblas_set_num_threads(1); /* ranks are the parallelism */
   if (make_room_for_blas() != BM_OK) {
     bm_context_end_job(BM_ERR_MEMORY); /* MPI has not the memory to come to an end either */

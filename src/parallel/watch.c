@@ -10,14 +10,32 @@
 
 #define BM_WATCH_MOST_S 1e9
 
+#define BM_WATCH_VARIABLE "BOLTZMAP_STALL_S"
+
+/* Is the number what the text says? */
+static int parse(const char *text, double *seconds)
+{
+  char *end = NULL;
+  *seconds = strtod(text, &end);
+  return end != text && *end == '\0' && *seconds >= 0.0 && *seconds < BM_WATCH_MOST_S;
+}
+
+bm_status_t bm_watch_check(void)
+{
+  const char *text = getenv(BM_WATCH_VARIABLE);
+  double seconds;
+  return text == NULL || parse(text, &seconds) ? BM_OK
+                                               : BM_FAIL(BM_ERR_USAGE,
+                                                         "environment variable " BM_WATCH_VARIABLE
+                                                         " = \"%s\": expected seconds, 0 for none",
+                                                         text);
+}
+
 static double limit(void)
 {
-  const char *text = getenv("BOLTZMAP_STALL_S");
-  char *end = NULL;
-  double seconds = text == NULL ? BM_WATCH_LIMIT_S : strtod(text, &end);
-  return text != NULL && (end == text || *end != '\0' || !(seconds < BM_WATCH_MOST_S))
-             ? BM_WATCH_LIMIT_S
-             : seconds;
+  const char *text = getenv(BM_WATCH_VARIABLE);
+  double seconds;
+  return text != NULL && parse(text, &seconds) ? seconds : BM_WATCH_LIMIT_S;
 }
 
 /* Those under way, since a timer may fire while its watch ends: then it is not among them any more. */

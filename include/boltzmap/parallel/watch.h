@@ -11,6 +11,8 @@
 
 #include <time.h>
 
+#include "boltzmap/base/status.h"
+
 #define BM_WATCH_LIMIT_S 1800.0
 
 typedef struct bm_watch {
@@ -21,6 +23,9 @@ typedef struct bm_watch {
   int number; /* among those under way */
   struct bm_watch *next;
 } bm_watch_t;
+
+/* Is the environment variable a number of seconds, or not set? BM_ERR_USAGE. */
+bm_status_t bm_watch_check(void);
 
 /* Begin to watch; the watch and its texts stay where they are until bm_watch_end. Any thread. Where
  * the system has no timer left, nothing is watched. */

@@ -60,12 +60,31 @@ static void a_limit_of_zero_is_none(void **state)
   assert_int_equal(exit_of_child("0", 200000, said), 0);
 }
 
+static void a_limit_that_is_no_number_is_refused(void **state)
+{
+  (void)state;
+  const char *const bad[] = {"", "abc", "5x", "nan", "-5", "1e300"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    setenv("BOLTZMAP_STALL_S", bad[i], 1);
+    assert_int_equal(bm_watch_check(), BM_ERR_USAGE);
+    assert_non_null(strstr(bm_status_message(), "BOLTZMAP_STALL_S"));
+  }
+  const char *const good[] = {"0", "0.5", "3600"};
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    setenv("BOLTZMAP_STALL_S", good[i], 1);
+    assert_int_equal(bm_watch_check(), BM_OK);
+  }
+  unsetenv("BOLTZMAP_STALL_S");
+  assert_int_equal(bm_watch_check(), BM_OK);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_takes_too_long_ends_the_process_and_names_the_file),
       cmocka_unit_test(what_ends_in_time_goes_on),
       cmocka_unit_test(a_limit_of_zero_is_none),
+      cmocka_unit_test(a_limit_that_is_no_number_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
