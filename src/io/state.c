@@ -399,8 +399,17 @@ static bm_status_t type_of(hid_t dataset, const char *path, const char *name, ty
   return BM_OK;
 }
 
-static bm_status_t read_block(bm_state_t *state, hid_t dataset, const char *path, const char *name)
+/* What the walk over a file's objects carries. */
+typedef struct {
+  bm_state_t *state;
+  const char *path;
+  hsize_t bytes; /* of the file */
+  bm_status_t status;
+} walk_t;
+
+static bm_status_t read_block(const walk_t *walk, hid_t dataset, const char *name)
 {
+  const char *path = walk->path;
   type_t type = TYPE_TEXT;
   BM_TRY(type_of(dataset, path, name, &type));
   hid_t space = H5Dget_space(dataset);
@@ -408,19 +417,15 @@ static bm_status_t read_block(bm_state_t *state, hid_t dataset, const char *path
   hssize_t count = H5Sget_simple_extent_npoints(space);
   H5Sclose(space);
   BM_TRY(bm_hdf5_status(count, path, "get the size of a block"));
+  if ((hsize_t)count > walk->bytes / types[type].bytes) {
+    return BM_FAIL(BM_ERR_DATA, "%s: damaged: block '%s' is larger than the file", path, name);
+  }
   block_t *block;
-  BM_TRY(add_block(state, name, type, (size_t)count, &block));
+  BM_TRY(add_block(walk->state, name, type, (size_t)count, &block));
   return bm_hdf5_status(
       H5Dread(dataset, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, block->values), path,
       "read a block");
 }
-
-/* What the walk over a file's objects carries. */
-typedef struct {
-  bm_state_t *state;
-  const char *path;
-  bm_status_t status;
-} walk_t;
 
 static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *data)
 {
@@ -430,7 +435,7 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
   }
   hid_t dataset = H5Dopen2(root, name, H5P_DEFAULT);
   walk->status = dataset < 0 ? bm_hdf5_status(dataset, walk->path, "open a block")
-                             : read_block(walk->state, dataset, walk->path, name);
+                             : read_block(walk, dataset, name);
   if (dataset >= 0) {
     H5Dclose(dataset);
   }
@@ -460,7 +465,8 @@ static bm_status_t read_blocks(hid_t file, const char *path, const char *kind, b
   bm_free(stored);
   BM_TRY(status);
   BM_TRY(bm_string_copy(path, &(*out)->source));
-  walk_t walk = {*out, path, BM_OK};
+  walk_t walk = {*out, path, 0, BM_OK};
+  BM_TRY(bm_hdf5_status(H5Fget_filesize(file, &walk.bytes), path, "get the size"));
   herr_t result = H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, &walk);
   return walk.status != BM_OK ? walk.status : bm_hdf5_status(result, path, "list the blocks");
 }
