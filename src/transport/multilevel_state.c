@@ -116,6 +116,25 @@ static bm_status_t load_graph(const bm_state_t *state, bm_multilevel_t *s)
   return bm_multilevel_add_pairs(s, &list, status, &added);
 }
 
+/* A way out leads to a y that the dead end does not reach, so there has to be one, and whatever its points are
+ * paired with is reached. */
+static bm_status_t check_dead_end(const bm_multilevel_t *s)
+{
+  const bm_adjacency_t *of_x = &s->graph.from[0];
+  size_t open = 0;
+  for (size_t j = 0; j < s->n; j++) {
+    open += !s->dead_end.closed[j];
+  }
+  int good = open > 0 && s->dead_end.count > 0 && s->at.growth > 0;
+  for (size_t r = 0; r < s->dead_end.count; r++) {
+    const uint32_t i = s->dead_end.rows[r];
+    for (size_t e = of_x->start[i]; e < of_x->start[i + 1]; e++) {
+      good = good && s->dead_end.closed[of_x->to[e]];
+    }
+  }
+  return good ? BM_OK : BM_FAIL(BM_ERR_DATA, "checkpoint: its dead end is none");
+}
+
 #define BM_PROGRESS_INTS 8
 
 bm_status_t bm_multilevel_save(const bm_multilevel_t *s, bm_state_t *state)
@@ -171,6 +190,11 @@ static bm_status_t load_matching(const bm_state_t *state, bm_multilevel_t *s)
   bm_matching_t *m = &s->matching;
   BM_TRY(bm_state_get_doubles(state, "u", s->n, m->dual[0]));
   BM_TRY(bm_state_get_doubles(state, "v", s->n, m->dual[1]));
+  for (size_t i = 0; i < s->n; i++) {
+    if (!isfinite(m->dual[0][i]) || !isfinite(m->dual[1][i])) {
+      return BM_FAIL(BM_ERR_DATA, "checkpoint: its duals are none");
+    }
+  }
   bm_multilevel_forget_matching(s);
   BM_TRY(get_numbers(state, "partner", s->n, s->suspects));
   for (size_t i = 0; i < s->n; i++) {
@@ -210,6 +234,9 @@ bm_status_t bm_multilevel_load(const bm_state_t *state, bm_multilevel_t *s)
   BM_TRY(bm_state_get_doubles(state, "bound_v", s->n, s->bound_v));
   BM_TRY(load_dead_end(state, s));
   BM_TRY(load_graph(state, s));
+  if (s->at.stage == BM_STAGE_GROW) {
+    BM_TRY(check_dead_end(s));
+  }
   if (s->at.stage == BM_STAGE_EXTEND || s->at.stage == BM_STAGE_DONE) {
     return BM_OK;
   }
