@@ -71,11 +71,16 @@ static const block_t *find(const bm_state_t *state, const char *name)
   return NULL;
 }
 
+static int is_new_name(const bm_state_t *state, const char *name)
+{
+  return strlen(name) < BM_BLOCK_NAME_MAX && find(state, name) == NULL;
+}
+
 /* A new block with room for its values. */
 static bm_status_t add_block(bm_state_t *state, const char *name, type_t type, size_t count,
                              block_t **out)
 {
-  if (strlen(name) >= BM_BLOCK_NAME_MAX || find(state, name) != NULL) {
+  if (!is_new_name(state, name)) {
     return BM_FAIL(BM_ERR_INTERNAL, "state block '%s': name too long or used twice", name);
   }
   if (state->count == state->room) {
@@ -417,6 +422,10 @@ static bm_status_t read_block(const walk_t *walk, hid_t dataset, const char *nam
   hssize_t count = H5Sget_simple_extent_npoints(space);
   H5Sclose(space);
   BM_TRY(bm_hdf5_status(count, path, "get the size of a block"));
+  if (!is_new_name(walk->state, name)) {
+    return BM_FAIL(BM_ERR_DATA, "%s: damaged: block '%s' has too long a name or is there twice",
+                   path, name);
+  }
   if ((hsize_t)count > walk->bytes / types[type].bytes) {
     return BM_FAIL(BM_ERR_DATA, "%s: damaged: block '%s' is larger than the file", path, name);
   }
