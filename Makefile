@@ -89,8 +89,8 @@ help:
 	@echo "make check      set up and run every test: check-unit, check-mpi, check-system, check-fault"
 	@echo "make fault      the faults of check-fault at length, as ARGS='--runs 200 --points 20'"
 	@echo "make check-slurm the jobs in a SLURM of its own, as root; installs slurmctld, slurmd and munge"
-	@echo "make check-asan the tests under AddressSanitizer and UBSan; check-valgrind: unit and MPI tests under"
-	@echo "                valgrind; both take hours"
+	@echo "make check-asan the tests under AddressSanitizer and UBSan, about an hour; check-valgrind: unit and MPI"
+	@echo "                tests under valgrind, some hours"
 	@echo "make check-fuzz readers of files under libFuzzer for a minute; fuzz: for TIME=$(strip $(TIME)) seconds"
 	@echo "make bench      speed beside peers, which it installs into $(BUILD)/bench-env; tables to RESULTS=FILE:"
 	@echo "                bench-training: training and generation beside JAX and PyTorch; bench-dynamics: OpenMM,"
@@ -248,13 +248,13 @@ setup-slurm:
 check-slurm: $(BUILD)/boltzmap | setup-slurm
 	@$(TEST_PYTHON) $(TOP)/tests/slurm/check_slurm.py $(ARGS)
 
-# The tests under AddressSanitizer and UBSan, but for faults, whose library ASan does not go with. Leaks are
-# looked for in the readers alone (check-fuzz): Open MPI unloads its modules before the end, and what those leave cannot be told from the program's own.
-# On two cores hours.
+# The tests under AddressSanitizer and UBSan, but for faults, whose library ASan does not go with, one part after the
+# other. Leaks are looked for in the readers alone (check-fuzz): Open MPI unloads its modules before the end, and what
+# those leave cannot be told from the program's own. On two cores about an hour.
 check-asan: | setup-tests
-	+@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 BM_PATIENCE=10 \
+	+@for goal in $(ASAN_GOAL); do ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 BM_PATIENCE=10 \
 	  $(MAKE) --no-print-directory -f $(TOP)/Makefile BUILD=$(BUILD)-asan CFLAGS='-O1 -g' \
-	  SANITIZE='-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all' $(ASAN_GOAL)
+	  SANITIZE='-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all' $$goal || exit 1; done
 
 ASAN_GOAL ?= check-unit check-mpi check-system#  parts of the suite
 
@@ -268,8 +268,9 @@ setup-valgrind:
 	@$(if $(filter no,$(SETUP)),:,$(TOP)/build-aux/setup.sh valgrind)
 
 check-valgrind: | setup-valgrind
-	+@BM_PATIENCE=40 BM_WRAPPER='$(VALGRIND)' OPENBLAS_CORETYPE=Haswell $(MAKE) --no-print-directory \
-	  -f $(TOP)/Makefile BUILD=$(BUILD)-valgrind ARCH=x86-64-v3 CFLAGS='-O1 -g' check-unit check-mpi
+	+@for goal in check-unit check-mpi; do BM_PATIENCE=40 BM_WRAPPER='$(VALGRIND)' OPENBLAS_CORETYPE=Haswell \
+	  $(MAKE) --no-print-directory -f $(TOP)/Makefile BUILD=$(BUILD)-valgrind ARCH=x86-64-v3 CFLAGS='-O1 -g' \
+	  $$goal || exit 1; done
 
 # Readers under libFuzzer, which is clang's, with its sanitizers; of the MPI compiler only the headers and
 # libraries stay. tests/fuzz/README.md says what the targets are.
