@@ -61,6 +61,7 @@ static void on_signal(int number)
 
 bm_status_t bm_stop_install(void)
 {
+  signal(SIGPIPE, SIG_IGN);
   const int signals[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGXCPU};
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
     struct sigaction action;

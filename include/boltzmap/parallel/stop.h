@@ -9,7 +9,8 @@
 
 #include "boltzmap/parallel/context.h"
 
-/* Install the handlers. Once, by a command that asks for stops: all others end by the signal. */
+/* Install the handlers. Once, by a command that asks for stops: all others end by the signal. Such a command has
+ * files to finish, too, where nobody reads any more what it prints: SIGPIPE is ignored. */
 bm_status_t bm_stop_install(void);
 
 /* Ask to stop, too, when a file of this name is there, looked for so many seconds apart. The name is not copied;
