@@ -77,7 +77,11 @@ def family(pid):
 
 def kill_group(process):
     """As if the machine had gone: nobody gets to write anything."""
-    members = family(process.pid)
+    kill_all(process, family(process.pid))
+
+
+def kill_all(process, members):
+    """Those that a process and all below it were."""
     for pid in members:
         try:
             os.kill(pid, signal.SIGKILL)
