@@ -135,8 +135,9 @@ static void what_killed_writers_left_is_removed_and_what_others_write_is_not(voi
   if (dead == 0) {
     _exit(0);
   }
-  const pid_t pids[] = {dead, getppid()}; /* the first has ended, though nobody has waited for it */
-  usleep(100000);
+  const pid_t pids[] = {dead, getppid()}; /* the first has ended, though nobody has taken note */
+  siginfo_t end;
+  assert_int_equal(waitid(P_PID, (id_t)dead, &end, WEXITED | WNOWAIT), 0);
   for (size_t i = 0; i < 2; i++) {
     snprintf(other, sizeof other, "%s", temporary);
     snprintf(strrchr(other, '-'), 32, "-%ld.part", (long)pids[i]);
