@@ -1,10 +1,15 @@
 #include "boltzmap/parallel/context.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "boltzmap/base/memory.h"
@@ -143,6 +148,23 @@ static void wait_for_turn(int rank)
   sleep(BM_TURN_S * ((unsigned)rank < BM_TURNS ? (unsigned)rank : BM_TURNS));
 }
 
+/* Of ranks whose turn comes at once the first on its machine has the word: who makes an abstract socket of a name, which
+ * goes with the process. Other launchers than those with PMIx leave it at the turns. */
+static int has_the_word(void)
+{
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  const char *space = getenv("PMIX_NAMESPACE");
+  const int end = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (space == NULL || end < 0) {
+    return 1;
+  }
+  const int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "boltzmap-%lu-%s",
+                              (unsigned long)getuid(), space);
+  const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+  return size > sizeof address || bind(end, (struct sockaddr *)&address, size) == 0 ||
+         errno != EADDRINUSE;
+}
+
 _Noreturn void bm_context_end_job(bm_status_t status)
 {
   const int code = bm_status_exit_code(status);
@@ -153,7 +175,11 @@ _Noreturn void bm_context_end_job(bm_status_t status)
     MPI_Comm_rank(job, &rank);
   }
   wait_for_turn(rank);
-  fprintf(stderr, "boltzmap: rank %d: %s\n", rank, bm_status_message());
+  if (has_the_word()) {
+    fprintf(stderr, "boltzmap: rank %d: %s\n", rank, bm_status_message());
+  } else {
+    sleep(1); /* the other one may be about to speak */
+  }
   signal(SIGALRM, SIG_DFL);
   alarm(BM_LAST_WORDS_S);
   if (runs && job != MPI_COMM_NULL) {

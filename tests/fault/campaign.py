@@ -311,6 +311,16 @@ class Calls(Campaign):
     def test_mpi(self):
         self.break_calls("mpi")
 
+    def test_the_last_ranks_fail_together(self):
+        out = self.new()
+        line = (program.PROGRAM, "run", self.decks["brief"], "--out", out)
+        wrong = fault("mpi", "fail", 25, call="MPI_Allreduce", rank=-1)
+        last = [word for name, value in wrong.items() for word in ("-x", f"{name}={value}")]
+        done = subprocess.run([program.MPIRUN, "-n", "6", *line, ":", "-n", "2", *last, *line], capture_output=True,
+                              text=True, env=program.ENVIRONMENT, timeout=CALL_S, check=False)
+        self.assert_told_once(done, (INTERNAL,), "ranks 6 and 7 of 8")
+        self.assert_ends_alike("brief", out, "ranks 6 and 7 of 8")
+
     def test_mpi_files(self):
         for call in self.choose.sample(("MPI_File_open", "MPI_File_set_size", "MPI_File_write_at", "MPI_File_close"),
                                        min(4, OPTIONS.points)):
