@@ -23,6 +23,8 @@ typedef struct {
 } list_t;
 
 #define BM_NAME_BYTES 64
+
+/* Of the checkpoint of a step, in the folder of its case. */
 static void name_of(int64_t step, char name[BM_NAME_BYTES])
 {
   snprintf(name, BM_NAME_BYTES, "checkpoint-%lld.h5", (long long)step);
@@ -175,13 +177,15 @@ bm_status_t bm_checkpoint_fingerprint(const char *file, uint64_t *fingerprint)
 /* Out of the way, so that it is not kept in place of a good one. */
 static bm_status_t put_aside(const bm_checkpoint_t *self, const char *path, int64_t step)
 {
-  char name[64];
+  char name[BM_NAME_BYTES];
+  char name_aside[BM_NAME_BYTES + sizeof ".damaged"];
   char *aside = NULL;
   bm_status_t status = BM_OK;
   bm_log_warn(self->experiment->log, "%s; the checkpoint is passed over, and named .damaged",
               bm_status_message());
-  snprintf(name, sizeof name, "checkpoint-%lld.h5.damaged", (long long)step);
-  BM_TRY(bm_stage_path(self->experiment, self->deck_case, name, &aside));
+  name_of(step, name);
+  snprintf(name_aside, sizeof name_aside, "%s.damaged", name);
+  BM_TRY(bm_stage_path(self->experiment, self->deck_case, name_aside, &aside));
   if (rename(path, aside) != 0) {
     const int cause = errno;
     status = BM_FAIL(BM_ERR_IO, "%s: cannot rename to this name: %s%s", aside, strerror(cause),
@@ -217,7 +221,7 @@ static bm_status_t choose(const bm_checkpoint_t *self, char **path)
   }
   if (damaged > 0) {
     bm_log_warn(self->experiment->log,
-                "%s: no good checkpoint is left: it starts from its beginning",
+                "%s: no good checkpoint is left: the stage starts from its beginning",
                 bm_deck_case_name(self->deck_case));
   }
   return bm_string_copy("", path);

@@ -349,7 +349,8 @@ static bm_status_t watch_for_stops(bm_experiment_t *experiment)
   double ends[2];
   BM_TRY_AGREE(context, bm_path_join(experiment->folder, BM_STOP_FILE, &experiment->stop_file));
   if (bm_context_is_root(context) && bm_file_exists(experiment->stop_file)) {
-    bm_log_info(experiment->log, "%s: of the run before, and removed", experiment->stop_file);
+    bm_log_info(experiment->log, "%s: asked the run before to stop; removed",
+                experiment->stop_file);
   }
   BM_TRY_AGREE(context,
                bm_context_is_root(context) ? bm_file_remove(experiment->stop_file) : BM_OK);

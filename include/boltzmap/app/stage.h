@@ -57,7 +57,8 @@ bm_status_t bm_stage_record_path(const bm_experiment_t *experiment, const bm_sta
 uint64_t bm_stage_fingerprint(const bm_experiment_t *experiment, const bm_stage_t *stage,
                               const bm_deck_case_t *deck_case);
 
-/* Is the stage done? Collective; the same on all ranks. A damaged file is warned of and means no. */
+/* Is the stage done? Collective; the same on all ranks. A damaged file, or one of another run, is warned of and
+ * means no. */
 int bm_stage_is_done(const bm_experiment_t *experiment, const bm_stage_t *stage,
                      const bm_deck_case_t *deck_case);
 

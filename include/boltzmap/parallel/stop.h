@@ -1,11 +1,12 @@
 #ifndef BOLTZMAP_PARALLEL_STOP_H
 #define BOLTZMAP_PARALLEL_STOP_H
 
-/* Stop requests: SIGUSR1, SIGTERM, SIGINT, SIGHUP (unless it is ignored, as under nohup), SIGXCPU, a file that appears, the end of the time allowed. The handler only
- * counts; the program asks at safe points, and all ranks agree on the answer, since a request may reach one
- * rank alone. While a stop is pending, the third SIGINT or SIGTERM, or one that comes ten seconds after the
- * first, ends the process by that signal (exit code 128 and its number in a shell), so that exit code 75 always
- * means that the stop was honoured; the last checkpoint stays valid. */
+/* Stop requests: SIGUSR1, SIGTERM, SIGINT, SIGHUP (unless it is ignored, as under nohup), SIGXCPU, a file that
+ * appears, the end of the time allowed. The handler only counts; the program asks at safe points, and all ranks
+ * agree on the answer, since a request may reach one rank alone. While a stop is pending, the third SIGINT or
+ * SIGTERM, or one that comes ten seconds after the first, ends the process by that signal (exit code 128 and its
+ * number in a shell), so that exit code 75 always means that the stop was honoured; the last checkpoint stays
+ * valid. */
 
 #include "boltzmap/parallel/context.h"
 
