@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(build-essential autoconf pkg-config git openmpi-bin libopenmpi-dev libopenblas-dev
-  liblapacke-dev libhdf5-openmpi-dev libconfig-dev libcjson-dev libxxhash-dev librandom123-dev
+  liblapacke-dev libhdf5-openmpi-dev libconfig-dev libcjson-dev libxxhash-dev librandom123-dev libfftw3-dev
   libcmocka-dev python3 python3-numpy python3-scipy python3-h5py python3-matplotlib "$@")
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

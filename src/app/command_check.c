@@ -188,6 +188,19 @@ static bm_status_t predict(const bm_context_t *context, const bm_deck_case_t *de
   return BM_OK;
 }
 
+/* A map that is computed takes seconds, but memory. */
+static bm_status_t print_grid(const bm_context_t *context, const bm_deck_case_t *deck_case)
+{
+  bm_space_t space;
+  BM_TRY(bm_space_create(deck_case, &space));
+  if (bm_context_is_root(context)) {
+    printf("# %s: a Moser map, not trained; %.0f MB of memory that the ranks of a host share\n",
+           bm_deck_case_name(deck_case), 1e-6 * bm_experiment_grid_bytes(deck_case, space.d));
+  }
+  bm_space_release(&space);
+  return BM_OK;
+}
+
 static int is_asked(const bm_deck_case_t *deck_case, const request_t *request)
 {
   for (size_t i = 0; i < request->name_count; i++) {
@@ -220,6 +233,10 @@ static bm_status_t check_deck(const bm_context_t *context, const bm_deck_t *deck
     const bm_deck_case_t *deck_case = bm_deck_case(deck, i);
     case_t found;
     if (!is_asked(deck_case, request)) {
+      continue;
+    }
+    if (bm_experiment_is_computed(deck_case)) {
+      BM_TRY_AGREE(context, print_grid(context, deck_case));
       continue;
     }
     BM_TRY_AGREE(context, describe(deck_case, &found));

@@ -27,8 +27,8 @@ static bm_status_t check_densities(const char *path, size_t n, const double *den
 {
   for (size_t i = 0; i < n; i++) {
     if (!isfinite(density[i])) {
-      return BM_FAIL(BM_ERR_DATA, "%s: row %zu lies where the model's density cannot be worked out",
-                     path, i);
+      return BM_FAIL(BM_ERR_DATA, "%s: row %zu lies where the model's density %s", path, i,
+                     isinf(density[i]) && density[i] < 0.0 ? "is zero" : "cannot be worked out");
     }
   }
   return BM_OK;
@@ -61,8 +61,8 @@ static bm_status_t pull_rows(const bm_context_t *context, bm_map_t *map, size_t 
                              const double *shapes, double *density /* [n] */)
 {
   bm_range_t own = bm_map_partition(n, context->size, context->rank);
-  bm_map_pull(map, own.count, shapes + own.first * bm_map_dimension(map), NULL,
-              density + own.first);
+  BM_TRY_AGREE(context, bm_map_pull(map, own.count, shapes + own.first * bm_map_dimension(map),
+                                    NULL, density + own.first));
   for (size_t done = 0; done < n; done += BM_TRANSFER) {
     size_t count = n - done < BM_TRANSFER ? n - done : BM_TRANSFER;
     BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, density + done, (int)count, MPI_DOUBLE, MPI_SUM,

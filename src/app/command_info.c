@@ -30,8 +30,8 @@ static void print_text(const bm_state_t *state, const char *name)
 static void print_shape(const bm_state_t *state)
 {
   bm_map_t *map = NULL;
-  if (bm_map_load(state, &map) != BM_OK) {
-    return;
+  if (bm_map_load(NULL, state, &map) != BM_OK) {
+    return; /* a Moser map's blocks say all there is */
   }
   const bm_flow_shape_t *shape = bm_flow_shape(bm_map_flow(map));
   printf("  RealNVP in %zu dimensions (%s): %zu layers, hidden", shape->d,

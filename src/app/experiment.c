@@ -15,8 +15,7 @@
 #include "boltzmap/parallel/stop.h"
 #include "boltzmap/sample/sampler.h"
 #include "boltzmap/train/trainer.h"
-
-static const char *const flow_kinds[] = {"realnvp", NULL};
+#include "boltzmap/transport/map.h"
 
 static const bm_deck_key_t run_keys[] = {
     {"run.name", BM_DECK_STRING, NULL, 0, 0, NULL, NULL, "name of the run"},
@@ -33,17 +32,29 @@ static const bm_deck_key_t run_keys[] = {
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
+#define BM_NETWORK "flow.kind=realnvp"
+#define BM_COMPUTED "flow.kind=moser"
+#define BM_CELLS_MOST 4096
+
 static const bm_deck_key_t flow_keys[] = {
-    {"flow.kind", BM_DECK_STRING, "\"realnvp\"", 0, 0, flow_kinds, NULL, "the invertible network"},
-    {"flow.layers", BM_DECK_INT, "8", 1, 1024, NULL, NULL, "coupling layers"},
-    {"flow.hidden", BM_DECK_INT_LIST, "[256, 256]", 1, 65536, NULL, NULL,
+    {"flow.kind", BM_DECK_STRING, "\"realnvp\"", 0, 0, bm_map_kinds, NULL,
+     "what is trained, an invertible network; or solved for, the Moser map to the Boltzmann "
+     "density"},
+    {"flow.layers", BM_DECK_INT, "8", 1, 1024, NULL, BM_NETWORK, "coupling layers"},
+    {"flow.hidden", BM_DECK_INT_LIST, "[256, 256]", 1, 65536, NULL, BM_NETWORK,
      "widths of the hidden layers of each s and t network"},
-    {"flow.activation", BM_DECK_STRING, "\"relu\"", 0, 0, bm_activation_names, NULL,
+    {"flow.activation", BM_DECK_STRING, "\"relu\"", 0, 0, bm_activation_names, BM_NETWORK,
      "activation of hidden layers"},
-    {"flow.backend", BM_DECK_STRING, "\"auto\"", 0, 0, bm_network_names, NULL,
+    {"flow.backend", BM_DECK_STRING, "\"auto\"", 0, 0, bm_network_names, BM_NETWORK,
      "who computes the networks; auto: the faster one, by a rule of shape and processor"},
-    {"flow.scale_cap", BM_DECK_REAL, "2.0", 1e-3, 20, NULL, NULL,
+    {"flow.scale_cap", BM_DECK_REAL, "2.0", 1e-3, 20, NULL, BM_NETWORK,
      "smooth bound on the log-scale of each coupling layer"},
+    {"flow.cells", BM_DECK_INT_LIST, "[32]", BM_BOX_CELLS_LEAST, BM_CELLS_MOST, NULL, BM_COMPUTED,
+     "cells of the grid along each coordinate; one number is that of all"},
+    {"flow.width", BM_DECK_REAL, "3.0", 0.1, 30, NULL, BM_COMPUTED,
+     "half the width of the box in standard deviations of the base, which is restricted to it"},
+    {"flow.margin", BM_DECK_REAL, "0.1", 0, 10, NULL, BM_COMPUTED,
+     "how much wider the box is than the reference, as a share of its range"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -153,6 +164,31 @@ bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
   return BM_OK;
 }
 
+int bm_experiment_is_computed(const bm_deck_case_t *deck_case)
+{
+  return bm_deck_has(deck_case, "flow.cells");
+}
+
+bm_status_t bm_experiment_cells(const bm_deck_case_t *deck_case, size_t d,
+                                size_t cells[BM_BOX_AXES])
+{
+  const int64_t *given;
+  const size_t count = bm_deck_int_list(deck_case, "flow.cells", &given);
+  if (d > BM_BOX_AXES) {
+    return bm_deck_fail(deck_case, "flow.kind",
+                        "a Moser map has at most %d coordinates, the system has %zu", BM_BOX_AXES,
+                        d);
+  }
+  if (count != 1 && count != d) {
+    return bm_deck_fail(deck_case, "flow.cells", "one number, or one for each of %zu coordinates",
+                        d);
+  }
+  for (size_t k = 0; k < d; k++) {
+    cells[k] = (size_t)given[count == 1 ? 0 : k];
+  }
+  return BM_OK;
+}
+
 static size_t count_of(const bm_deck_case_t *deck_case, const char *path)
 {
   return (size_t)bm_deck_int(deck_case, path);
@@ -205,12 +241,31 @@ static bm_status_t check_evaluate(const bm_deck_case_t *deck_case, const bm_pote
   return BM_OK;
 }
 
+static bm_status_t check_computed(const bm_deck_case_t *deck_case, const bm_space_t *space)
+{
+  size_t cells[BM_BOX_AXES] = {0};
+  if (bm_potential_traits(space->system)->molecule != NULL) {
+    return bm_deck_fail(deck_case, "flow.kind", "a Moser map is for model potentials");
+  }
+  if (strcmp(bm_deck_string(deck_case, "training.loss"), "nll") != 0) {
+    return bm_deck_fail(deck_case, "training.loss", "a Moser map is not trained");
+  }
+  return bm_experiment_cells(deck_case, space->d, cells);
+}
+
+static bm_status_t check_map(const bm_deck_case_t *deck_case, const bm_space_t *space)
+{
+  bm_flow_shape_t shape;
+  return bm_experiment_is_computed(deck_case)
+             ? check_computed(deck_case, space)
+             : bm_experiment_flow_shape(deck_case, space->d, &shape);
+}
+
 static bm_status_t check_groups(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
   const bm_potential_t *potential = space->system;
-  bm_flow_shape_t shape;
   bm_trainer_settings_t trainer;
-  BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
+  BM_TRY(check_map(deck_case, space));
   BM_TRY(bm_trainer_settings(deck_case, &trainer));
   BM_TRY(check_loss(deck_case, space));
   if (trainer.augment && bm_chart_is_angular(space->chart)) {
@@ -247,19 +302,47 @@ bm_status_t bm_experiment_check_all(const bm_deck_t *deck)
   return bm_experiment_check(bm_deck_base(deck));
 }
 
-/* Every rank has all rows of the reference, and parameters with their gradients and moments. */
+double bm_experiment_grid_bytes(const bm_deck_case_t *deck_case, size_t d)
+{
+  size_t cells[BM_BOX_AXES] = {0};
+  double bytes = sizeof(double) * (double)(3 + d);
+  if (bm_experiment_cells(deck_case, d, cells) != BM_OK) {
+    return 0.0; /* refused elsewhere */
+  }
+  for (size_t k = 0; k < d; k++) {
+    bytes *= (double)cells[k];
+  }
+  return bytes;
+}
+
+/* Parameters with their gradients and moments, or the grid of a Moser map. */
+static bm_status_t check_memory_of_map(const bm_deck_case_t *deck_case, const bm_space_t *space)
+{
+  const double gigabytes = bm_memory_size() / 1e9;
+  const int computed = bm_experiment_is_computed(deck_case);
+  double needed;
+  if (computed) {
+    needed = 1e-9 * bm_experiment_grid_bytes(deck_case, space->d);
+  } else {
+    bm_flow_shape_t shape;
+    BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
+    needed = 4e-9 * sizeof(bm_real_t) * (double)bm_flow_shape_parameters(&shape);
+  }
+  if (needed > gigabytes) {
+    return bm_deck_fail(deck_case, computed ? "flow.cells" : "flow.hidden",
+                        "%s would take %.3g GB or more a %s; the memory has %.3g",
+                        computed ? "the grid" : "training", needed, computed ? "host" : "rank",
+                        gigabytes);
+  }
+  return BM_OK;
+}
+
+/* Every rank has all rows of the reference. */
 static bm_status_t check_memory(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
   const double gigabytes = bm_memory_size() / 1e9;
   const size_t d = bm_potential_dimension(space->system);
-  bm_flow_shape_t shape;
-  BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
-  double flow = 4e-9 * sizeof(bm_real_t) * (double)bm_flow_shape_parameters(&shape);
-  if (flow > gigabytes) {
-    return bm_deck_fail(deck_case, "flow.hidden",
-                        "training would take %.3g GB or more a rank; the memory has %.3g", flow,
-                        gigabytes);
-  }
+  BM_TRY(check_memory_of_map(deck_case, space));
   if (!bm_deck_has(deck_case, "reference.samples")) {
     return BM_OK;
   }

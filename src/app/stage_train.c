@@ -134,23 +134,26 @@ static bm_status_t write_history(const training_t *training)
   return status;
 }
 
-static bm_status_t fill_model(const training_t *training, bm_map_t *map, bm_state_t *state)
+static bm_status_t fill_model(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                              bm_map_t *map, bm_state_t *state)
 {
   BM_TRY(bm_map_save(map, state));
-  BM_TRY(bm_state_put_string(state, "case", bm_deck_case_name(training->deck_case)));
-  return bm_experiment_put_origin(training->experiment, training->checkpoint.fingerprint, state);
+  BM_TRY(bm_state_put_string(state, "case", bm_deck_case_name(deck_case)));
+  return bm_experiment_put_origin(
+      experiment, bm_stage_fingerprint(experiment, &bm_stage_train, deck_case), state);
 }
 
-static bm_status_t write_model(const training_t *training, bm_map_t *map)
+static bm_status_t write_model(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                               bm_map_t *map)
 {
   bm_state_t *state = NULL;
   char *path = NULL;
   bm_status_t status = bm_state_create("model", &state);
   if (status == BM_OK) {
-    status = fill_model(training, map, state);
+    status = fill_model(experiment, deck_case, map, state);
   }
   if (status == BM_OK) {
-    status = bm_stage_path(training->experiment, training->deck_case, "model.h5", &path);
+    status = bm_stage_path(experiment, deck_case, "model.h5", &path);
   }
   if (status == BM_OK) {
     status = bm_state_write(state, path);
@@ -171,12 +174,14 @@ static bm_status_t put_validation(bm_map_t *map, const bm_training_data_t *data,
   size_t frames = data->walkers > 1 ? data->n / data->walkers : held_out;
   assert(frames > 0);
   BM_TRY(BM_ALLOC(held_out, &loss));
-  bm_map_pull(map, held_out, data->x + (data->n - held_out) * data->d, NULL, loss);
+  bm_status_t status =
+      bm_map_pull(map, held_out, data->x + (data->n - held_out) * data->d, NULL, loss);
   for (size_t i = 0; i < held_out; i++) {
     loss[i] = -loss[i];
   }
   bm_chain_mean(held_out / frames, frames, loss, &mean, &error);
   bm_free(loss);
+  BM_TRY(status);
   return bm_results_metric(results, "nll_validation", mean, error, "nat", held_out);
 }
 
@@ -264,7 +269,7 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   BM_TRY(fraction_of_sgemm(training, shape, settings, &fraction));
   bm_status_t status = BM_OK;
   if (bm_context_is_root(context)) {
-    status = write_model(training, map);
+    status = write_model(experiment, training->deck_case, map);
     if (status == BM_OK) {
       status = write_history(training);
     }
@@ -370,6 +375,83 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   return status;
 }
 
+/* Columns such that the reference with a margin on each side fills [-width, width]. */
+static bm_status_t create_box(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
+                              const bm_layout_t *layout, bm_chart_t **chart)
+{
+  const double width = bm_deck_real(deck_case, "flow.width");
+  const double margin = bm_deck_real(deck_case, "flow.margin");
+  double mean[BM_BOX_AXES];
+  double scale[BM_BOX_AXES];
+  for (size_t k = 0; k < data->d; k++) {
+    double low = INFINITY;
+    double high = -INFINITY;
+    for (size_t i = 0; i < data->n; i++) {
+      low = fmin(low, data->x[i * data->d + k]);
+      high = fmax(high, data->x[i * data->d + k]);
+    }
+    mean[k] = 0.5 * (low + high);
+    scale[k] = (0.5 + margin) * (high - low) / width;
+    if (!(scale[k] > 0.0 && isfinite(scale[k]))) {
+      return BM_FAIL(BM_ERR_DATA, "coordinate %zu of the reference does not vary", k);
+    }
+  }
+  return bm_chart_create_standardised(layout->particles, layout->dimensions, mean, scale, chart);
+}
+
+static bm_status_t put_solution(const bm_map_t *map, double seconds, bm_results_t *results)
+{
+  const bm_moser_t *moser = bm_map_moser(map);
+  const size_t cells = bm_box_cells(&bm_moser_field(moser)->box);
+  BM_TRY(bm_results_metric(results, "moser_cells", (double)cells, NAN, "1", 1));
+  BM_TRY(bm_results_metric(results, "moser_raised", bm_moser_raised(moser, 1), NAN, "1", cells));
+  return bm_results_timing(results, "training_s", seconds, "s");
+}
+
+/* In the place of a training: the Moser map. */
+static bm_status_t solve(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                         const bm_space_t *space, const bm_training_data_t *data,
+                         bm_results_t *results)
+{
+  const bm_context_t *context = experiment->context;
+  const double begun = bm_log_clock();
+  size_t cells[BM_BOX_AXES] = {0};
+  bm_trainer_settings_t settings;
+  bm_chart_t *chart = NULL;
+  bm_map_t *map = NULL;
+  BM_TRY(bm_trainer_settings(deck_case, &settings));
+  BM_TRY(bm_experiment_cells(deck_case, space->d, cells));
+  BM_TRY(create_box(deck_case, data, bm_potential_layout(space->system), &chart));
+  bm_status_t status = bm_map_create_moser(context, space->system, cells,
+                                           bm_deck_real(deck_case, "flow.width"), chart, &map);
+  if (status != BM_OK) {
+    bm_chart_destroy(&chart);
+    return status;
+  }
+  const double seconds = bm_log_clock() - begun;
+  bm_log_info(experiment->log, "  Moser map on %zu cells in %.1f s, nothing is trained",
+              bm_box_cells(&bm_moser_field(bm_map_moser(map))->box), seconds);
+  if (bm_context_is_root(context)) {
+    const size_t held_out = bm_rows_held_out_count(data, settings.validation_fraction);
+    status = write_model(experiment, deck_case, map);
+    if (status == BM_OK) {
+      status = put_validation(map, data, held_out, results);
+    }
+    if (status == BM_OK) {
+      status = put_solution(map, seconds, results);
+    }
+  }
+  status = bm_agree(context, status);
+  bm_map_destroy(&map);
+  return status;
+}
+
+/* A map that is not trained has no history. */
+static int leaves(const bm_deck_case_t *deck_case, const char *file)
+{
+  return strcmp(file, "history.csv") != 0 || !bm_experiment_is_computed(deck_case);
+}
+
 static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                        bm_results_t *results)
 {
@@ -382,7 +464,9 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
       bm_stage_load_samples(experiment, deck_case, "reference.h5md", &cloud, &rows, &walkers);
   if (status == BM_OK) {
     bm_training_data_t data = {cloud.n, cloud.d, walkers, rows, space.system, NULL};
-    status = train(experiment, deck_case, &space, &data, results);
+    status = bm_experiment_is_computed(deck_case)
+                 ? solve(experiment, deck_case, &space, &data, results)
+                 : train(experiment, deck_case, &space, &data, results);
   }
   bm_free(rows);
   bm_space_release(&space);
@@ -394,5 +478,6 @@ const bm_stage_t bm_stage_train = {
     .description = "training",
     .groups = "system,reference,flow,training,run.seed",
     .files = files,
+    .leaves = leaves,
     .run = run,
 };

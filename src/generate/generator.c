@@ -19,7 +19,7 @@ bm_status_t bm_generate_load(const bm_context_t *context, const char *path, bm_m
   bm_state_t *state = NULL;
   *map = NULL;
   BM_TRY(bm_state_read_all(context, path, "model", &state));
-  bm_status_t status = bm_map_load(state, map);
+  bm_status_t status = bm_map_load(context, state, map);
   bm_state_destroy(&state);
   return bm_agree(context, status == BM_OK ? status : bm_status_prefix(status, "%s", path));
 }
@@ -45,16 +45,18 @@ bm_status_t bm_generate_rows(bm_map_t *map, uint64_t seed, size_t first, size_t 
   double *density = rows + BM_MAP_CHUNK * d;
   size_t end = first + count;
   /* Whole chunks of the endless row of samples are computed, and what was asked for is kept. */
-  for (size_t start = first / BM_MAP_CHUNK * BM_MAP_CHUNK; start < end; start += BM_MAP_CHUNK) {
+  bm_status_t status = BM_OK;
+  for (size_t start = first / BM_MAP_CHUNK * BM_MAP_CHUNK; status == BM_OK && start < end;
+       start += BM_MAP_CHUNK) {
     size_t from = start > first ? start : first;
     size_t to = start + BM_MAP_CHUNK < end ? start + BM_MAP_CHUNK : end;
     bm_generate_base(seed, start, BM_MAP_CHUNK, base_d, base);
-    bm_map_push(map, BM_MAP_CHUNK, base, rows, density);
+    status = bm_map_push(map, BM_MAP_CHUNK, base, rows, density);
     memcpy(x + (from - first) * d, rows + (from - start) * d, (to - from) * d * sizeof *x);
     memcpy(log_density + (from - first), density + (from - start), (to - from) * sizeof *x);
   }
   bm_free(work);
-  return BM_OK;
+  return status;
 }
 
 typedef struct {
@@ -92,7 +94,7 @@ static bm_status_t create_piece(stream_t *stream)
 
 /* Rows of a piece, while the piece before is on its way. A rank that has to stop breaks off; the ranks
  * agree on that before they write. */
-static void make_piece(const stream_t *stream, bm_range_t rows)
+static bm_status_t make_piece(const stream_t *stream, bm_range_t rows)
 {
   const size_t d = bm_map_dimension(stream->map);
   const bm_generate_observer_t *observer = stream->order->observer;
@@ -100,16 +102,17 @@ static void make_piece(const stream_t *stream, bm_range_t rows)
     const size_t left = rows.count - done, count = left < BM_MAP_CHUNK ? left : BM_MAP_CHUNK;
     double *x = stream->x + done * d;
     if (bm_stop_pending()) {
-      return;
+      return BM_OK;
     }
     bm_generate_base(stream->order->seed, rows.first + done, count,
                      bm_map_base_dimension(stream->map), stream->base);
-    bm_map_push(stream->map, count, stream->base, x, stream->columns + done);
+    BM_TRY(bm_map_push(stream->map, count, stream->base, x, stream->columns + done));
   }
   if (observer != NULL && rows.count > 0) {
     observer->observe(observer->self, rows.count, stream->x, stream->columns,
                       stream->columns + rows.count);
   }
+  return BM_OK;
 }
 
 /* The first `rows` rows are written: where the file is, to go on from. */
@@ -158,8 +161,9 @@ static bm_status_t run_rounds(stream_t *stream, size_t first, bm_log_t *log)
     count = n - done < most ? n - done : most;
     const bm_range_t own = bm_map_partition(count, context->size, context->rank);
     const bm_range_t rows = {done + own.first, own.count};
-    make_piece(stream, rows);
-    BM_TRY_AGREE(context, bm_samples_writer_wait(stream->writer));
+    const bm_status_t made = make_piece(stream, rows);
+    const bm_status_t written = bm_samples_writer_wait(stream->writer);
+    BM_TRY_AGREE(context, made != BM_OK ? made : written);
     BM_TRY(poll(stream, done));
     BM_TRY_AGREE(context,
                  bm_samples_writer_begin(stream->writer, rows, stream->x, stream->columns));

@@ -182,7 +182,7 @@ static void run_model(const uint8_t *bytes, size_t count)
 {
   bm_state_t *state = edited(model, bytes, count);
   bm_map_t *map = NULL;
-  if (fuzz_is_taken(bm_map_load(state, &map))) {
+  if (fuzz_is_taken(bm_map_load(NULL, state, &map))) {
     use_map(map);
   }
   bm_map_destroy(&map);

@@ -55,7 +55,7 @@ static void use_blocks(const bm_state_t *state)
       (void)fuzz_is_taken(bm_state_get_string(state, name, &text));
     }
   }
-  (void)fuzz_is_taken(bm_map_load(state, &map));
+  (void)fuzz_is_taken(bm_map_load(NULL, state, &map));
   bm_map_destroy(&map);
 }
 

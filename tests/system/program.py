@@ -151,7 +151,8 @@ def differences(a, b, cases=("a", "b")):
                 continue
             if not same_data(a / case / name, b / case / name):
                 found.append(f"{case}/{name}")
-        if (a / case / "history.csv").read_bytes() != (b / case / "history.csv").read_bytes():
+        histories = [(folder / case / "history.csv") for folder in (a, b)]
+        if any(path.exists() for path in histories) and histories[0].read_bytes() != histories[1].read_bytes():
             found.append(f"{case}/history.csv")
     return found
 

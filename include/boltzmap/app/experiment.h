@@ -18,6 +18,7 @@
 #include "boltzmap/model/potential.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
+#include "boltzmap/transport/spline_field.h"
 
 /* A floor that was worked out in this process, for cases that share it. */
 typedef struct {
@@ -91,6 +92,15 @@ void bm_experiment_destroy(bm_experiment_t **experiment);
 /* Settings of `flow`, for configurations of d coordinates. */
 bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
                                      bm_flow_shape_t *shape);
+
+/* Is the map of a case computed instead of trained (flow.kind = "moser")? */
+int bm_experiment_is_computed(const bm_deck_case_t *deck_case);
+
+/* Cells of its grid along each of d coordinates. BM_ERR_DATA naming the key. And the bytes that the ranks of a
+ * host share for it. */
+bm_status_t bm_experiment_cells(const bm_deck_case_t *deck_case, size_t d,
+                                size_t cells[BM_BOX_AXES]);
+double bm_experiment_grid_bytes(const bm_deck_case_t *deck_case, size_t d);
 
 /* Settings of `evaluate`. */
 typedef struct {

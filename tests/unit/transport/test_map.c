@@ -212,7 +212,7 @@ static void a_stored_map_is_the_same_map(void **state)
   bm_map_t *loaded;
   assert_int_equal(bm_state_create("model", &stored), BM_OK);
   assert_int_equal(bm_map_save(map, stored), BM_OK);
-  assert_int_equal(bm_map_load(stored, &loaded), BM_OK);
+  assert_int_equal(bm_map_load(NULL, stored, &loaded), BM_OK);
   bm_state_destroy(&stored);
   make_trip(loaded, N, &again);
   assert_memory_equal(&again, &trip, sizeof trip);
@@ -242,7 +242,7 @@ static bm_status_t load_made(const char *kind, const char *activation, size_t co
   assert_int_equal(bm_state_put_doubles(stored, "standardisation/scale", 4, scales), BM_OK);
   const bm_real_t too_few[3] = {0, 0, 0};
   assert_int_equal(bm_state_put_reals(stored, "flow/parameters", 3, too_few), BM_OK);
-  bm_status_t status = bm_map_load(stored, &loaded);
+  bm_status_t status = bm_map_load(NULL, stored, &loaded);
   assert_null(loaded);
   bm_state_destroy(&stored);
   return status;
