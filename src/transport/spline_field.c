@@ -118,58 +118,69 @@ static void set_quartic(double s, size_t cells, double spacing, splines_t *splin
   }
 }
 
-/* Sum over the innermost axis. */
-static inline void add_line(const double *line, const splines_t *splines, double *value,
-                            double *slope)
-{
-  double sum = 0.0;
-  double change = 0.0;
-  for (size_t i = 0; i < splines->count; i++) {
-    sum += line[splines->place[i]] * splines->value[i];
-    change += line[splines->place[i]] * splines->slope[i];
-  }
-  *value = sum;
-  *slope = change;
-}
+/* Rows for the splines of the last axis: a value and its derivatives along the axes before. */
+#define BM_ROWS 4
+typedef double rows_t[BM_ROWS][BM_QUARTIC];
 
-static void add_plane(const double *plane, const splines_t *const axes[BM_BOX_AXES], jet_t *sum)
+/* rows[r] += factor · from[r], for the first `count` rows. */
+static inline void add_rows(size_t count, size_t lanes, double factor, double (*from)[BM_QUARTIC],
+                            double (*rows)[BM_QUARTIC])
 {
-  const splines_t *splines = axes[2];
-  *sum = (jet_t){0.0, {0.0}};
-  for (size_t i = 0; i < splines->count; i++) {
-    double value;
-    double slope;
-    add_line(plane + splines->place[i], axes[3], &value, &slope);
-    sum->value += splines->value[i] * value;
-    sum->slope[2] += splines->slope[i] * value;
-    sum->slope[3] += splines->value[i] * slope;
+  for (size_t r = 0; r < count; r++) {
+    for (size_t l = 0; l < lanes; l++) {
+      rows[r][l] += factor * from[r][l];
+    }
   }
 }
 
-/* Add `from`, made at one place along an axis, to the sum along it. */
-static inline void add_jet(const splines_t *splines, size_t i, size_t axis, const jet_t *from,
-                           jet_t *sum)
+/* Sum over axis 2, [0] the value and [1] its derivative. */
+static inline void sum_plane(const double *plane, const splines_t *const axes[BM_BOX_AXES],
+                             size_t lanes, double (*sum)[BM_QUARTIC])
 {
-  sum->value += splines->value[i] * from->value;
-  sum->slope[axis] += splines->slope[i] * from->value;
-  for (size_t k = axis + 1; k < BM_BOX_AXES; k++) {
-    sum->slope[k] += splines->value[i] * from->slope[k];
+  const size_t *place = axes[3]->place;
+  for (size_t i = 0; i < axes[2]->count; i++) {
+    const double *line = plane + axes[2]->place[i];
+    const double value = axes[2]->value[i];
+    const double slope = axes[2]->slope[i];
+    for (size_t l = 0; l < lanes; l++) {
+      sum[0][l] += value * line[place[l]];
+      sum[1][l] += slope * line[place[l]];
+    }
   }
 }
 
+/* Axis by axis from the inside out; the last one, along which memory runs, comes at the end. */
+static inline jet_t sum_lanes(const double *array, const splines_t *const axes[BM_BOX_AXES],
+                              size_t lanes)
+{
+  rows_t total = {{0.0}}; /* value, derivatives along axes 2, 1, 0 */
+  jet_t jet = {0.0, {0.0}};
+  for (size_t i = 0; i < axes[0]->count; i++) {
+    rows_t inner = {{0.0}}; /* value, derivatives along axes 2 and 1 */
+    for (size_t j = 0; j < axes[1]->count; j++) {
+      rows_t plane = {{0.0}};
+      sum_plane(array + axes[0]->place[i] + axes[1]->place[j], axes, lanes, plane);
+      add_rows(2, lanes, axes[1]->value[j], plane, inner);
+      add_rows(1, lanes, axes[1]->slope[j], plane, inner + 2);
+    }
+    add_rows(3, lanes, axes[0]->value[i], inner, total);
+    add_rows(1, lanes, axes[0]->slope[i], inner, total + 3);
+  }
+  for (size_t l = 0; l < lanes; l++) {
+    jet.value += axes[3]->value[l] * total[0][l];
+    jet.slope[3] += axes[3]->slope[l] * total[0][l];
+    for (size_t k = 0; k < 3; k++) {
+      jet.slope[k] += axes[3]->value[l] * total[3 - k][l];
+    }
+  }
+  return jet;
+}
+
+/* With numbers of splines that the compiler knows. */
 static jet_t sum_all(const double *array, const splines_t *const axes[BM_BOX_AXES])
 {
-  jet_t total = {0.0, {0.0}};
-  for (size_t i = 0; i < axes[0]->count; i++) {
-    jet_t inner = {0.0, {0.0}};
-    for (size_t j = 0; j < axes[1]->count; j++) {
-      jet_t plane;
-      add_plane(array + axes[0]->place[i] + axes[1]->place[j], axes, &plane);
-      add_jet(axes[1], j, 1, &plane, &inner);
-    }
-    add_jet(axes[0], i, 0, &inner, &total);
-  }
-  return total;
+  return axes[3]->count == BM_CUBIC ? sum_lanes(array, axes, BM_CUBIC)
+                                    : sum_lanes(array, axes, BM_QUARTIC);
 }
 
 /* The point of the box that x is the mirror image of. */
