@@ -13,7 +13,7 @@
 #include "boltzmap/sample/diagnostics.h"
 #include "boltzmap/sample/quantities.h"
 
-#define BM_PIECE (64 * BM_MAP_CHUNK) /* rows between looks at stop requests */
+#define BM_PIECE (8 * BM_MAP_CHUNK) /* rows between looks at stop requests */
 
 static const char *metric_name(char name[160], const char *stem, const char *set)
 {

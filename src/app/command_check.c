@@ -188,14 +188,16 @@ static bm_status_t predict(const bm_context_t *context, const bm_deck_case_t *de
   return BM_OK;
 }
 
-/* A map that is computed takes seconds, but memory. */
+/* What a map that is computed takes is memory: the grid, and where a model is loaded two copies of the target. */
 static bm_status_t print_grid(const bm_context_t *context, const bm_deck_case_t *deck_case)
 {
   bm_space_t space;
   BM_TRY(bm_space_create(deck_case, &space));
   if (bm_context_is_root(context)) {
-    printf("# %s: a Moser map, not trained; %.0f MB of memory that the ranks of a host share\n",
-           bm_deck_case_name(deck_case), 1e-6 * bm_experiment_grid_bytes(deck_case, space.d));
+    const double bytes = bm_experiment_grid_bytes(deck_case, space.d);
+    printf(
+        "# %s: a Moser map, not trained; %.3g MB that the ranks of a host share, %.3g MB a rank\n",
+        bm_deck_case_name(deck_case), 1e-6 * bytes, 2e-6 * bytes / (double)(3 + space.d));
   }
   bm_space_release(&space);
   return BM_OK;

@@ -34,7 +34,6 @@ static const bm_deck_key_t run_keys[] = {
 
 #define BM_NETWORK "flow.kind=realnvp"
 #define BM_COMPUTED "flow.kind=moser"
-#define BM_CELLS_MOST 4096
 
 static const bm_deck_key_t flow_keys[] = {
     {"flow.kind", BM_DECK_STRING, "\"realnvp\"", 0, 0, bm_map_kinds, NULL,
@@ -49,11 +48,11 @@ static const bm_deck_key_t flow_keys[] = {
      "who computes the networks; auto: the faster one, by a rule of shape and processor"},
     {"flow.scale_cap", BM_DECK_REAL, "2.0", 1e-3, 20, NULL, BM_NETWORK,
      "smooth bound on the log-scale of each coupling layer"},
-    {"flow.cells", BM_DECK_INT_LIST, "[32]", BM_BOX_CELLS_LEAST, BM_CELLS_MOST, NULL, BM_COMPUTED,
-     "cells of the grid along each coordinate; one number is that of all"},
-    {"flow.width", BM_DECK_REAL, "3.0", 0.1, 30, NULL, BM_COMPUTED,
+    {"flow.cells", BM_DECK_INT_LIST, "[32]", BM_BOX_CELLS_LEAST, BM_MAP_CELLS_MOST, NULL,
+     BM_COMPUTED, "cells of the grid along each coordinate; one number is that of all"},
+    {"flow.width", BM_DECK_REAL, "3.0", BM_MAP_WIDTH_LEAST, BM_MAP_WIDTH_MOST, NULL, BM_COMPUTED,
      "half the width of the box in standard deviations of the base, which is restricted to it"},
-    {"flow.margin", BM_DECK_REAL, "0.1", 0, 10, NULL, BM_COMPUTED,
+    {"flow.margin", BM_DECK_REAL, "0.1", 1e-3, 10, NULL, BM_COMPUTED,
      "how much wider the box is than the reference, as a share of its range"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };

@@ -29,6 +29,7 @@ typedef struct {
   bm_trainer_t *trainer;
   char kernels[BM_KERNELS_MAX]; /* the back end of the networks and what its bits depend on */
   size_t held_out;              /* rows */
+  double *density;              /* [held_out], of these at the end */
   double checkpoint_due;        /* on rank 0's clock */
 } training_t;
 
@@ -163,25 +164,40 @@ static bm_status_t write_model(const bm_experiment_t *experiment, const bm_deck_
   return status;
 }
 
-/* Negative log-likelihood of the held-out rows under the model that is kept, with the standard error
- * of the walkers' means. */
-static bm_status_t put_validation(bm_map_t *map, const bm_training_data_t *data, size_t held_out,
+/* Log densities of the held-out rows under the model that is kept, on all ranks; `*density` [held_out] is the
+ * caller's. A Moser map takes its time, and looks for stop requests. Collective. */
+static bm_status_t pull_held_out(const bm_context_t *context, bm_map_t *map,
+                                 const bm_training_data_t *data, size_t held_out, double **density)
+{
+  const bm_range_t own = bm_map_partition(held_out, context->size, context->rank);
+  const size_t most = bm_map_partition(held_out, context->size, 0).count;
+  const double *x = data->x + (data->n - held_out + own.first) * data->d;
+  BM_TRY_AGREE(context, BM_ALLOC(held_out, density));
+  for (size_t done = 0; done < most; done += BM_MAP_CHUNK) {
+    const size_t left = done < own.count ? own.count - done : 0;
+    const size_t rows = left < BM_MAP_CHUNK ? left : BM_MAP_CHUNK;
+    if (bm_map_moser(map) != NULL) {
+      BM_TRY(bm_stop_check(context));
+    }
+    BM_TRY_AGREE(context, rows == 0 ? BM_OK
+                                    : bm_map_pull(map, rows, x + done * data->d, NULL,
+                                                  *density + own.first + done));
+  }
+  return bm_join(context, held_out, *density);
+}
+
+/* The negative log-likelihood from these, which are overwritten, with the standard error of the walkers' means. */
+static bm_status_t put_validation(const bm_training_data_t *data, size_t held_out, double *loss,
                                   bm_results_t *results)
 {
-  double *loss = NULL;
   double mean;
   double error;
   size_t frames = data->walkers > 1 ? data->n / data->walkers : held_out;
   assert(frames > 0);
-  BM_TRY(BM_ALLOC(held_out, &loss));
-  bm_status_t status =
-      bm_map_pull(map, held_out, data->x + (data->n - held_out) * data->d, NULL, loss);
   for (size_t i = 0; i < held_out; i++) {
     loss[i] = -loss[i];
   }
   bm_chain_mean(held_out / frames, frames, loss, &mean, &error);
-  bm_free(loss);
-  BM_TRY(status);
   return bm_results_metric(results, "nll_validation", mean, error, "nat", held_out);
 }
 
@@ -208,7 +224,7 @@ static bm_status_t put_results(const training_t *training, bm_map_t *map,
   for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
     BM_TRY(bm_results_metric(results, metrics[i].name, metrics[i].value, NAN, "1", 1));
   }
-  BM_TRY(put_validation(map, data, training->held_out, results));
+  BM_TRY(put_validation(data, training->held_out, training->density, results));
   BM_TRY(bm_results_timing(results, "training_s", seconds, "s"));
   return bm_results_timing(results, "training_fraction_of_sgemm", sgemm_fraction, "1");
 }
@@ -267,6 +283,7 @@ static bm_status_t run_trainer(training_t *training, bm_map_t *map,
   BM_TRY(bm_trainer_run(training->trainer, experiment->log, after_step, training));
   double seconds = bm_checkpoint_spent(&training->checkpoint);
   BM_TRY(fraction_of_sgemm(training, shape, settings, &fraction));
+  BM_TRY(pull_held_out(context, map, data, training->held_out, &training->density));
   bm_status_t status = BM_OK;
   if (bm_context_is_root(context)) {
     status = write_model(experiment, training->deck_case, map);
@@ -369,6 +386,7 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
     status = run_trainer(&training, map, &settings, &data, results);
   }
   bm_trainer_destroy(&training.trainer);
+  bm_free(training.density);
   bm_loss_term_destroy(&term);
   bm_free(shapes);
   bm_map_destroy(&map);
@@ -419,9 +437,10 @@ static bm_status_t solve(bm_experiment_t *experiment, const bm_deck_case_t *deck
   bm_trainer_settings_t settings;
   bm_chart_t *chart = NULL;
   bm_map_t *map = NULL;
+  double *density = NULL;
   BM_TRY(bm_trainer_settings(deck_case, &settings));
   BM_TRY(bm_experiment_cells(deck_case, space->d, cells));
-  BM_TRY(create_box(deck_case, data, bm_potential_layout(space->system), &chart));
+  BM_TRY_AGREE(context, create_box(deck_case, data, bm_potential_layout(space->system), &chart));
   bm_status_t status = bm_map_create_moser(context, space->system, cells,
                                            bm_deck_real(deck_case, "flow.width"), chart, &map);
   if (status != BM_OK) {
@@ -431,17 +450,19 @@ static bm_status_t solve(bm_experiment_t *experiment, const bm_deck_case_t *deck
   const double seconds = bm_log_clock() - begun;
   bm_log_info(experiment->log, "  Moser map on %zu cells in %.1f s, nothing is trained",
               bm_box_cells(&bm_moser_field(bm_map_moser(map))->box), seconds);
-  if (bm_context_is_root(context)) {
-    const size_t held_out = bm_rows_held_out_count(data, settings.validation_fraction);
+  const size_t held_out = bm_rows_held_out_count(data, settings.validation_fraction);
+  status = pull_held_out(context, map, data, held_out, &density);
+  if (status == BM_OK && bm_context_is_root(context)) {
     status = write_model(experiment, deck_case, map);
     if (status == BM_OK) {
-      status = put_validation(map, data, held_out, results);
+      status = put_validation(data, held_out, density, results);
     }
     if (status == BM_OK) {
       status = put_solution(map, seconds, results);
     }
   }
   status = bm_agree(context, status);
+  bm_free(density);
   bm_map_destroy(&map);
   return status;
 }

@@ -1,6 +1,7 @@
 /* Maps that are computed: the Moser map to a Boltzmann density (paper section 4.1). */
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -8,10 +9,9 @@
 #include "boltzmap/parallel/agree.h"
 #include "map_parts.h"
 
-#define BM_TOLERANCE 1e-8    /* of the integration, beside the size of the box */
-#define BM_SOLVES 100        /* steps of Newton's method, at most */
-#define BM_CELLS_MOST 65536  /* along an axis */
-#define BM_WIDTH_RANGE 100.0 /* of the box, in units of the base */
+#define BM_TOLERANCE 1e-8  /* of the integration, beside the size of the box */
+#define BM_SOLVES 100      /* steps of Newton's method, at most */
+#define BM_MASS_ERROR 1e-6 /* of a stored target, at most */
 
 /* Share of the standard normal density below z. */
 static double below(double z)
@@ -19,11 +19,11 @@ static double below(double z)
   return 0.5 * erfc(-z * M_SQRT1_2);
 }
 
-/* The z ≤ 0 below which the share is p ≤ 1/2. The logarithm of the share is concave: Newton's method comes from
- * below after its first step. */
+/* The z ≤ 0 below which the share is p ≤ 1/2. The share below the start is at most exp(-z²/2)/2 = p/2, and the
+ * logarithm of the share is concave: Newton's method comes from below. */
 static double quantile(double p)
 {
-  double z = -1.0;
+  double z = -sqrt(-2.0 * log(p));
   for (int i = 0; i < BM_SOLVES; i++) {
     const double share = below(z);
     const double step = log(p / share) * share * sqrt(2.0 * M_PI) * exp(0.5 * z * z);
@@ -47,7 +47,7 @@ static double unrestricted(double width, double y)
 {
   const double tail = below(-width);
   const double share = (below(-fabs(y)) - tail) / (1.0 - 2.0 * tail);
-  return share > 0.0 ? copysign(-quantile(share), y) : copysign(INFINITY, y);
+  return copysign(-quantile(fmax(share, DBL_MIN)), y); /* at the wall any base is as good */
 }
 
 static double restricted_log_slope(double width, double z, double y)
@@ -95,13 +95,20 @@ static bm_box_t box_of(size_t d, const size_t *cells, double width)
   return box;
 }
 
-static bm_status_t take(bm_moser_t *moser, double width, const bm_layout_t *layout,
+/* Takes over both on success, on all ranks or on none. Collective. */
+static bm_status_t take(const bm_context_t *context, bm_moser_t *moser, const bm_layout_t *layout,
                         bm_chart_t *chart, bm_map_t **out)
 {
-  BM_TRY(bm_map_create_common(&bm_map_kind_moser, layout, chart, out));
-  (*out)->moser = moser;
-  (*out)->width = width;
-  return BM_OK;
+  bm_status_t status =
+      bm_agree(context, bm_map_create_common(&bm_map_kind_moser, layout, chart, out));
+  if (status == BM_OK) {
+    (*out)->moser = moser;
+    (*out)->width = bm_moser_field(moser)->box.high[0];
+  } else if (*out != NULL) {
+    (*out)->chart = NULL;
+    bm_map_destroy(out);
+  }
+  return status;
 }
 
 bm_status_t bm_map_create_moser(const bm_context_t *context, const bm_potential_t *potential,
@@ -112,13 +119,12 @@ bm_status_t bm_map_create_moser(const bm_context_t *context, const bm_potential_
   assert(d <= BM_BOX_AXES && d == bm_potential_dimension(potential));
   const bm_box_t box = box_of(d, cells, width);
   const target_t target = {potential, chart, d};
-  const bm_density_t from = {&d, base_log_values};
-  const bm_density_t to = {&target, target_log_values};
+  const bm_density_t from = {"base", &d, base_log_values};
+  const bm_density_t to = {"target", &target, target_log_values};
   bm_moser_t *moser;
   *out = NULL;
   BM_TRY(bm_moser_create(context, &box, &from, &to, &moser));
-  bm_status_t status =
-      bm_agree(context, take(moser, width, bm_potential_layout(potential), chart, out));
+  bm_status_t status = take(context, moser, bm_potential_layout(potential), chart, out);
   if (status != BM_OK) {
     bm_moser_destroy(&moser);
   }
@@ -221,6 +227,7 @@ static bm_status_t save(bm_map_t *map, bm_state_t *state)
   for (size_t k = 0; k < map->d; k++) {
     sizes[2 + k] = (int64_t)field->box.cells[k];
   }
+  BM_TRY(bm_state_put_string(state, "flow/precision", BM_REAL_NAME));
   BM_TRY(bm_state_put_ints(state, "moser/sizes", 2 + map->d, sizes));
   BM_TRY(bm_state_put_doubles(state, "moser/width", 1, &map->width));
   return bm_state_put_doubles(state, "moser/target", bm_box_cells(&field->box), field->density[1]);
@@ -239,11 +246,11 @@ static bm_status_t load_box(const bm_state_t *state, bm_box_t *box, bm_layout_t 
   }
   BM_TRY(bm_state_get_ints(state, "moser/sizes", count, sizes));
   BM_TRY(bm_state_get_doubles(state, "moser/width", 1, &width));
-  int good = width > 0.0 && width <= BM_WIDTH_RANGE && sizes[0] > 0 && sizes[1] > 0 &&
-             sizes[0] <= BM_BOX_AXES && sizes[1] <= BM_BOX_AXES &&
+  int good = width >= BM_MAP_WIDTH_LEAST && width <= BM_MAP_WIDTH_MOST && sizes[0] > 0 &&
+             sizes[1] > 0 && sizes[0] <= BM_BOX_AXES && sizes[1] <= BM_BOX_AXES &&
              sizes[0] * sizes[1] == (int64_t)count - 2;
   for (size_t k = 2; k < count; k++) {
-    good = good && sizes[k] >= BM_BOX_CELLS_LEAST && sizes[k] <= BM_CELLS_MOST;
+    good = good && sizes[k] >= BM_BOX_CELLS_LEAST && sizes[k] <= BM_MAP_CELLS_MOST;
     cells[k - 2] = (size_t)sizes[k];
     all *= (double)sizes[k];
   }
@@ -257,27 +264,37 @@ static bm_status_t load_box(const bm_state_t *state, bm_box_t *box, bm_layout_t 
 static bm_status_t load_target(const bm_state_t *state, const bm_box_t *box, double **target)
 {
   const size_t cells = bm_box_cells(box);
+  double mass = 0.0;
+  double volume = 1.0;
+  int positive = 1;
   BM_TRY(BM_ALLOC(cells, target));
   BM_TRY(bm_state_get_doubles(state, "moser/target", cells, *target));
-  for (size_t i = 0; i < cells; i++) {
-    if (!((*target)[i] > 0.0 && isfinite((*target)[i]))) {
-      return BM_FAIL(BM_ERR_DATA, "the model's target density is not positive");
-    }
+  for (size_t k = 0; k < box->d; k++) {
+    volume *= bm_box_spacing(box, k);
   }
-  return BM_OK;
+  for (size_t i = 0; i < cells; i++) {
+    positive = positive && (*target)[i] > 0.0;
+    mass += (*target)[i] * volume;
+  }
+  return positive && fabs(mass - 1.0) < BM_MASS_ERROR
+             ? BM_OK
+             : BM_FAIL(BM_ERR_DATA, "the model's target is no density");
 }
 
 /* What the container holds: the same on all ranks. */
 static bm_status_t load_parts(const bm_context_t *context, const bm_state_t *state, bm_box_t *box,
                               bm_layout_t *layout, bm_chart_t **chart, double **target)
 {
+  if (context == NULL) {
+    return BM_FAIL(BM_ERR_USAGE, "a Moser map cannot be used here");
+  }
   BM_TRY(load_box(state, box, layout));
   BM_TRY(load_target(state, box, target));
   BM_TRY(bm_chart_load(state, layout->particles, layout->dimensions, chart));
   if (bm_chart_dimension(*chart) != box->d || bm_chart_shape_dimension(*chart) != box->d) {
     return BM_FAIL(BM_ERR_DATA, "the model's sizes make no sense");
   }
-  return context != NULL ? BM_OK : BM_FAIL(BM_ERR_USAGE, "a Moser map cannot be used here");
+  return BM_OK;
 }
 
 static bm_status_t load(const bm_context_t *context, const bm_state_t *state, bm_map_t **out)
@@ -287,7 +304,7 @@ static bm_status_t load(const bm_context_t *context, const bm_state_t *state, bm
   bm_chart_t *chart = NULL;
   double *target = NULL;
   bm_moser_t *moser = NULL;
-  const bm_density_t from = {&box.d, base_log_values};
+  const bm_density_t from = {"base", &box.d, base_log_values};
   bm_status_t status = load_parts(context, state, &box, &layout, &chart, &target);
   if (context != NULL) {
     status = bm_agree(context, status);
@@ -297,7 +314,7 @@ static bm_status_t load(const bm_context_t *context, const bm_state_t *state, bm
   }
   bm_free(target);
   if (status == BM_OK) {
-    status = bm_agree(context, take(moser, box.high[0], &layout, chart, out));
+    status = take(context, moser, &layout, chart, out);
   }
   if (status != BM_OK) {
     bm_moser_destroy(&moser);

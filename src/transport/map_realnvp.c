@@ -46,6 +46,7 @@ static void destroy(bm_map_t *map)
 
 bm_status_t bm_map_freeze(bm_map_t *map)
 {
+  assert(map->flow != NULL);
   bm_flow_workspace_t *workspace;
   BM_TRY(bm_flow_workspace_freeze(map->flow, BM_MAP_CHUNK, 1, &workspace));
   bm_flow_workspace_destroy(&map->workspace);

@@ -1,7 +1,6 @@
 #include "boltzmap/transport/moser.h"
 
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,8 @@
 #include "boltzmap/transport/neumann.h"
 
 #define BM_REST 30.0 /* e^-30 of the way may be left when the flow is said to have come to an end */
+#define BM_LOG_LEAST \
+  -640.0                /* of a density beside its largest value: what can be divided by its mass */
 #define BM_STEPS 100000 /* of one integration, at most */
 #define BM_FIRST_STEP 0.01
 #define BM_STAGES 7 /* of the method of Dormand and Prince */
@@ -59,18 +60,18 @@ static bm_status_t make_room(bm_moser_t *self)
 }
 
 /* Where a density is zero beside its largest value, or no number. */
-static bm_status_t fail_at(const bm_box_t *box, const double *x, double log_value)
+static bm_status_t fail_at(const bm_box_t *box, const char *name, const double *x, double log_value)
 {
   char text[128] = "";
   size_t used = 0;
   for (size_t k = 0; k < box->d; k++) {
     used += (size_t)snprintf(text + used, sizeof text - used, "%s%.4g", k == 0 ? "" : ", ", x[k]);
   }
-  return BM_FAIL(
-      BM_ERR_DATA,
-      "Moser map: at (%s) of the box a density is exp(%g) of its largest value, and has to "
-      "be positive everywhere; take a smaller box or a softer potential",
-      text, log_value);
+  return BM_FAIL(BM_ERR_DATA,
+                 "Moser map: at (%s) of the box, in its own coordinates, the density of the %s is "
+                 "exp(%g) of its largest value, and has to be positive everywhere; take a smaller "
+                 "box or a softer potential",
+                 text, name, log_value);
 }
 
 static void find_centre(const bm_box_t *box, size_t cell, double *x)
@@ -98,9 +99,9 @@ static bm_status_t fill(const bm_moser_t *self, const bm_range_t *own, const bm_
   for (size_t cell = own->first; cell < end; cell++) {
     const double log_value = values[cell] - most;
     values[cell] = exp(log_value);
-    if (!(values[cell] >= DBL_MIN)) {
+    if (!(log_value >= BM_LOG_LEAST)) {
       find_centre(box, cell, x);
-      return fail_at(box, x, log_value);
+      return fail_at(box, density->name, x, log_value);
     }
   }
   return BM_OK;
@@ -146,6 +147,9 @@ static bm_status_t find_end(bm_moser_t *self, const bm_range_t *own)
     ratio = fmax(ratio, self->density[0][i] / self->density[1][i]);
   }
   BM_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &ratio, 1, MPI_DOUBLE, MPI_MAX, self->context->comm));
+  if (!isfinite(ratio)) {
+    return BM_FAIL(BM_ERR_DATA, "Moser map: the target is too thin somewhere");
+  }
   self->end = log(ratio) + BM_REST;
   return BM_OK;
 }
@@ -286,6 +290,15 @@ static const double errors[BM_STAGES] = {
     71.0 / 57600.0,      0.0,          -71.0 / 16695.0, 71.0 / 1920.0,
     -17253.0 / 339200.0, 22.0 / 525.0, -1.0 / 40.0};
 
+static int is_finite(size_t n, const double *y)
+{
+  int good = 1;
+  for (size_t i = 0; i < n; i++) {
+    good = good && isfinite(y[i]);
+  }
+  return good;
+}
+
 /* One step from y to `to`; its error, of those that are as good as none. rates[0] is known. */
 static double try_step(const path_t *path, double clock, double step, const double *y,
                        double rates[BM_STAGES][BM_STATE], double *to)
@@ -298,6 +311,9 @@ static double try_step(const path_t *path, double clock, double step, const doub
         sum += weights[stage][before] * rates[before][i];
       }
       to[i] = y[i] + step * sum;
+    }
+    if (!is_finite(path->d, to)) {
+      return INFINITY;
     }
     find_rates(path, clock + nodes[stage] * step, to, rates[stage]);
   }
@@ -320,7 +336,7 @@ static bm_status_t follow(const path_t *path, double clock, double until, double
   double to[BM_STATE];
   double step = way * BM_FIRST_STEP;
   find_rates(path, clock, y, rates[0]);
-  for (int n = 0; n < BM_STEPS && way * (until - clock) > 0.0; n++) {
+  for (int n = 0; n < BM_STEPS && way * (until - clock) > 0.0 && clock + step != clock; n++) {
     const int last = way * (clock + step - until) >= 0.0;
     step = last ? until - clock : step;
     const double error = try_step(path, clock, step, y, rates, to);

@@ -8,7 +8,7 @@
 
 #define BM_LINES 8 /* lines that are copied together: neighbours share cache lines */
 
-/* What can be done to a line. Back ends of the names are FFTW's. */
+/* What can be done to a line, in the order of `kinds`. */
 typedef enum { TO_MODES, FROM_COSINES, FROM_SINES, TRANSFORMS } transform_t;
 
 static const fftw_r2r_kind kinds[TRANSFORMS] = {FFTW_REDFT10, FFTW_REDFT01, FFTW_RODFT00};
@@ -200,6 +200,7 @@ double bm_neumann_interpolate(bm_neumann_t *self, double *array)
   const bm_range_t own = bm_neumann_share(self);
   transform_all(self, TO_MODES, array);
   const double sum = sum_of_modes(self, array);
+  wait_for_all(self);
   for (size_t cell = own.first; cell < own.first + own.count; cell += n) {
     size_t place[BM_BOX_AXES];
     double smooth = 1.0;

@@ -232,6 +232,7 @@ void bm_spline_field_at(const bm_spline_field_t *field, const double *x, bm_spli
   const splines_t *axes[BM_BOX_AXES];
   assert(box->d >= 1 && box->d <= BM_BOX_AXES);
   for (size_t k = 0; k < box->d; k++) {
+    assert(isfinite(x[k])); /* else the places would be anywhere */
     const double width = box->high[k] - box->low[k];
     inside[k] = x[k];
     sign[k] = fmod(floor((x[k] - box->low[k]) / width), 2.0) == 0.0 ? 1.0 : -1.0;

@@ -40,8 +40,8 @@ static void wave_log_values(const void *self, size_t n, const double *x, double 
 
 static bm_moser_t *make(const bm_context_t *context, size_t d, size_t cells)
 {
-  const bm_density_t from = {&d, slope_log_values};
-  const bm_density_t to = {&d, wave_log_values};
+  const bm_density_t from = {"base", &d, slope_log_values};
+  const bm_density_t to = {"target", &d, wave_log_values};
   bm_box_t box = {.d = d};
   bm_moser_t *moser;
   for (size_t k = 0; k < d; k++) {
@@ -209,8 +209,8 @@ static void gap_log_values(const void *self, size_t n, const double *x, double *
 static void a_density_with_a_hole_is_refused(const bm_context_t *all)
 {
   const size_t d = 2;
-  const bm_density_t from = {&d, slope_log_values};
-  const bm_density_t to = {&d, gap_log_values};
+  const bm_density_t from = {"base", &d, slope_log_values};
+  const bm_density_t to = {"target", &d, gap_log_values};
   const bm_box_t box = {.d = 2, .cells = {10, 10}, .high = {1.0, 1.0}};
   bm_moser_t *moser;
   CHECK(bm_moser_create(all, &box, &from, &to, &moser) == BM_ERR_DATA);
@@ -317,6 +317,78 @@ static void a_stored_map_is_the_same_map(const bm_context_t *all, bm_map_t *map)
   bm_state_destroy(&state);
 }
 
+/* A model file with a good checksum and wrong contents, as a stranger could make it. */
+typedef struct {
+  const char *what;
+  size_t count; /* of the sizes: 2 for particles and dimensions, then cells */
+  int64_t sizes[2 + BM_BOX_AXES + 1];
+  double width, target,
+      factor; /* the first coefficient, and what the others are times of an even density */
+} forged_t;
+
+#define FORGED_CELLS 5
+
+static void forge(const forged_t *forged, bm_state_t **state)
+{
+  double target[FORGED_CELLS * FORGED_CELLS];
+  const double mean[2] = {0.0, 0.0};
+  const double scale[2] = {1.0, 1.0};
+  bm_chart_t *chart;
+  for (size_t i = 0; i < FORGED_CELLS * FORGED_CELLS; i++) {
+    target[i] = forged->factor / (4.0 * forged->width * forged->width);
+  }
+  if (!(forged->target == 1.0)) {
+    target[0] = forged->target;
+  }
+  REQUIRE(bm_state_create("model", state) == BM_OK);
+  REQUIRE(bm_chart_create_standardised(1, 2, mean, scale, &chart) == BM_OK);
+  REQUIRE(bm_state_put_string(*state, "flow/kind", "moser") == BM_OK);
+  REQUIRE(bm_state_put_string(*state, "units/length", "1") == BM_OK);
+  REQUIRE(bm_state_put_ints(*state, "moser/sizes", forged->count, forged->sizes) == BM_OK);
+  REQUIRE(bm_state_put_doubles(*state, "moser/width", 1, &forged->width) == BM_OK);
+  REQUIRE(bm_state_put_doubles(*state, "moser/target", FORGED_CELLS * FORGED_CELLS, target) ==
+          BM_OK);
+  REQUIRE(bm_chart_save(chart, *state) == BM_OK);
+  bm_chart_destroy(&chart);
+}
+
+static void forged_models_are_refused(const bm_context_t *all)
+{
+  const int64_t n = FORGED_CELLS;
+  const forged_t good = {"good", 4, {1, 2, n, n}, 2.0, 1.0, 1.0};
+  const forged_t bad[] = {
+      {"no axes", 2, {1, 2}, 2.0, 1.0, 1.0},
+      {"too many axes", 7, {1, 5, n, n, 1, 1, 1}, 2.0, 1.0, 1.0},
+      {"another number of cells", 4, {1, 2, n, n + 1}, 2.0, 1.0, 1.0},
+      {"few cells", 4, {1, 2, 1, n * n}, 2.0, 1.0, 1.0},
+      {"negative cells", 4, {1, 2, -n, -n}, 2.0, 1.0, 1.0},
+      {"another dimension", 4, {2, 2, n, n}, 2.0, 1.0, 1.0},
+      {"no width", 4, {1, 2, n, n}, 0.0, 1.0, 1.0},
+      {"hardly any width", 4, {1, 2, n, n}, 1e-300, 1.0, 1.0},
+      {"a width that is no number", 4, {1, 2, n, n}, NAN, 1.0, 1.0},
+      {"a density that is zero", 4, {1, 2, n, n}, 2.0, 0.0, 1.0},
+      {"one that is no number", 4, {1, 2, n, n}, 2.0, NAN, 1.0},
+      {"one that is huge", 4, {1, 2, n, n}, 2.0, 1e308, 1.0},
+      {"one that is denormal", 4, {1, 2, n, n}, 2.0, 1e-320, 1.04166666},
+      {"another mass", 4, {1, 2, n, n}, 2.0, 1.0, 1.1},
+  };
+  bm_state_t *state;
+  bm_map_t *map;
+  forge(&good, &state);
+  CHECK(bm_map_load(all, state, &map) == BM_OK);
+  bm_map_destroy(&map);
+  bm_state_destroy(&state);
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    forge(&bad[i], &state);
+    const bm_status_t status = bm_map_load(all, state, &map);
+    if (status != BM_ERR_DATA || map != NULL) {
+      fprintf(stderr, "%s: status %d\n", bad[i].what, (int)status);
+    }
+    CHECK(status == BM_ERR_DATA && map == NULL);
+    bm_state_destroy(&state);
+  }
+}
+
 int main(int argc, char **argv)
 {
   bm_context_t *all;
@@ -329,6 +401,7 @@ int main(int argc, char **argv)
     bits_do_not_depend_on_the_ranks(hosts, alone, d, d == 4 ? 5 : 9);
   }
   a_density_with_a_hole_is_refused(all);
+  forged_models_are_refused(all);
   bm_map_t *map = make_map(all);
   a_stored_map_is_the_same_map(all, map);
   if (bm_context_is_root(all)) {

@@ -138,7 +138,7 @@ class Moser(unittest.TestCase):
     def test_check_says_what_it_takes(self):
         done = boltzmap("check", self.deck)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout, "# wells: a Moser map, not trained; 0 MB")
+        self.assertRegex(done.stdout, "# wells: a Moser map, not trained; 0.123 MB")
 
 
 if __name__ == "__main__":

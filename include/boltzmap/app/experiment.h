@@ -96,10 +96,11 @@ bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
 /* Is the map of a case computed instead of trained (flow.kind = "moser")? */
 int bm_experiment_is_computed(const bm_deck_case_t *deck_case);
 
-/* Cells of its grid along each of d coordinates. BM_ERR_DATA naming the key. And the bytes that the ranks of a
- * host share for it. */
+/* Cells of its grid along each of d coordinates. BM_ERR_DATA naming the key. */
 bm_status_t bm_experiment_cells(const bm_deck_case_t *deck_case, size_t d,
                                 size_t cells[BM_BOX_AXES]);
+
+/* Bytes that the ranks of a host share for it; 0 where its cells are refused. */
 double bm_experiment_grid_bytes(const bm_deck_case_t *deck_case, size_t d);
 
 /* Settings of `evaluate`. */

@@ -7,7 +7,8 @@
  *
  * Rows are worked through in chunks of BM_MAP_CHUNK at fixed places of the whole set, always full-sized
  * inside, so that a row's result depends neither on the number of rows nor on who computes it, as
- * long as work is dealt out with bm_map_partition. Local arithmetic; no communication. */
+ * long as work is dealt out with bm_map_partition. Local arithmetic without communication, but for making, loading
+ * and destroying a Moser map. */
 
 #include <stddef.h>
 
@@ -21,6 +22,11 @@
 #include "boltzmap/transport/moser.h"
 
 #define BM_MAP_CHUNK 128
+
+/* Of Moser maps: cells along an axis, and half the width of the box, in standard deviations of the base. */
+#define BM_MAP_CELLS_MOST 4096
+#define BM_MAP_WIDTH_LEAST 0.1
+#define BM_MAP_WIDTH_MOST 10
 
 typedef struct bm_map bm_map_t;
 
@@ -40,9 +46,11 @@ bm_status_t bm_map_create(const bm_flow_shape_t *shape, const bm_layout_t *layou
 bm_status_t bm_map_create_moser(const bm_context_t *context, const bm_potential_t *potential,
                                 const size_t *cells /* [d] */, double width, bm_chart_t *chart,
                                 bm_map_t **out);
+
+/* Of a Moser map collective over the host. NULL inside is allowed. */
 void bm_map_destroy(bm_map_t **map);
 
-/* The parameters of the flow will not change any more: makes what follows faster. Once at most.
+/* Of a flow only: its parameters will not change any more: makes what follows faster. Once at most.
  * BM_ERR_MEMORY. */
 bm_status_t bm_map_freeze(bm_map_t *map);
 
@@ -74,7 +82,7 @@ bm_status_t bm_map_jacobian(bm_map_t *map, size_t n, const double *base /* [n][d
 
 /* Put the map into a state container, and make one from it, which is frozen; a Moser map is solved for again.
  * BM_ERR_DATA, BM_ERR_MEMORY. Loading is collective, the context must outlive the map; NULL where only a flow can
- * be loaded. */
+ * be loaded: BM_ERR_USAGE for a Moser map. */
 bm_status_t bm_map_save(bm_map_t *map, bm_state_t *state);
 bm_status_t bm_map_load(const bm_context_t *context, const bm_state_t *state, bm_map_t **out);
 

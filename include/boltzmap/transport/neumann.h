@@ -10,7 +10,8 @@
  *
  * Arrays are shared by the ranks of a host, which deal out lines among them; hosts repeat each other's work
  * instead of sending it. A line is transformed in the same way whoever does it: the bits are the same on any
- * number of ranks. All functions but create are collective over the host; what they leave is there for all. */
+ * number of ranks. Sums, splines and the flux are collective over the host, and what they leave is there for all
+ * of it. */
 
 #include <stddef.h>
 

@@ -37,7 +37,7 @@ typedef struct {
   double flux[BM_BOX_AXES], flux_slope[BM_BOX_AXES][BM_BOX_AXES]; /* [component][by axis] */
 } bm_spline_values_t;
 
-/* Values and first derivatives at x, which may lie outside the box: there the field is mirrored. */
+/* Values and first derivatives at x, which is finite and may lie outside the box: there the field is mirrored. */
 void bm_spline_field_at(const bm_spline_field_t *field, const double *x /* [d] */,
                         bm_spline_values_t *values);
 
