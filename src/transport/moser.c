@@ -159,6 +159,7 @@ static bm_status_t solve(bm_moser_t *self, const bm_density_t *from, const bm_de
                          const double *target)
 {
   bm_neumann_t *neumann = NULL;
+  assert((to == NULL) != (target == NULL));
   BM_TRY_AGREE(self->context,
                bm_neumann_create(self->context, self->shared, &self->field.box, &neumann));
   const bm_range_t own = bm_neumann_share(neumann);

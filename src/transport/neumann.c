@@ -202,7 +202,7 @@ double bm_neumann_interpolate(bm_neumann_t *self, double *array)
   const double sum = sum_of_modes(self, array);
   wait_for_all(self);
   for (size_t cell = own.first; cell < own.first + own.count; cell += n) {
-    size_t place[BM_BOX_AXES];
+    size_t place[BM_BOX_AXES] = {0};
     double smooth = 1.0;
     find_place(&self->box, cell, place);
     for (size_t k = 0; k < last; k++) {
@@ -235,7 +235,7 @@ static void set_flux_modes(const bm_neumann_t *self, size_t j, const double *mod
   const size_t n = last_cells(self);
   const bm_range_t own = bm_neumann_share(self);
   for (size_t cell = own.first; cell < own.first + own.count; cell += n) {
-    size_t place[BM_BOX_AXES];
+    size_t place[BM_BOX_AXES] = {0};
     double square = 0.0;
     find_place(&self->box, cell, place);
     for (size_t k = 0; k < last; k++) {
