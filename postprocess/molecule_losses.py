@@ -11,6 +11,7 @@ NAMES = {
     "pair-penalty": "penalty with a distance of each pair's own",
     "energy": "mean energy",
     "reverse-kl": "divergence from the target",
+    "pair-penalty+reverse-kl": "penalty of each pair's own and divergence",
 }
 WEAKNESS = {
     "nll": "it looks at reference samples alone: what the flow makes elsewhere costs it nothing, while one "
@@ -21,6 +22,8 @@ WEAKNESS = {
               "too low energies, as far as the likelihood lets them",
     "reverse-kl": "the true density is its optimum, but it averages over the flow's own samples: a region that "
                   "they leave is not missed, and its gradient is noisy where energies are huge",
+    "pair-penalty+reverse-kl": "its two weights have to be balanced: much of the penalty raises energies, much of "
+                               "the divergence makes the flow leave regions",
 }
 TINY = 0.1  # nats that a push gains, below which it is called small beside the likelihood
 PUSH = 0.1  # nm

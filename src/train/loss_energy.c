@@ -15,7 +15,8 @@
 static const bm_deck_key_t keys[] = {
     {"training.energy_weight", BM_DECK_REAL, "0.1", 0, 1e12, NULL, BM_WHEN,
      "weight of the mean reduced energy beside the negative log-likelihood"},
-    {"training.energy_cutoff", BM_DECK_REAL, "1e-4", 1e-12, 1e12, NULL, BM_WHEN,
+    {"training.energy_cutoff", BM_DECK_REAL, "1e-4", 1e-12, 1e12, NULL,
+     BM_WHEN "|pair-penalty+reverse-kl",
      "epsilon of the term's energy cut-off: U is unchanged up to 1/epsilon, constant beyond "
      "2/epsilon"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},

@@ -16,7 +16,7 @@ static const char *const augment_names[] = {"none", "symmetries", NULL};
 const bm_deck_key_t bm_trainer_keys[] = {
     {"training.loss", BM_DECK_STRING, "\"nll\"", 0, 0, bm_loss_names, NULL, "loss to minimise"},
     {"training.generated", BM_DECK_INT, "0", 0, 1e9, NULL,
-     "training.loss=penalty|pair-penalty|energy|reverse-kl",
+     "training.loss=penalty|pair-penalty|energy|reverse-kl|pair-penalty+reverse-kl",
      "samples generated each step for the loss; 0: as many as rows of a minibatch"},
     {"training.epochs", BM_DECK_INT, "400", 1, 1e9, NULL, NULL, "passes over the training rows"},
     {"training.batch", BM_DECK_INT, "256", 1, 1e9, NULL, NULL, "rows a minibatch"},

@@ -46,7 +46,7 @@ DECKS = {
     "whitened": MOLECULE + 'flow: { coordinates = "whitened"; };\n',
     "losses": MOLECULE + 'cases: (\n' + ",\n".join(
         f'  {{ name = "{name}"; training: {{ loss = "{name}"; }}; }}'
-        for name in ("nll", "penalty", "pair-penalty", "energy", "reverse-kl")) + " );\n",
+        for name in ("nll", "penalty", "pair-penalty", "energy", "reverse-kl", "pair-penalty+reverse-kl")) + " );\n",
     "own": 'run: { name = "x"; output_dir = "out/\\x41"; };\nsystem: { kind = "gaussian"; dimension = 0x4; };\n'
            'reference: { sampler = "file"; file = "mine.npy"; };\n# a comment\n/* and\n another */\n',
     "include": '@include "alanine-dipeptide.rst7"\nrun: { name = "x"; };\n',

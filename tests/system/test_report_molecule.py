@@ -32,7 +32,7 @@ from quantity import Quantity, short_with_error  # noqa: E402
 from run_folder import load_run  # noqa: E402
 
 INPUT = TOP / "input"
-LOSSES = ("likelihood", "penalty", "pair-penalty", "energy", "reverse-kl")
+LOSSES = ("likelihood", "penalty", "pair-penalty", "energy", "reverse-kl", "both")
 TINY = ("reference.burn_in_ps=1.0", "reference.frame_ps=0.1", "training.epochs=4", "generate.samples=600",
         "evaluate.average_samples=1200", "evaluate.lipschitz_points=10", "evaluate.floor_pairs=3",
         "evaluate.sliced_projections=20")

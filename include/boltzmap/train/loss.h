@@ -42,7 +42,8 @@ typedef struct {
   X(penalty, "penalty")           \
   X(pair_penalty, "pair-penalty") \
   X(energy, "energy")             \
-  X(reverse_kl, "reverse-kl")
+  X(reverse_kl, "reverse-kl")     \
+  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl")
 
 #define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
 BM_LOSS_TABLE(BM_LOSS_ROW)
