@@ -130,8 +130,7 @@ static bm_load_t load_of(const bm_deck_case_t *deck_case, const case_t *found)
   const double steps = ceil((found->reference - held_out) / (double)trainer->batch);
   return (bm_load_t){
       .parameters = found->parameters,
-      .batch =
-          (size_t)(trainer->batch + trainer->generated), /* rows cost alike in both directions */
+      .batch = (size_t)(trainer->batch + trainer->points), /* rows cost alike in both directions */
       .shards = (size_t)trainer->shards,
       .fast = trainer->fast,
       .steps = epochs * steps,

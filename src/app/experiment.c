@@ -168,22 +168,32 @@ int bm_experiment_is_computed(const bm_deck_case_t *deck_case)
   return bm_deck_has(deck_case, "flow.cells");
 }
 
-bm_status_t bm_experiment_cells(const bm_deck_case_t *deck_case, size_t d,
-                                size_t cells[BM_BOX_AXES])
+int bm_experiment_has_grid(const bm_deck_case_t *deck_case)
 {
+  return bm_experiment_is_computed(deck_case) || bm_deck_has(deck_case, "training.map_cells");
+}
+
+bm_status_t bm_experiment_grid(const bm_deck_case_t *deck_case, size_t d,
+                               bm_experiment_grid_t *grid)
+{
+  static const char *const keys[][4] = {
+      {"training.map_cells", "training.map_width", "training.map_margin", "training.map"},
+      {"flow.cells", "flow.width", "flow.margin", "flow.kind"}};
+  const char *const *key = keys[bm_experiment_is_computed(deck_case)];
   const int64_t *given;
-  const size_t count = bm_deck_int_list(deck_case, "flow.cells", &given);
+  const size_t count = bm_deck_int_list(deck_case, key[0], &given);
   if (d > BM_BOX_AXES) {
-    return bm_deck_fail(deck_case, "flow.kind",
+    return bm_deck_fail(deck_case, key[3],
                         "a Moser map has at most %d coordinates, the system has %zu", BM_BOX_AXES,
                         d);
   }
   if (count != 1 && count != d) {
-    return bm_deck_fail(deck_case, "flow.cells", "one number, or one for each of %zu coordinates",
-                        d);
+    return bm_deck_fail(deck_case, key[0], "one number, or one for each of %zu coordinates", d);
   }
+  *grid = (bm_experiment_grid_t){.width = bm_deck_real(deck_case, key[1]),
+                                 .margin = bm_deck_real(deck_case, key[2])};
   for (size_t k = 0; k < d; k++) {
-    cells[k] = (size_t)given[count == 1 ? 0 : k];
+    grid->cells[k] = (size_t)given[count == 1 ? 0 : k];
   }
   return BM_OK;
 }
@@ -240,23 +250,28 @@ static bm_status_t check_evaluate(const bm_deck_case_t *deck_case, const bm_pote
   return BM_OK;
 }
 
-static bm_status_t check_computed(const bm_deck_case_t *deck_case, const bm_space_t *space)
+static bm_status_t check_grid(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
-  size_t cells[BM_BOX_AXES] = {0};
+  const int computed = bm_experiment_is_computed(deck_case);
+  bm_experiment_grid_t grid;
   if (bm_potential_traits(space->system)->molecule != NULL) {
-    return bm_deck_fail(deck_case, "flow.kind", "a Moser map is for model potentials");
+    return bm_deck_fail(deck_case, computed ? "flow.kind" : "training.map",
+                        "a Moser map is for model potentials");
   }
-  if (strcmp(bm_deck_string(deck_case, "training.loss"), "nll") != 0) {
+  if (computed && strcmp(bm_deck_string(deck_case, "training.loss"), "nll") != 0) {
     return bm_deck_fail(deck_case, "training.loss", "a Moser map is not trained");
   }
-  return bm_experiment_cells(deck_case, space->d, cells);
+  return bm_experiment_grid(deck_case, space->d, &grid);
 }
 
 static bm_status_t check_map(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
   bm_flow_shape_t shape;
+  if (bm_experiment_has_grid(deck_case)) {
+    BM_TRY(check_grid(deck_case, space));
+  }
   return bm_experiment_is_computed(deck_case)
-             ? check_computed(deck_case, space)
+             ? BM_OK
              : bm_experiment_flow_shape(deck_case, space->d, &shape);
 }
 
@@ -303,35 +318,37 @@ bm_status_t bm_experiment_check_all(const bm_deck_t *deck)
 
 double bm_experiment_grid_bytes(const bm_deck_case_t *deck_case, size_t d)
 {
-  size_t cells[BM_BOX_AXES] = {0};
+  bm_experiment_grid_t grid;
   double bytes = sizeof(double) * (double)(3 + d);
-  if (bm_experiment_cells(deck_case, d, cells) != BM_OK) {
-    return 0.0; /* refused elsewhere */
+  if (!bm_experiment_has_grid(deck_case) || bm_experiment_grid(deck_case, d, &grid) != BM_OK) {
+    return 0.0;
   }
   for (size_t k = 0; k < d; k++) {
-    bytes *= (double)cells[k];
+    bytes *= (double)grid.cells[k];
   }
   return bytes;
 }
 
-/* Parameters with their gradients and moments, or the grid of a Moser map. */
+/* Parameters with their gradients and moments, and the grid of a Moser map. */
 static bm_status_t check_memory_of_map(const bm_deck_case_t *deck_case, const bm_space_t *space)
 {
   const double gigabytes = bm_memory_size() / 1e9;
   const int computed = bm_experiment_is_computed(deck_case);
-  double needed;
-  if (computed) {
-    needed = 1e-9 * bm_experiment_grid_bytes(deck_case, space->d);
-  } else {
+  const double grid = 1e-9 * bm_experiment_grid_bytes(deck_case, space->d);
+  if (grid > gigabytes) {
+    return bm_deck_fail(deck_case, computed ? "flow.cells" : "training.map_cells",
+                        "the grid would take %.3g GB or more a host; the memory has %.3g", grid,
+                        gigabytes);
+  }
+  if (!computed) {
     bm_flow_shape_t shape;
     BM_TRY(bm_experiment_flow_shape(deck_case, space->d, &shape));
-    needed = 4e-9 * sizeof(bm_real_t) * (double)bm_flow_shape_parameters(&shape);
-  }
-  if (needed > gigabytes) {
-    return bm_deck_fail(deck_case, computed ? "flow.cells" : "flow.hidden",
-                        "%s would take %.3g GB or more a %s; the memory has %.3g",
-                        computed ? "the grid" : "training", needed, computed ? "host" : "rank",
-                        gigabytes);
+    const double needed = 4e-9 * sizeof(bm_real_t) * (double)bm_flow_shape_parameters(&shape);
+    if (needed > gigabytes) {
+      return bm_deck_fail(deck_case, "flow.hidden",
+                          "training would take %.3g GB or more a rank; the memory has %.3g", needed,
+                          gigabytes);
+    }
   }
   return BM_OK;
 }

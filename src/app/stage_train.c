@@ -233,7 +233,7 @@ static bm_status_t put_results(const training_t *training, bm_map_t *map,
 static double flop_per_row(const bm_flow_shape_t *shape, const bm_trainer_settings_t *settings)
 {
   return bm_flop_training_per_sample(shape) *
-         (1.0 + (double)settings->generated / (double)settings->batch);
+         (1.0 + (double)settings->points / (double)settings->batch);
 }
 
 /* Speed of the optimiser steps, and of one epoch of them. */
@@ -346,6 +346,51 @@ static void warn_of_constraints(const bm_experiment_t *experiment, const bm_spac
   }
 }
 
+/* Columns such that the reference with a margin on each side fills [-width, width]. */
+static bm_status_t create_box(const bm_experiment_grid_t *grid, const bm_training_data_t *data,
+                              const bm_layout_t *layout, bm_chart_t **chart)
+{
+  double mean[BM_BOX_AXES];
+  double scale[BM_BOX_AXES];
+  for (size_t k = 0; k < data->d; k++) {
+    double low = INFINITY;
+    double high = -INFINITY;
+    for (size_t i = 0; i < data->n; i++) {
+      low = fmin(low, data->x[i * data->d + k]);
+      high = fmax(high, data->x[i * data->d + k]);
+    }
+    mean[k] = 0.5 * (low + high);
+    scale[k] = (0.5 + grid->margin) * (high - low) / grid->width;
+    if (!(scale[k] > 0.0 && isfinite(scale[k]))) {
+      return BM_FAIL(BM_ERR_DATA, "coordinate %zu of the reference does not vary", k);
+    }
+  }
+  return bm_chart_create_standardised(layout->particles, layout->dimensions, mean, scale, chart);
+}
+
+/* The Moser map to the system's Boltzmann density on the box of these configurations. Collective. */
+static bm_status_t create_moser(const bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
+                                const bm_space_t *space, const bm_training_data_t *data,
+                                bm_map_t **map)
+{
+  const bm_context_t *context = experiment->context;
+  const double begun = bm_log_clock();
+  bm_experiment_grid_t grid;
+  bm_chart_t *chart = NULL;
+  *map = NULL;
+  BM_TRY(bm_experiment_grid(deck_case, space->d, &grid));
+  BM_TRY_AGREE(context, create_box(&grid, data, bm_potential_layout(space->system), &chart));
+  bm_status_t status =
+      bm_map_create_moser(context, space->system, grid.cells, grid.width, chart, map);
+  if (status != BM_OK) {
+    bm_chart_destroy(&chart);
+    return status;
+  }
+  bm_log_info(experiment->log, "  Moser map on %zu cells in %.1f s",
+              bm_box_cells(&bm_moser_field(bm_map_moser(*map))->box), bm_log_clock() - begun);
+  return BM_OK;
+}
+
 static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck_case,
                          const bm_space_t *space, const bm_training_data_t *configurations,
                          bm_results_t *results)
@@ -359,6 +404,7 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   training.checkpoint.file = experiment->restart_file;
   bm_trainer_settings_t settings;
   bm_map_t *map = NULL;
+  bm_map_t *guide = NULL;
   double *shapes = NULL;
   bm_loss_term_t *term = NULL;
   bm_training_data_t data = *configurations;
@@ -369,6 +415,10 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
     status = shape_data(deck_case, space, map, &data, &shapes, &term);
   }
   status = bm_agree(context, status);
+  if (status == BM_OK && bm_experiment_has_grid(deck_case)) {
+    status = create_moser(experiment, deck_case, space, configurations, &guide);
+    data.guide = guide;
+  }
   warn_of_constraints(experiment, space);
   if (status == BM_OK) {
     const bm_network_ops_t *backend = bm_flow_shape(bm_map_flow(map))->backend;
@@ -389,32 +439,9 @@ static bm_status_t train(bm_experiment_t *experiment, const bm_deck_case_t *deck
   bm_free(training.density);
   bm_loss_term_destroy(&term);
   bm_free(shapes);
+  bm_map_destroy(&guide);
   bm_map_destroy(&map);
   return status;
-}
-
-/* Columns such that the reference with a margin on each side fills [-width, width]. */
-static bm_status_t create_box(const bm_deck_case_t *deck_case, const bm_training_data_t *data,
-                              const bm_layout_t *layout, bm_chart_t **chart)
-{
-  const double width = bm_deck_real(deck_case, "flow.width");
-  const double margin = bm_deck_real(deck_case, "flow.margin");
-  double mean[BM_BOX_AXES];
-  double scale[BM_BOX_AXES];
-  for (size_t k = 0; k < data->d; k++) {
-    double low = INFINITY;
-    double high = -INFINITY;
-    for (size_t i = 0; i < data->n; i++) {
-      low = fmin(low, data->x[i * data->d + k]);
-      high = fmax(high, data->x[i * data->d + k]);
-    }
-    mean[k] = 0.5 * (low + high);
-    scale[k] = (0.5 + margin) * (high - low) / width;
-    if (!(scale[k] > 0.0 && isfinite(scale[k]))) {
-      return BM_FAIL(BM_ERR_DATA, "coordinate %zu of the reference does not vary", k);
-    }
-  }
-  return bm_chart_create_standardised(layout->particles, layout->dimensions, mean, scale, chart);
 }
 
 static bm_status_t put_solution(const bm_map_t *map, double seconds, bm_results_t *results)
@@ -433,25 +460,14 @@ static bm_status_t solve(bm_experiment_t *experiment, const bm_deck_case_t *deck
 {
   const bm_context_t *context = experiment->context;
   const double begun = bm_log_clock();
-  size_t cells[BM_BOX_AXES] = {0};
   bm_trainer_settings_t settings;
-  bm_chart_t *chart = NULL;
   bm_map_t *map = NULL;
   double *density = NULL;
   BM_TRY(bm_trainer_settings(deck_case, &settings));
-  BM_TRY(bm_experiment_cells(deck_case, space->d, cells));
-  BM_TRY_AGREE(context, create_box(deck_case, data, bm_potential_layout(space->system), &chart));
-  bm_status_t status = bm_map_create_moser(context, space->system, cells,
-                                           bm_deck_real(deck_case, "flow.width"), chart, &map);
-  if (status != BM_OK) {
-    bm_chart_destroy(&chart);
-    return status;
-  }
+  BM_TRY(create_moser(experiment, deck_case, space, data, &map));
   const double seconds = bm_log_clock() - begun;
-  bm_log_info(experiment->log, "  Moser map on %zu cells in %.1f s, nothing is trained",
-              bm_box_cells(&bm_moser_field(bm_map_moser(map))->box), seconds);
   const size_t held_out = bm_rows_held_out_count(data, settings.validation_fraction);
-  status = pull_held_out(context, map, data, held_out, &density);
+  bm_status_t status = pull_held_out(context, map, data, held_out, &density);
   if (status == BM_OK && bm_context_is_root(context)) {
     status = write_model(experiment, deck_case, map);
     if (status == BM_OK) {
@@ -484,7 +500,8 @@ static bm_status_t run(bm_experiment_t *experiment, const bm_deck_case_t *deck_c
   bm_status_t status =
       bm_stage_load_samples(experiment, deck_case, "reference.h5md", &cloud, &rows, &walkers);
   if (status == BM_OK) {
-    bm_training_data_t data = {cloud.n, cloud.d, walkers, rows, space.system, NULL};
+    bm_training_data_t data = {
+        .n = cloud.n, .d = cloud.d, .walkers = walkers, .x = rows, .potential = space.system};
     status = bm_experiment_is_computed(deck_case)
                  ? solve(experiment, deck_case, &space, &data, results)
                  : train(experiment, deck_case, &space, &data, results);

@@ -37,10 +37,10 @@ bm_status_t bm_loss_term_create(const bm_deck_case_t *deck_case, const bm_loss_d
 {
   const bm_loss_ops_t *ops = find(bm_deck_string(deck_case, "training.loss"));
   *out = NULL;
-  if (ops->value == NULL) {
+  if (ops->create == NULL) {
     return BM_OK;
   }
-  if (data->d != bm_potential_dimension(data->potential)) {
+  if (ops->value != NULL && data->d != bm_potential_dimension(data->potential)) {
     return bm_deck_fail(deck_case, "training.loss",
                         "needs whole configurations, which flow.coordinates does not give");
   }
@@ -62,6 +62,31 @@ void bm_loss_term_destroy(bm_loss_term_t **term)
   *term = NULL;
 }
 
+static size_t group_of(const bm_loss_ops_t *ops)
+{
+  return ops->group == 0 ? 1 : ops->group;
+}
+
+size_t bm_loss_group(const char *name)
+{
+  return group_of(find(name));
+}
+
+size_t bm_loss_term_group(const bm_loss_term_t *term)
+{
+  return group_of(term->ops);
+}
+
+double bm_loss_term_step(const bm_loss_term_t *term)
+{
+  return term->ops->step == NULL ? 0.0 : term->ops->step(term->self);
+}
+
+int bm_loss_term_is_paired(const bm_loss_term_t *term)
+{
+  return term->ops->is_paired;
+}
+
 void bm_loss_term_value(const bm_loss_term_t *term, size_t n, const double *x, double *value,
                         double *gradient)
 {
@@ -76,7 +101,7 @@ bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_ro
   BM_TRY(BM_ALLOC(rows * (d + 1), &room->y));
   BM_TRY(BM_ALLOC(rows, &room->log_det));
   BM_TRY(BM_ALLOC(rows * shape_d, &room->x));
-  BM_TRY(BM_ALLOC(rows * shape_d, &room->gradient));
+  BM_TRY(BM_ALLOC(rows * (d > shape_d ? d : shape_d), &room->gradient));
   BM_TRY(BM_ALLOC(rows, &room->value));
   BM_TRY(BM_ALLOC(d, &room->coordinate));
   return BM_ALLOC(d, &room->slope);
@@ -144,31 +169,80 @@ static void take_gradient(const bm_chart_t *chart, size_t rows, double weight, d
   }
 }
 
-void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
-                           const bm_flow_t *flow, bm_flow_workspace_t *workspace,
-                           const bm_batch_t *batch, const bm_loss_room_t *room, double *shard_sums,
-                           const bm_gradient_sink_t *sink)
+/* The sums of a term's function, with `entropy` of the log density. */
+static void sum_shards(const bm_loss_samples_t *samples, double entropy, const bm_loss_room_t *room,
+                       double *shard_sums)
 {
-  const bm_shards_t *shards = &batch->shards;
-  const size_t rows = shards->offset[shards->count];
-  const double weight = 1.0 / (double)batch->batch_rows;
-  const double entropy = term->ops->entropy == NULL ? 0.0 : term->ops->entropy(term->self);
-  bm_flow_forward(flow, workspace, shards, batch->y, room->y, room->log_det);
-  decode_rows(chart, rows, entropy, room);
-  bm_loss_term_value(term, rows, room->x, room->value, room->gradient);
+  const bm_shards_t *shards = &samples->shards;
   for (size_t s = 0; s < shards->count; s++) {
     shard_sums[s] = 0.0;
     for (size_t i = shards->offset[s]; i < shards->offset[s + 1]; i++) {
-      shard_sums[s] += weight * (room->value[i] - entropy * room->log_det[i]);
+      shard_sums[s] += samples->weight * (room->value[i] - entropy * room->log_det[i]);
     }
   }
+}
+
+/* A function of shapes. */
+static void evaluate_shapes(const bm_loss_term_t *term, const bm_chart_t *chart,
+                            const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                            const bm_loss_samples_t *samples, const bm_loss_room_t *room,
+                            double *shard_sums, const bm_gradient_sink_t *sink)
+{
+  const size_t rows = samples->shards.offset[samples->shards.count];
+  const double entropy = term->ops->entropy == NULL ? 0.0 : term->ops->entropy(term->self);
+  bm_flow_forward(flow, workspace, &samples->shards, samples->base, room->y, room->log_det);
+  decode_rows(chart, rows, entropy, room);
+  bm_loss_term_value(term, rows, room->x, room->value, room->gradient);
+  sum_shards(samples, entropy, room, shard_sums);
   if (sink == NULL) {
     return;
   }
   bm_real_t *d_log_det = room->y + rows * bm_chart_dimension(chart);
-  take_gradient(chart, rows, weight, entropy, room);
+  take_gradient(chart, rows, samples->weight, entropy, room);
   for (size_t i = 0; i < rows; i++) {
-    d_log_det[i] = (bm_real_t)(-weight * entropy);
+    d_log_det[i] = (bm_real_t)(-samples->weight * entropy);
   }
-  bm_flow_forward_backward(flow, workspace, shards, room->y, d_log_det, sink);
+  bm_flow_forward_backward(flow, workspace, &samples->shards, room->y, d_log_det, sink);
+}
+
+/* A function of the flow's own coordinates, of groups of points. */
+static void evaluate_groups(const bm_loss_term_t *term, const bm_flow_t *flow,
+                            bm_flow_workspace_t *workspace, const bm_loss_samples_t *samples,
+                            const bm_loss_room_t *room, double *shard_sums,
+                            const bm_gradient_sink_t *sink)
+{
+  const size_t d = bm_flow_shape(flow)->d;
+  const size_t group = term->ops->group;
+  const size_t n = samples->shards.offset[samples->shards.count];
+  size_t offset[BM_SHARDS_MAX + 1];
+  for (size_t s = 0; s <= samples->shards.count; s++) {
+    offset[s] = group * samples->shards.offset[s];
+  }
+  const bm_shards_t points = {samples->shards.count, offset};
+  bm_flow_forward(flow, workspace, &points, samples->base, room->y, room->log_det);
+  term->ops->compare(term->self, n, d, room->y, samples->target, room->value, room->gradient);
+  sum_shards(samples, 0.0, room, shard_sums);
+  if (sink == NULL) {
+    return;
+  }
+  for (size_t k = 0; k < n * group * d; k++) {
+    room->y[k] = (bm_real_t)(samples->weight * room->gradient[k]);
+  }
+  bm_real_t *d_log_det = room->y + n * group * d;
+  for (size_t i = 0; i < n * group; i++) {
+    d_log_det[i] = 0;
+  }
+  bm_flow_forward_backward(flow, workspace, &points, room->y, d_log_det, sink);
+}
+
+void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
+                           const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                           const bm_loss_samples_t *samples, const bm_loss_room_t *room,
+                           double *shard_sums, const bm_gradient_sink_t *sink)
+{
+  if (term->ops->compare != NULL) {
+    evaluate_groups(term, flow, workspace, samples, room, shard_sums, sink);
+  } else {
+    evaluate_shapes(term, chart, flow, workspace, samples, room, shard_sums, sink);
+  }
 }

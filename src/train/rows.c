@@ -10,14 +10,14 @@ struct bm_rows {
   const bm_chart_t *chart;
   bm_training_data_t data; /* nothing of it owned */
   uint64_t seed;
-  size_t d, count; /* coordinates of the flow; rows to train on */
+  size_t d, count, held_out_rows; /* coordinates of the flow; rows to train on */
   int images;
   bm_real_t *train;    /* [count][d] */
   bm_real_t *held_out; /* [held out][d] */
   double *image;       /* [shape d], of one row */
   double *shape;       /* [shape d], the image as a shape */
 
-  double *coordinate; /* [d] */
+  double *coordinate; /* [2][d], the second for a direction */
   uint32_t *order;    /* [count], rows in the order of this epoch */
   int64_t epoch;      /* that order belongs to; -1: none */
 };
@@ -64,7 +64,7 @@ static bm_status_t allocate(bm_rows_t *rows, size_t held_out)
   BM_TRY(BM_ALLOC(rows->data.d, &rows->image));
   BM_TRY(BM_ALLOC(rows->data.d, &rows->shape));
 
-  BM_TRY(BM_ALLOC(rows->d, &rows->coordinate));
+  BM_TRY(BM_ALLOC(2 * rows->d, &rows->coordinate));
   return BM_ALLOC(rows->count, &rows->order);
 }
 
@@ -79,6 +79,7 @@ bm_status_t bm_rows_create(const bm_chart_t *chart, const bm_training_data_t *da
   rows->seed = seed;
   rows->d = bm_chart_dimension(chart);
   rows->count = data->n - held_out;
+  rows->held_out_rows = held_out;
   rows->images = images && data->potential != NULL;
   rows->epoch = -1;
   bm_status_t status = allocate(rows, held_out);
@@ -104,6 +105,16 @@ void bm_rows_destroy(bm_rows_t **rows)
   }
   bm_free(self);
   *rows = NULL;
+}
+
+size_t bm_rows_count(const bm_rows_t *rows)
+{
+  return rows->count;
+}
+
+size_t bm_rows_held_out_rows(const bm_rows_t *rows)
+{
+  return rows->held_out_rows;
 }
 
 void bm_rows_begin_epoch(bm_rows_t *rows, int64_t epoch)
@@ -151,11 +162,21 @@ const bm_real_t *bm_rows_held_out(const bm_rows_t *rows)
   return rows->held_out;
 }
 
-void bm_rows_base(bm_rows_t *rows, uint64_t round, bm_range_t samples, bm_real_t *base)
+void bm_rows_base(bm_rows_t *rows, bm_purpose_t purpose, uint64_t round, bm_range_t samples,
+                  size_t group, double step, bm_real_t *base)
 {
-  bm_random_t random = bm_random(rows->seed, BM_PURPOSE_LOSS_BASE);
+  static const double sides[][3] = {{0.0}, {1.0, -1.0}, {0.0, 1.0, -1.0}};
+  const bm_random_t random = bm_random(rows->seed, purpose);
+  const size_t d = rows->d;
+  const double *direction = rows->coordinate + d;
   for (size_t i = 0; i < samples.count; i++) {
-    bm_random_normals(random, (uint32_t)(samples.first + i), round, 0, rows->d, rows->coordinate);
-    to_reals(rows->d, rows->coordinate, base + i * rows->d);
+    bm_random_normals(random, (uint32_t)(samples.first + i), round, 0, group == 1 ? d : 2 * d,
+                      rows->coordinate);
+    for (size_t g = 0; g < group; g++) {
+      const double side = step * sides[group - 1][g];
+      for (size_t k = 0; k < d; k++) {
+        base[(i * group + g) * d + k] = (bm_real_t)(rows->coordinate[k] + side * direction[k]);
+      }
+    }
   }
 }

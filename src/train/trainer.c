@@ -46,14 +46,17 @@ static bm_status_t allocate(bm_trainer_t *trainer)
                      : trainer->train_rows;
   size_t shards = trainer->shards;
   size_t slice = bm_reduction_slice(trainer->reduction).count;
-  batch = batch > trainer->generated ? batch : trainer->generated;
-  size_t rows = batch > BM_VALIDATION_CHUNK ? batch : BM_VALIDATION_CHUNK;
+  size_t samples =
+      trainer->generated > BM_VALIDATION_CHUNK ? trainer->generated : BM_VALIDATION_CHUNK;
+  size_t points = samples * trainer->group;
+  size_t rows = batch > points ? batch : points;
   BM_TRY(bm_flow_workspace_create(trainer->flow, rows, shards, &trainer->workspace));
   BM_TRY(bm_rows_create(trainer->chart, &trainer->data, trainer->validation_rows, trainer->seed,
                         trainer->settings.augment, &trainer->source));
   if (trainer->data.term != NULL) {
-    BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->base));
-    BM_TRY(bm_loss_room_create(rows, trainer->chart, &trainer->room));
+    BM_TRY(BM_ALLOC(points * trainer->d, &trainer->base));
+    BM_TRY(BM_ALLOC(points * trainer->d, &trainer->target));
+    BM_TRY(bm_loss_room_create(points, trainer->chart, &trainer->room));
   }
 
   BM_TRY(BM_ALLOC(rows * trainer->d, &trainer->rows));
@@ -88,6 +91,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->chart = bm_map_chart(map);
   trainer->d = bm_chart_dimension(trainer->chart);
   trainer->generated = data->term == NULL ? 0 : (size_t)settings->generated;
+  trainer->group = data->term == NULL ? 1 : bm_loss_term_group(data->term);
   trainer->train_rows = data->n - held_out;
   trainer->validation_rows = held_out;
   trainer->steps_per_epoch =
@@ -103,6 +107,11 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
                           bm_flow_parameter_count(trainer->flow), &trainer->reduction);
   if (status == BM_OK) {
     status = bm_agree(context, allocate(trainer));
+  }
+  if (status == BM_OK && data->term != NULL && bm_loss_term_is_paired(data->term)) {
+    const bm_pairs_source_t source = {trainer->source, trainer->chart, data->guide, trainer->group,
+                                      bm_loss_term_step(data->term)};
+    status = bm_pairs_create(context, &settings->pairs, &source, seed, &trainer->pairs);
   }
   if (status != BM_OK) {
     bm_trainer_destroy(&trainer);
@@ -122,10 +131,11 @@ void bm_trainer_destroy(bm_trainer_t **trainer)
     bm_reduction_destroy(&self->reduction);
     bm_flow_workspace_destroy(&self->workspace);
     bm_loss_room_release(&self->room);
+    bm_pairs_destroy(&self->pairs);
     bm_rows_destroy(&self->source);
-    void *blocks[] = {self->base,       self->rows,       self->rows_work,  self->log_det,
-                      self->shard_sums, self->chunk_sums, self->moments[0], self->moments[1],
-                      self->best,       self->history,    self->epoch_rates};
+    void *blocks[] = {self->base,       self->target,     self->rows,       self->rows_work,
+                      self->log_det,    self->shard_sums, self->chunk_sums, self->moments[0],
+                      self->moments[1], self->best,       self->history,    self->epoch_rates};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
       bm_free(blocks[i]);
     }
@@ -168,14 +178,41 @@ static size_t shard_start(const bm_trainer_t *trainer, size_t batch_rows, size_t
              : bm_partition(batch_rows, (int)trainer->shards, (int)shard).first;
 }
 
+/* Of the term's weight, after so many finished steps. */
+static double course(const bm_trainer_t *trainer, int64_t finished)
+{
+  const double total = (double)trainer->settings.epochs * (double)trainer->steps_per_epoch;
+  const double left = 1.0 - (double)finished / total;
+  switch (trainer->settings.course) {
+  case BM_COURSE_LINEAR:
+    return left;
+  case BM_COURSE_COSINE:
+    return 0.5 * (1.0 - cos(M_PI * left));
+  case BM_COURSE_CONSTANT:
+    break;
+  }
+  return 1.0;
+}
+
+/* At the end, which is what held-out losses are compared by. */
+static double last_course(const bm_trainer_t *trainer)
+{
+  return trainer->settings.course == BM_COURSE_CONSTANT ? 1.0 : 0.0;
+}
+
 /* Base points of the samples that this rank generates in the step after so many finished ones. */
 static void gather_base(bm_trainer_t *trainer, int64_t finished)
 {
   bm_range_t shards = bm_partition(trainer->shards, trainer->context->size, trainer->context->rank);
   size_t first = shard_start(trainer, trainer->generated, shards.first);
   size_t end = shard_start(trainer, trainer->generated, shards.first + shards.count);
-  bm_rows_base(trainer->source, (uint64_t)finished, (bm_range_t){first, end - first},
-               trainer->base);
+  const bm_range_t samples = {first, end - first};
+  if (trainer->pairs != NULL) {
+    bm_pairs_draw(trainer->pairs, finished, samples, trainer->base, trainer->target);
+  } else if (trainer->data.term != NULL) {
+    bm_rows_base(trainer->source, BM_PURPOSE_LOSS_BASE, (uint64_t)finished, samples, trainer->group,
+                 bm_loss_term_step(trainer->data.term), trainer->base);
+  }
 }
 
 /* This rank's rows of the minibatch after so many finished steps of the epoch under way, and its base
@@ -219,19 +256,22 @@ static void compute_node(bm_trainer_t *trainer, size_t part, size_t index, size_
   for (size_t s = 0; s <= node.count; s++) {
     offset[s] = shard_start(trainer, rows, node.first + s) - first;
   }
-  size_t before = (first - shard_start(trainer, rows, own)) * trainer->d;
-  bm_batch_t batch = {
-      {node.count, offset}, (part == 0 ? trainer->rows : trainer->base) + before, rows};
+  const size_t before = (first - shard_start(trainer, rows, own)) * trainer->d;
   filling_t filling = {trainer->reduction, part * nodes + index};
   bm_gradient_sink_t sink = {bm_reduction_vector(trainer->reduction, filling.vector), on_ready,
                              &filling};
   double *sums = trainer->shard_sums + part * own_shards(trainer) + (node.first - own);
   if (part == 0) {
+    const bm_batch_t batch = {{node.count, offset}, trainer->rows + before, rows};
     bm_loss_nll_evaluate(trainer->flow, trainer->workspace, &batch, trainer->rows_work,
                          trainer->log_det, sums, &sink);
   } else {
+    const bm_loss_samples_t samples = {{node.count, offset},
+                                       trainer->base + trainer->group * before,
+                                       trainer->target + trainer->group * before,
+                                       course(trainer, trainer->step) / (double)rows};
     bm_loss_term_evaluate(trainer->data.term, trainer->chart, trainer->flow, trainer->workspace,
-                          &batch, &trainer->room, sums, &sink);
+                          &samples, &trainer->room, sums, &sink);
   }
 }
 
@@ -349,6 +389,16 @@ static bm_status_t decide(bm_trainer_t *trainer, const bm_total_t *total, double
   return update(trainer, total->slice, norm);
 }
 
+/* Rows and pairs of the epoch under way; nothing where they are there. */
+static bm_status_t begin_epoch(bm_trainer_t *trainer)
+{
+  if (trainer->pairs != NULL) {
+    return bm_pairs_begin_epoch(trainer->pairs, trainer->epoch);
+  }
+  bm_rows_begin_epoch(trainer->source, trainer->epoch);
+  return BM_OK;
+}
+
 static bm_status_t step(bm_trainer_t *trainer, bm_log_t *log)
 {
   double rows = (double)minibatch(trainer, trainer->step).count;
@@ -385,11 +435,17 @@ static double generated_sum(bm_trainer_t *trainer, size_t chunk)
 {
   const size_t offset[2] = {0, BM_VALIDATION_CHUNK};
   double sum;
-  bm_rows_base(trainer->source, BM_ROWS_HELD_OUT_ROUND,
-               (bm_range_t){chunk * BM_VALIDATION_CHUNK, BM_VALIDATION_CHUNK}, trainer->rows_work);
-  bm_batch_t batch = {{1, offset}, trainer->rows_work, 1};
+  const bm_range_t places = {chunk * BM_VALIDATION_CHUNK, BM_VALIDATION_CHUNK};
+  if (trainer->pairs != NULL) {
+    bm_pairs_held_out(trainer->pairs, places, trainer->rows_work, trainer->target);
+  } else {
+    bm_rows_base(trainer->source, BM_PURPOSE_LOSS_BASE, BM_ROWS_HELD_OUT_ROUND, places,
+                 trainer->group, bm_loss_term_step(trainer->data.term), trainer->rows_work);
+  }
+  const bm_loss_samples_t samples = {
+      {1, offset}, trainer->rows_work, trainer->target, last_course(trainer)};
   bm_loss_term_evaluate(trainer->data.term, trainer->chart, trainer->flow, trainer->workspace,
-                        &batch, &trainer->room, &sum, NULL);
+                        &samples, &trainer->room, &sum, NULL);
   return sum;
 }
 
@@ -496,13 +552,15 @@ static bm_status_t run_steps(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_ho
                              void *hook_data)
 {
   int64_t total = trainer->settings.epochs * (int64_t)trainer->steps_per_epoch;
-  bm_status_t status = BM_OK;
+  bm_status_t status = begin_epoch(trainer); /* pairs take a while, that is no training's */
   bm_log_progress_start(log, "training", (double)trainer->settings.epochs, "epochs");
   bm_log_progress_resume(log, (double)trainer->step / (double)trainer->steps_per_epoch);
   while (status == BM_OK && trainer->step < total) {
-    bm_rows_begin_epoch(trainer->source, trainer->epoch);
+    status = begin_epoch(trainer);
     double started = bm_log_clock();
-    status = step(trainer, log);
+    if (status == BM_OK) {
+      status = step(trainer, log);
+    }
     trainer->stepping_s += bm_log_clock() - started;
     if (status == BM_OK && trainer->step % (int64_t)trainer->steps_per_epoch == 0) {
       status = end_epoch(trainer);

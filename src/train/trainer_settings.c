@@ -7,6 +7,16 @@
 
 #define BM_VALIDATIONS 100 /* evaluations a run, where the deck leaves it open */
 
+/* The losses with a term on what the flow generates. */
+#define BM_GENERATING                                                                       \
+  "training.loss=penalty|pair-penalty|energy|reverse-kl|pair-penalty+reverse-kl|transport|" \
+  "transport-sobolev|lipschitz"
+#define BM_PAIRED "training.loss=transport|transport-sobolev"
+
+#define BM_MOSER "training.map=moser"
+
+static const char *const map_names[] = {"brenier", "moser", NULL};
+static const char *const course_names[] = {"constant", "linear", "cosine", NULL};
 static const char *const schedule_names[] = {"cosine", "constant", NULL};
 static const char *const keep_names[] = {"best", "last", NULL};
 static const char *const nonfinite_names[] = {"recover", "skip", "stop", NULL};
@@ -15,9 +25,24 @@ static const char *const augment_names[] = {"none", "symmetries", NULL};
 
 const bm_deck_key_t bm_trainer_keys[] = {
     {"training.loss", BM_DECK_STRING, "\"nll\"", 0, 0, bm_loss_names, NULL, "loss to minimise"},
-    {"training.generated", BM_DECK_INT, "0", 0, 1e9, NULL,
-     "training.loss=penalty|pair-penalty|energy|reverse-kl|pair-penalty+reverse-kl",
+    {"training.generated", BM_DECK_INT, "0", 0, 1e9, NULL, BM_GENERATING,
      "samples generated each step for the loss; 0: as many as rows of a minibatch"},
+    {"training.loss_schedule", BM_DECK_STRING, "\"constant\"", 0, 0, course_names, BM_GENERATING,
+     "course of the weight of what is added to the likelihood: constant, or linear or cosine to "
+     "zero"},
+    {"training.map", BM_DECK_STRING, "\"brenier\"", 0, 0, map_names, BM_PAIRED,
+     "transport map that the flow is held to: brenier, optimal between base points and reference "
+     "samples; moser, "
+     "solved for on a grid"},
+    {"training.pairs", BM_DECK_INT, "0", 0, 1e9, NULL, BM_PAIRED,
+     "base points whose places under the map are known at a time; 0: as many as there are rows"},
+    {"training.pairs_renewed", BM_DECK_INT, "0", 0, 1e9, NULL, BM_PAIRED,
+     "epochs after which these are others; 0: never"},
+    {"training.map_cells", BM_DECK_INT_LIST, "[32]", BM_BOX_CELLS_LEAST, BM_MAP_CELLS_MOST, NULL,
+     BM_MOSER, "as flow.cells, of the map that the flow is held to"},
+    {"training.map_width", BM_DECK_REAL, "3.0", BM_MAP_WIDTH_LEAST, BM_MAP_WIDTH_MOST, NULL,
+     BM_MOSER, "as flow.width"},
+    {"training.map_margin", BM_DECK_REAL, "0.1", 1e-3, 10, NULL, BM_MOSER, "as flow.margin"},
     {"training.epochs", BM_DECK_INT, "400", 1, 1e9, NULL, NULL, "passes over the training rows"},
     {"training.batch", BM_DECK_INT, "256", 1, 1e9, NULL, NULL, "rows a minibatch"},
     {"training.shards", BM_DECK_INT, "8", 1, BM_SHARDS_MAX, NULL, NULL,
@@ -71,6 +96,7 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
       .spike = bm_deck_real(deck_case, "training.spike"),
   };
   settings->nonfinite = BM_NONFINITE_RECOVER;
+  settings->course = BM_COURSE_CONSTANT;
   while (strcmp(bm_deck_string(deck_case, "training.nonfinite"),
                 nonfinite_names[settings->nonfinite]) != 0) {
     settings->nonfinite++;
@@ -79,9 +105,20 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
   if (bm_deck_has(deck_case, "training.generated")) {
     int64_t generated = bm_deck_int(deck_case, "training.generated");
     settings->generated = generated > 0 ? generated : settings->batch;
+    settings->points =
+        settings->generated * (int64_t)bm_loss_group(bm_deck_string(deck_case, "training.loss"));
     if (!settings->fast && settings->shards > settings->generated) {
       return bm_deck_fail(deck_case, "training.generated", "fewer samples than training.shards");
     }
+    while (strcmp(bm_deck_string(deck_case, "training.loss_schedule"),
+                  course_names[settings->course]) != 0) {
+      settings->course++;
+      assert(course_names[settings->course] != NULL);
+    }
+  }
+  if (bm_deck_has(deck_case, "training.pairs")) {
+    settings->pairs = (bm_pairs_settings_t){(size_t)bm_deck_int(deck_case, "training.pairs"),
+                                            bm_deck_int(deck_case, "training.pairs_renewed")};
   }
   if (!settings->fast && settings->shards > settings->batch) {
     return bm_deck_fail(deck_case, "training.shards", "more shards than rows in a minibatch");

@@ -39,7 +39,7 @@ static const bm_loss_term_t *term; /* of the loss; NULL: none */
 static bm_trainer_t *made_trainer(const bm_context_t *context, bm_map_t *map,
                                   const bm_trainer_settings_t *settings)
 {
-  const bm_training_data_t data = {ROWS, TINY_D, 10, rows, NULL, term};
+  const bm_training_data_t data = {.n = ROWS, .d = TINY_D, .walkers = 10, .x = rows, .term = term};
   bm_trainer_t *trainer;
   REQUIRE(bm_trainer_create(context, map, settings, &data, 3, &trainer) == BM_OK);
   return trainer;
@@ -251,7 +251,7 @@ static void a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(const bm_conte
 {
   bm_trainer_settings_t settings = settings_of_test(8);
   double *bad = tiny_data(ROWS);
-  const bm_training_data_t data = {ROWS, TINY_D, 10, bad, NULL, NULL};
+  const bm_training_data_t data = {.n = ROWS, .d = TINY_D, .walkers = 10, .x = bad};
   bad[40 * TINY_D] = NAN;
   for (int skip = 0; skip < 2; skip++) {
     settings.nonfinite = skip ? BM_NONFINITE_SKIP : BM_NONFINITE_STOP;
@@ -355,6 +355,38 @@ static void training_with_a_term_gives_the_same_bits_in_all_ways(const bm_contex
   bm_potential_destroy(&potential);
 }
 
+/* Held to pairs that are made anew for the second and the third epoch, or to small slopes, more and more or less and
+ * less. */
+static void training_towards_a_map_gives_the_same_bits_in_all_ways(const bm_context_t *all,
+                                                                   const bm_context_t *alone,
+                                                                   const char *path)
+{
+  static const char *const losses[] = {"loss = \"transport\";",
+                                       "loss = \"lipschitz\"; lipschitz_weight = 0.1;"};
+  bm_potential_t *potential = potential_of(SYSTEM);
+  const bm_loss_data_t known = {potential, ROWS, TINY_D, rows};
+  for (int course = BM_COURSE_CONSTANT; course <= BM_COURSE_COSINE; course++) {
+    for (size_t l = 0; l < 2; l++) {
+      bm_trainer_settings_t settings = settings_of_test(8);
+      bm_loss_term_t *held;
+      REQUIRE(term_of(SYSTEM, losses[l], &known, &held) == BM_OK);
+      settings.generated = 20;
+      settings.course = (bm_course_t)course;
+      settings.pairs = (bm_pairs_settings_t){.count = 100, .renewed = 1};
+      term = held;
+      result_t whole = train_in_all_ways(all, alone, &settings, 13, path);
+      term = NULL;
+      const bm_history_row_t *last = &whole.history[EPOCHS - 1];
+      CHECK(last->term_train > 0.0);
+      CHECK(course == BM_COURSE_CONSTANT || last->term_train < whole.history[0].term_train);
+      CHECK((last->term_validation == 0.0) == (course != BM_COURSE_CONSTANT));
+      bm_free(whole.parameters);
+      bm_loss_term_destroy(&held);
+    }
+  }
+  bm_potential_destroy(&potential);
+}
+
 /* Loss of the standardised data under the standard normal density: that of a map which does nothing. */
 static double loss_without_training(void)
 {
@@ -398,7 +430,7 @@ static void a_loss_that_stays_up_goes_back_at_half_the_rate(const bm_context_t *
 static void losses_that_are_not_finite_are_left_out_or_end_training(const bm_context_t *all)
 {
   double *bad = tiny_data(ROWS);
-  const bm_training_data_t data = {ROWS, TINY_D, 10, bad, NULL, NULL};
+  const bm_training_data_t data = {.n = ROWS, .d = TINY_D, .walkers = 10, .x = bad};
   for (int is_all = 0; is_all < 2; is_all++) {
     bm_trainer_settings_t settings = settings_of_test(8);
     bm_map_t *map = tiny_map(ROWS, rows);
@@ -445,6 +477,7 @@ int main(int argc, char **argv)
   a_loss_that_is_not_finite_stops_or_skips_on_all_ranks(all);
   a_checkpoint_of_another_flow_is_refused(all);
   training_with_a_term_gives_the_same_bits_in_all_ways(all, alone, path);
+  training_towards_a_map_gives_the_same_bits_in_all_ways(all, alone, path);
   a_loss_that_stays_up_goes_back_at_half_the_rate(all, alone, path);
   losses_that_are_not_finite_are_left_out_or_end_training(all);
   bm_free(x);

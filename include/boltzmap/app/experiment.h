@@ -96,11 +96,18 @@ bm_status_t bm_experiment_flow_shape(const bm_deck_case_t *deck_case, size_t d,
 /* Is the map of a case computed instead of trained (flow.kind = "moser")? */
 int bm_experiment_is_computed(const bm_deck_case_t *deck_case);
 
-/* Cells of its grid along each of d coordinates. BM_ERR_DATA naming the key. */
-bm_status_t bm_experiment_cells(const bm_deck_case_t *deck_case, size_t d,
-                                size_t cells[BM_BOX_AXES]);
+/* The grid of a Moser map: that of the case, or one which its flow is held to (training.map = "moser"). */
+typedef struct {
+  size_t cells[BM_BOX_AXES];
+  double width, margin; /* of the box, as flow.width and flow.margin */
+} bm_experiment_grid_t;
+int bm_experiment_has_grid(const bm_deck_case_t *deck_case);
 
-/* Bytes that the ranks of a host share for it; 0 where its cells are refused. */
+/* For d coordinates. BM_ERR_DATA naming the key. */
+bm_status_t bm_experiment_grid(const bm_deck_case_t *deck_case, size_t d,
+                               bm_experiment_grid_t *grid);
+
+/* Bytes that the ranks of a host share for it; 0 where there is none, or it is refused. */
 double bm_experiment_grid_bytes(const bm_deck_case_t *deck_case, size_t d);
 
 /* Settings of `evaluate`. */

@@ -34,6 +34,8 @@
   X(BM_PURPOSE_EXCHANGE, 16)      \
   X(BM_PURPOSE_LEVEL, 17)         \
   X(BM_PURPOSE_NOISE, 18)         \
+  X(BM_PURPOSE_PAIR_BASE, 19)     \
+  X(BM_PURPOSE_PAIR_DRAW, 20)     \
   X(BM_PURPOSE_TEST, 255)
 
 typedef enum {

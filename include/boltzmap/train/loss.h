@@ -34,16 +34,27 @@ typedef struct {
   /* How much of the log density of the generated sample, of whole molecules as bm_map_push gives it, is added
    * to the function, up to a constant; NULL: nothing. */
   double (*entropy)(const void *self);
+  /* Instead of `value`, for what is said of the flow as a map: a function of `group` points that it makes of as
+   * many base points, in its own coordinates, and for a term with pairs (train/pairs.h) of where these should
+   * be; else `target` is NULL. Works with any system. */
+  size_t
+      group; /* 0: none; 1: a base point; 2: one to each side of it, by `step` times a normal direction */
+  int is_paired;
+  double (*step)(const void *self);
+  void (*compare)(const void *self, size_t n, size_t d, const bm_real_t *y /* [n][group][d] */,
+                  const bm_real_t *target /* [n][group][d] */, double *value /* [n] */,
+                  double *gradient /* [n][group][d] */);
 } bm_loss_ops_t;
 
 /* All of them: bm_loss_<row> is defined in a file of its own. */
-#define BM_LOSS_TABLE(X)          \
-  X(nll, "nll")                   \
-  X(penalty, "penalty")           \
-  X(pair_penalty, "pair-penalty") \
-  X(energy, "energy")             \
-  X(reverse_kl, "reverse-kl")     \
-  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl")
+#define BM_LOSS_TABLE(X)                                \
+  X(nll, "nll")                                         \
+  X(penalty, "penalty")                                 \
+  X(pair_penalty, "pair-penalty")                       \
+  X(energy, "energy")                                   \
+  X(reverse_kl, "reverse-kl")                           \
+  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl") \
+  X(transport, "transport") X(transport_sobolev, "transport-sobolev") X(lipschitz, "lipschitz")
 
 #define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
 BM_LOSS_TABLE(BM_LOSS_ROW)
@@ -59,14 +70,21 @@ bm_status_t bm_loss_term_create(const bm_deck_case_t *deck_case, const bm_loss_d
                                 bm_loss_term_t **out);
 void bm_loss_term_destroy(bm_loss_term_t **term);
 
-/* The function of n samples, as `value` above. */
+/* Base points that a sample takes, 1 where there is no such group, the step from the middle to the others, and whether
+ * they are to be those of pairs. */
+size_t bm_loss_group(const char *name); /* of a row of the table */
+size_t bm_loss_term_group(const bm_loss_term_t *term);
+double bm_loss_term_step(const bm_loss_term_t *term);
+int bm_loss_term_is_paired(const bm_loss_term_t *term);
+
+/* The function of n samples, as `value` above, which the term has to have. */
 void bm_loss_term_value(const bm_loss_term_t *term, size_t n, const double *x, double *value,
                         double *gradient);
 
 /* A node's share of a minibatch, in the flow's own coordinates. */
 typedef struct {
   bm_shards_t shards;
-  const bm_real_t *y; /* [rows][d]; for a term, base points */
+  const bm_real_t *y; /* [rows][d] */
   size_t batch_rows;  /* of the whole minibatch: the mean is over these */
 } bm_batch_t;
 
@@ -77,12 +95,12 @@ void bm_loss_nll_evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                           const bm_batch_t *batch, bm_real_t *rows_work, double *log_det,
                           double *shard_sums /* [shards] */, const bm_gradient_sink_t *sink);
 
-/* Room that generated samples need, for minibatches of up to `rows` rows. */
+/* Room that generated samples need, for minibatches of up to `rows` base points. */
 typedef struct {
   bm_real_t *y;       /* [rows][d + 1] */
   double *log_det;    /* [rows] */
   double *x;          /* [rows][shape d] */
-  double *gradient;   /* [rows][shape d] */
+  double *gradient;   /* [rows][shape d or d, the larger] */
   double *value;      /* [rows] */
   double *coordinate; /* [d] */
   double *slope;      /* [d] */
@@ -92,11 +110,20 @@ typedef struct {
 bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_room_t *room);
 void bm_loss_room_release(bm_loss_room_t *room);
 
-/* The same for a term, whose samples are generated from batch->y. `sink` NULL: the sums alone. */
+/* A node's share of the samples that a term takes. */
+typedef struct {
+  bm_shards_t shards;      /* of samples */
+  const bm_real_t *base;   /* [samples][group][d] */
+  const bm_real_t *target; /* [samples][group][d], for a term with pairs */
+  double weight;           /* of each sample in the sums */
+} bm_loss_samples_t;
+
+/* shard_sums[s] = sum over the samples of shard s of the term's function, times their weight, and its gradient as
+ * above. `sink` NULL: the sums alone. */
 void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
                            const bm_flow_t *flow, bm_flow_workspace_t *workspace,
-                           const bm_batch_t *batch, const bm_loss_room_t *room, double *shard_sums,
-                           const bm_gradient_sink_t *sink);
+                           const bm_loss_samples_t *samples, const bm_loss_room_t *room,
+                           double *shard_sums, const bm_gradient_sink_t *sink);
 
 /* Negative log-likelihood of rows under the flow with standard normal base, from the base points and
  * log-determinants that bm_flow_inverse gave: ½|x|² + (d/2)·log 2π + log|det J_F| (paper section 4).

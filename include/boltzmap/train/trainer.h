@@ -15,6 +15,7 @@
 #include "boltzmap/io/state.h"
 #include "boltzmap/parallel/context.h"
 #include "boltzmap/parallel/log.h"
+#include "boltzmap/train/pairs.h"
 #include "boltzmap/train/rows.h"
 #include "boltzmap/transport/map.h"
 
@@ -22,10 +23,16 @@
  * at a spike; leave it out; end with BM_ERR_DATA. */
 typedef enum { BM_NONFINITE_RECOVER, BM_NONFINITE_SKIP, BM_NONFINITE_STOP } bm_nonfinite_t;
 
+/* Course of the weight of the loss's term over the training: as it is, or down to zero. */
+typedef enum { BM_COURSE_CONSTANT, BM_COURSE_LINEAR, BM_COURSE_COSINE } bm_course_t;
+
 /* Settings of the deck's `training` group. */
 typedef struct {
   int64_t epochs, batch, shards;
-  int64_t generated; /* samples a step for the term of the loss; 0: there is none */
+  int64_t generated;  /* samples a step for the term of the loss; 0: there is none */
+  int64_t points;     /* that the flow makes for these */
+  bm_course_t course; /* of the term's weight */
+  bm_pairs_settings_t pairs;
   double learning_rate, final_learning_rate; /* final: as a fraction of learning_rate */
   int cosine;                                /* cosine decay, else constant */
   int64_t warmup_steps;
@@ -51,7 +58,8 @@ size_t bm_trainer_shards(const bm_trainer_settings_t *settings, int ranks);
  * coordinates; the learning rate of the epoch's last step. */
 typedef struct {
   double epoch, nll_train, nll_validation /* NaN: not evaluated */, learning_rate, gradient_norm;
-  double term_train, term_validation; /* of the loss on generated samples; NaN: none */
+  /* the loss's term on generated samples, as its schedule has it then and at the end; NaN: none */
+  double term_train, term_validation;
 } bm_history_row_t;
 
 /* How it went. */
@@ -79,7 +87,8 @@ typedef bm_status_t (*bm_trainer_hook_t)(bm_trainer_t *trainer, void *data);
 /* Train to the last epoch from wherever the trainer stands; then the map has the parameters to
  * keep. Until it returns, the parameters are in memory that ranks share: the hook only reads them.
  * BM_ERR_DATA where a loss or gradient is not finite and the settings ask to stop, naming step and shard;
- * where the loss has stayed far above its trend eleven times; and where no held-out loss was finite.
+ * where the loss has stayed far above its trend eleven times; and where no held-out loss was finite;
+ * errors of bm_pairs_begin_epoch, BM_STOPPED among them.
  * Collective. */
 bm_status_t bm_trainer_run(bm_trainer_t *trainer, bm_log_t *log, bm_trainer_hook_t hook,
                            void *hook_data);

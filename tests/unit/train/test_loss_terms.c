@@ -38,7 +38,7 @@ typedef struct {
   bm_flow_t *flow;
   bm_flow_workspace_t *workspace;
   bm_loss_room_t room;
-  bm_real_t *base; /* [ROWS][flow d] */
+  bm_real_t *base, *target; /* [ROWS][group of the term][flow d] */
 } made_t;
 
 static const bm_molecule_t *molecule_of(const made_t *made)
@@ -64,9 +64,11 @@ static made_t make(const char *chart, const char *training)
   assert_non_null(made.term);
   const bm_flow_shape_t shape = flow_shape(bm_chart_dimension(made.chart), 2, 1, 8, BM_TANH);
   made.flow = made_flow(&shape, 9, GAIN);
-  made.workspace = made_workspace(made.flow, ROWS, 4);
-  assert_int_equal(bm_loss_room_create(ROWS, made.chart, &made.room), BM_OK);
-  made.base = drawn_reals(10, 1.0, ROWS * shape.d);
+  const size_t points = ROWS * bm_loss_term_group(made.term);
+  made.workspace = made_workspace(made.flow, points, 4);
+  assert_int_equal(bm_loss_room_create(points, made.chart, &made.room), BM_OK);
+  made.base = drawn_reals(10, 1.0, points * shape.d);
+  made.target = drawn_reals(12, 1.0, points * shape.d);
   bm_free(many);
   bm_free(x);
   return made;
@@ -75,6 +77,7 @@ static made_t make(const char *chart, const char *training)
 static void unmake(made_t *made)
 {
   bm_free(made->base);
+  bm_free(made->target);
   bm_loss_room_release(&made->room);
   bm_flow_workspace_destroy(&made->workspace);
   bm_flow_destroy(&made->flow);
@@ -86,9 +89,9 @@ static void unmake(made_t *made)
 
 static void evaluate(const made_t *made, double *sums, bm_real_t *gradient)
 {
-  const bm_batch_t batch = {shards, made->base, ROWS};
+  const bm_loss_samples_t samples = {shards, made->base, made->target, 1.0 / ROWS};
   const bm_gradient_sink_t sink = {.gradient = gradient};
-  bm_loss_term_evaluate(made->term, made->chart, made->flow, made->workspace, &batch, &made->room,
+  bm_loss_term_evaluate(made->term, made->chart, made->flow, made->workspace, &samples, &made->room,
                         sums, gradient == NULL ? NULL : &sink);
 }
 
@@ -105,7 +108,11 @@ static const char *const trainings[] = {
     "loss = \"energy\";",
     "loss = \"reverse-kl\";",
     "loss = \"pair-penalty+reverse-kl\"; penalty_weight = 100.0; energy_weight = 0.2;",
+    "loss = \"transport\";",
+    "loss = \"transport-sobolev\"; map = \"moser\"; transport_power = 3.0; transport_step = 1.0;",
+    "loss = \"lipschitz\"; lipschitz_weight = 1.0; lipschitz_step = 1.0;",
 };
+#define OF_SHAPES 5 /* the first so many are functions of shapes */
 static const double entropies[] = {0.0, 0.0, 0.0, 0.1, 0.2}; /* weights of the log density */
 #define TRAININGS (sizeof trainings / sizeof trainings[0])
 static const char *const charts[] = {"cartesian", "whitened"};
@@ -216,7 +223,7 @@ static void gradient_is_the_derivative_of_the_loss(void **state)
 static void shares_are_sums_of_the_function_over_generated_samples(void **state)
 {
   (void)state;
-  for (size_t k = 0; k < CHARTS * TRAININGS; k++) {
+  for (size_t k = 0; k < CHARTS * OF_SHAPES; k++) {
     made_t made = make(charts[k % CHARTS], trainings[k / CHARTS]);
     const size_t d = bm_chart_dimension(made.chart);
     const size_t shape_d = bm_chart_shape_dimension(made.chart);
@@ -227,8 +234,8 @@ static void shares_are_sums_of_the_function_over_generated_samples(void **state)
     double log_det[ROWS];
     double sums[4];
     double values[ROWS];
-    const bm_batch_t batch = {shards, made.base, 2 * ROWS};
-    bm_loss_term_evaluate(made.term, made.chart, made.flow, made.workspace, &batch, &made.room,
+    const bm_loss_samples_t samples = {shards, made.base, NULL, 0.5 / ROWS};
+    bm_loss_term_evaluate(made.term, made.chart, made.flow, made.workspace, &samples, &made.room,
                           sums, NULL);
     bm_flow_forward(made.flow, made.workspace, &shards, y, y, log_det);
     for (size_t i = 0; i < ROWS; i++) {
@@ -253,6 +260,75 @@ static void shares_are_sums_of_the_function_over_generated_samples(void **state)
     bm_free(y);
     unmake(&made);
   }
+}
+
+/* Of a sample's points: |y - T|² of the middle one, |·|³ of it and of the difference of the other two, or the squared
+ * difference of the two; a group's points are twice their step apart. */
+static double expected_of_points(size_t group, size_t d, const bm_real_t *y,
+                                 const bm_real_t *target)
+{
+  double squares[2] = {0.0, 0.0}; /* of the place, of the slope */
+  for (size_t k = 0; k < d; k++) {
+    const double place = (double)y[k] - (double)target[k];
+    squares[0] += place * place;
+    if (group > 1) {
+      const size_t one = group == 2 ? k : d + k;
+      const double slope = 0.5 * ((double)y[one] - (double)y[one + d]);
+      const double of_map =
+          group == 2 ? 0.0 : 0.5 * ((double)target[one] - (double)target[one + d]);
+      squares[1] += (slope - of_map) * (slope - of_map);
+    }
+  }
+  return group == 1   ? squares[0]
+         : group == 2 ? squares[1]
+                      : pow(squares[0], 1.5) + pow(squares[1], 1.5);
+}
+
+static void functions_of_points_are_powers_of_lengths(void **state)
+{
+  (void)state;
+  static const size_t groups[] = {1, 3, 2};
+  for (size_t l = 0; l < TRAININGS - OF_SHAPES; l++) {
+    made_t made = make("whitened", trainings[OF_SHAPES + l]);
+    const size_t group = bm_loss_term_group(made.term);
+    const size_t width = group * bm_chart_dimension(made.chart);
+    bm_real_t *y = drawn_reals(10, 1.0, ROWS * width);
+    double log_det[3 * ROWS];
+    double sums[4];
+    size_t points[5];
+    assert_int_equal(group, groups[l]);
+    assert_int_equal(bm_loss_term_is_paired(made.term), group != 2);
+    assert_true(bm_loss_term_step(made.term) == (group == 1 ? 0.0 : 1.0));
+    for (size_t s = 0; s < 5; s++) {
+      points[s] = group * offsets[s];
+    }
+    evaluate(&made, sums, NULL);
+    bm_flow_forward(made.flow, made.workspace, &(bm_shards_t){4, points}, y, y, log_det);
+    for (size_t s = 0; s < 4; s++) {
+      double expected = 0.0;
+      for (size_t i = offsets[s]; i < offsets[s + 1]; i++) {
+        expected += expected_of_points(group, bm_chart_dimension(made.chart), y + i * width,
+                                       made.target + i * width) /
+                    ROWS;
+      }
+      assert_true(fabs(sums[s] - expected) <= 1e-13 * (1.0 + expected));
+    }
+    bm_free(y);
+    unmake(&made);
+  }
+}
+
+static void the_brenier_map_has_no_slopes(void **state)
+{
+  (void)state;
+  static const char system[] = "kind = \"gaussian\"; dimension = 3;";
+  bm_potential_t *potential = potential_of(system);
+  const bm_loss_data_t data = {potential, 0, 3, NULL};
+  bm_loss_term_t *term;
+  assert_int_equal(term_of(system, "loss = \"transport-sobolev\";", &data, &term), BM_ERR_DATA);
+  assert_null(term);
+  assert_non_null(strstr(bm_status_message(), "training.map"));
+  bm_potential_destroy(&potential);
 }
 
 /* lambda/|P|·(epsilon - r) for the one pair that is too close: away along the line between the two. */
@@ -410,7 +486,7 @@ static void backbone_angles_have_no_term(void **state)
   const char *system = dipeptide_system("");
   bm_potential_t *potential = potential_of(system);
   const bm_loss_data_t data = {potential, 0, 2, NULL};
-  for (size_t k = 0; k < TRAININGS; k++) {
+  for (size_t k = 0; k < OF_SHAPES; k++) {
     check_refused(system, trainings[k], &data, "flow.coordinates");
   }
   bm_potential_destroy(&potential);
@@ -434,6 +510,8 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gradient_is_the_derivative_of_the_loss),
       cmocka_unit_test(shares_are_sums_of_the_function_over_generated_samples),
+      cmocka_unit_test(functions_of_points_are_powers_of_lengths),
+      cmocka_unit_test(the_brenier_map_has_no_slopes),
       cmocka_unit_test(penalty_of_two_particles_is_equation_17),
       cmocka_unit_test(penalty_of_a_molecule_is_the_mean_over_non_bonded_pairs),
       cmocka_unit_test(pair_penalty_begins_at_the_smallest_distance_in_the_data),
