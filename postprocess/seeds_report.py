@@ -3,6 +3,7 @@
 import statistics
 from html import escape
 
+import guided_answer
 import molecule_bounds
 import molecule_distances
 import plain_table
@@ -18,8 +19,8 @@ SETS = ("min_r_nonbonded", "r_nonbonded_q001", "lj_max", "lj_q999", "lj_mean", "
 ALONE = ("w2_flat_deg", "w2_torus_deg", "w2_flat_deg_subsample_1000", "w2_torus_deg_subsample_1000",
          "ramachandran_kl", "w2_pca", "w2_exact", "w2_sliced", "w2_r", "w2_r_nonbonded", "w2_bond_lengths",
          "w2_bond_angles")
-OTHERS = ("lipschitz_max", "lipschitz_p99", "inverse_lipschitz_max", "importance_ess", "nll_validation",
-          "rhat_max", "spikes", "rewinds")
+OTHERS = (*guided_answer.LEAKS, "mean_r_generated", "lipschitz_max", "lipschitz_p99", "inverse_lipschitz_max",
+          "importance_ess", "nll_validation", "rhat_max", "spikes", "rewinds")
 METRICS = (*(f"{name}_{of}" for name in SETS for of in ("reference", "generated")),
            *(f"{name}{ending}" for name in ALONE for ending in ("", "_floor")), *OTHERS)
 HEADER = ("case", "metric", "unit", "mean ± s.d.", "least", "most", "s.e. within a run")
@@ -40,15 +41,18 @@ def make(folders, out):
         f"Seeds {', '.join(seeds)}. Mean ± standard deviation over the runs."])
     if bounds:
         text += "\n" + plain_table.as_text("Bounds", BOUND_HEADER, bounds)
+    held = guided_answer.find(cases)
+    if held:
+        text += "\n" + plain_table.as_text("Beside the likelihood alone", guided_answer.HEADER,
+                                           guided_answer.rows(held), [guided_answer.conclusion(held)])
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "seeds.txt", text)
     write_whole(out / "seeds.csv", plain_table.as_csv(
         ("seed", "case", "metric", "value", "error", "unit", "n"), long_rows(runs, seeds, cases)))
     write_whole(out / "seeds.html", page(Report(
         title=title, lead=f"Runs {escape(in_words(str(run.folder) for run in runs))}.",
-        answer=answer(cases, left_out(runs, cases)),
-        sections=[Section("bounds", "Bounds", table(BOUND_HEADER, bounds) if bounds else paragraph(
-                      "No bound could be looked at: these are no conformations of a molecule.")),
+        answer=answer(cases, held, left_out(runs, cases)),
+        sections=[*held_section(held), bounds_section(bounds),
                   Section("metrics", "Metrics", table(header, cells, "Mean ± standard deviation over seeds")
                           + details("With extremes, and beside the errors within a run",
                                     table(HEADER, rows) + paragraph(NOTE, "small")))],
@@ -173,8 +177,20 @@ def floor_rows(label, verdicts):
     return rows
 
 
-def answer(cases, unfinished):
-    sentences = []
+def bounds_section(bounds):
+    return Section("bounds", "Bounds", table(BOUND_HEADER, bounds) if bounds else paragraph(
+        "No bound could be looked at: these are no conformations of a molecule."))
+
+
+def held_section(held):
+    if not held:
+        return []
+    return [Section("held", "Flows held to a transport map, beside the likelihood alone",
+                    table(guided_answer.HEADER, guided_answer.rows(held)) + paragraph(guided_answer.NOTE, "small"))]
+
+
+def answer(cases, held, unfinished):
+    sentences = [guided_answer.conclusion(held)] if held else []
     for label, members in cases.items():
         judged = [molecule_bounds.judge(case) for case in members]
         if not all(judged):

@@ -5,6 +5,8 @@ that are not held, and decks that ask for what there is not.
 """
 
 import csv
+import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -14,7 +16,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from program import boltzmap, differences, write_deck  # noqa: E402 (it lies beside this file)
+from program import TOP, boltzmap, differences, metrics, write_deck  # noqa: E402 (it lies beside this file)
 
 DECK = """
 run: { name = "wells"; seed = 4; };
@@ -34,6 +36,7 @@ cases: (
   { name = "solved"; flow: { kind = "moser"; }; }
 );
 """
+POSTPROCESS = TOP / "postprocess"
 GUIDED = ("brenier", "moser", "sobolev", "slope")
 CASES = ("likelihood", *GUIDED, "solved")
 
@@ -108,6 +111,56 @@ class Guided(unittest.TestCase):
             self.assertEqual(done.returncode, 65, (words, done.stdout))
             for word in words:
                 self.assertIn(word, done.stderr)
+
+
+PAIR = """
+run: { name = "pair"; };
+system: { kind = "coulomb-double-well"; beta = 5.0; softening = 0.1; };
+reference: { walkers = 20; samples = 1000; };
+flow: { layers = 4; hidden = [16]; };
+training: { epochs = 10; batch = 100; learning_rate = 5e-3; };
+generate: { samples = 1000; };
+evaluate: { sliced_projections = 10; floor_pairs = 2; average_samples = 4000; lipschitz_points = 32; };
+cases: (
+  { name = "likelihood"; },
+  { name = "brenier"; training: { loss = "transport"; transport_weight = 50.0; }; },
+  { name = "slope"; training: { loss = "lipschitz"; lipschitz_weight = 0.1; }; }
+);
+"""
+
+
+class Answer(unittest.TestCase):
+    """Two seeds of likelihood, map and slopes, side by side."""
+
+    def test_what_a_map_changes_is_told_with_its_spread(self):
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            deck = write_deck(folder, PAIR)
+            runs = [folder / f"seed-{seed}" for seed in (1, 2)]
+            for seed, out in enumerate(runs, 1):
+                done = boltzmap("run", deck, "--out", out, "--set", f"run.seed={seed}", ranks=2)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            done = subprocess.run([sys.executable, str(POSTPROCESS / "seeds.py"), *map(str, runs)], check=False,
+                                  capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            found = [metrics(out) for out in runs]
+            self.assertIn("Flows held to a transport map", (folder / "seeds.html").read_text(encoding="utf-8"))
+        table = done.stdout.split("Beside the likelihood alone")[1]
+        cells = {line.split()[0]: re.split(r"\s{2,}", line.strip()) for line in table.splitlines() if line.strip()}
+
+        def value(run, case, name):
+            return run[case][name]["value"]
+
+        for case in ("brenier", "slope"):
+            factors = [value(run, "likelihood", "lipschitz_max") / value(run, case, "lipschitz_max") for run in found]
+            shown = float(cells[case][2].split(" ± ")[0])
+            self.assertAlmostEqual(shown / np.exp(np.mean(np.log(factors))), 1.0, delta=0.1)
+            more = [value(run, case, "nll_validation") - value(run, "likelihood", "nll_validation") for run in found]
+            self.assertAlmostEqual(float(cells[case][1].split(" ± ")[0].replace("\u2212", "-")), np.mean(more),
+                                   delta=0.1 * np.std(more) + 1e-3)
+            leaks = [value(run, case, "fraction_below_min_r_reference") for run in found]
+            self.assertAlmostEqual(float(cells[case][4]), 100 * np.mean(leaks), delta=3e-2 * 100 * np.mean(leaks))
+        self.assertRegex(table, "is asked|likelihood alone: a Lipschitz")
 
 
 if __name__ == "__main__":
