@@ -20,6 +20,7 @@ struct bm_pairs {
   uint64_t seed;
   size_t d, width; /* coordinates of a point, and of the points of a pair */
   int64_t renewed; /* epochs */
+  size_t smoothed; /* targets that one is the mean of */
   int64_t epoch;   /* that the pairs were made in; -1: none */
   table_t train, held_out;
 };
@@ -87,6 +88,78 @@ static bm_status_t pair_up(const bm_pairs_t *pairs, table_t *table)
     status = assign(pairs->context, pairs->d, table, &work);
   }
   assigning_release(&work);
+  return status;
+}
+
+/* The nearest base points that were seen. */
+typedef struct {
+  size_t count, most;
+  double square[BM_PAIRS_SMOOTHED_MOST]; /* of the distance, ascending */
+  size_t place[BM_PAIRS_SMOOTHED_MOST];
+} nearest_t;
+
+/* Of two that are as near the one that was seen first. */
+static void see(nearest_t *nearest, double square, size_t place)
+{
+  if (nearest->count == nearest->most && square >= nearest->square[nearest->most - 1]) {
+    return;
+  }
+  size_t at = nearest->count < nearest->most ? nearest->count++ : nearest->most - 1;
+  while (at > 0 && nearest->square[at - 1] > square) {
+    nearest->square[at] = nearest->square[at - 1];
+    nearest->place[at] = nearest->place[at - 1];
+    at--;
+  }
+  nearest->square[at] = square;
+  nearest->place[at] = place;
+}
+
+/* The mean target of the pairs around pair i. */
+static void smooth_target(const table_t *table, size_t d, size_t i, nearest_t *nearest,
+                          double *mean)
+{
+  nearest->count = 0;
+  for (size_t j = 0; j < table->count; j++) {
+    double square = 0.0;
+    for (size_t k = 0; k < d; k++) {
+      const double way = (double)table->base[i * d + k] - (double)table->base[j * d + k];
+      square += way * way;
+    }
+    see(nearest, square, j);
+  }
+  for (size_t p = 0; p < nearest->count; p++) {
+    const bm_real_t *target = table->target + nearest->place[p] * d;
+    for (size_t k = 0; k < d; k++) {
+      mean[k] += (double)target[k] / (double)nearest->count;
+    }
+  }
+}
+
+/* Collective. */
+static bm_status_t smooth(const bm_pairs_t *pairs, table_t *table)
+{
+  const bm_context_t *context = pairs->context;
+  const size_t d = pairs->d;
+  nearest_t *nearest = NULL;
+  double *mean = NULL;
+  bm_status_t status = BM_ALLOC(1, &nearest);
+  if (status == BM_OK) {
+    status = BM_ALLOC(table->count * d, &mean);
+  }
+  status = bm_agree(context, status);
+  if (status == BM_OK) {
+    const bm_range_t own = bm_partition(table->count, context->size, context->rank);
+    nearest->most = pairs->smoothed < table->count ? pairs->smoothed : table->count;
+    for (size_t i = own.first; i < own.first + own.count; i++) {
+      smooth_target(table, d, i, nearest, mean + i * d);
+    }
+    status = bm_join(context, table->count * d, mean);
+  }
+  for (size_t i = 0; status == BM_OK && i < table->count * d; i++) {
+    table->target[i] = (bm_real_t)mean[i];
+  }
+  bm_free(nearest);
+  bm_free(mean);
   return status;
 }
 
@@ -182,6 +255,7 @@ bm_status_t bm_pairs_create(const bm_context_t *context, const bm_pairs_settings
   pairs->d = bm_chart_dimension(source->chart);
   pairs->width = source->group * pairs->d;
   pairs->renewed = settings->renewed;
+  pairs->smoothed = settings->smoothed;
   pairs->epoch = -1;
   const size_t count = settings->count > 0 && settings->count < most ? settings->count : most;
   bm_status_t status = table_create(count, pairs->width, &pairs->train);
@@ -223,6 +297,9 @@ bm_status_t bm_pairs_begin_epoch(bm_pairs_t *pairs, int64_t epoch)
       bm_rows_take(pairs->source.rows, (bm_range_t){0, pairs->train.count}, pairs->train.target);
     }
     BM_TRY(make(pairs, (uint64_t)made, &pairs->train));
+    if (pairs->source.guide == NULL && pairs->smoothed > 1) {
+      BM_TRY(smooth(pairs, &pairs->train));
+    }
     pairs->epoch = made;
   }
   bm_rows_begin_epoch(pairs->source.rows, epoch);

@@ -38,6 +38,9 @@ const bm_deck_key_t bm_trainer_keys[] = {
      "base points whose places under the map are known at a time; 0: as many as there are rows"},
     {"training.pairs_renewed", BM_DECK_INT, "0", 0, 1e9, NULL, BM_PAIRED,
      "epochs after which these are others; 0: never"},
+    {"training.pairs_smoothed", BM_DECK_INT, "1", 1, BM_PAIRS_SMOOTHED_MOST, NULL,
+     "training.map=brenier",
+     "pairs that the place of a base point is the mean of, those with the nearest base points"},
     {"training.map_cells", BM_DECK_INT_LIST, "[32]", BM_BOX_CELLS_LEAST, BM_MAP_CELLS_MOST, NULL,
      BM_MOSER, "as flow.cells, of the map that the flow is held to"},
     {"training.map_width", BM_DECK_REAL, "3.0", BM_MAP_WIDTH_LEAST, BM_MAP_WIDTH_MOST, NULL,
@@ -117,8 +120,12 @@ bm_status_t bm_trainer_settings(const bm_deck_case_t *deck_case, bm_trainer_sett
     }
   }
   if (bm_deck_has(deck_case, "training.pairs")) {
-    settings->pairs = (bm_pairs_settings_t){(size_t)bm_deck_int(deck_case, "training.pairs"),
-                                            bm_deck_int(deck_case, "training.pairs_renewed")};
+    settings->pairs =
+        (bm_pairs_settings_t){.count = (size_t)bm_deck_int(deck_case, "training.pairs"),
+                              .renewed = bm_deck_int(deck_case, "training.pairs_renewed")};
+  }
+  if (bm_deck_has(deck_case, "training.pairs_smoothed")) {
+    settings->pairs.smoothed = (size_t)bm_deck_int(deck_case, "training.pairs_smoothed");
   }
   if (!settings->fast && settings->shards > settings->batch) {
     return bm_deck_fail(deck_case, "training.shards", "more shards than rows in a minibatch");

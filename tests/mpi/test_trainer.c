@@ -372,7 +372,7 @@ static void training_towards_a_map_gives_the_same_bits_in_all_ways(const bm_cont
       REQUIRE(term_of(SYSTEM, losses[l], &known, &held) == BM_OK);
       settings.generated = 20;
       settings.course = (bm_course_t)course;
-      settings.pairs = (bm_pairs_settings_t){.count = 100, .renewed = 1};
+      settings.pairs = (bm_pairs_settings_t){.count = 100, .renewed = 1, .smoothed = 3};
       term = held;
       result_t whole = train_in_all_ways(all, alone, &settings, 13, path);
       term = NULL;

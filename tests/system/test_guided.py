@@ -28,7 +28,8 @@ generate: { samples = 500; };
 evaluate: { exact_w2 = false; sliced_projections = 10; floor_pairs = 0; average_samples = 500; lipschitz_points = 32; };
 cases: (
   { name = "likelihood"; },
-  { name = "brenier"; training: { loss = "transport"; transport_weight = 20.0; pairs_renewed = 7; }; },
+  { name = "brenier"; training: { loss = "transport"; transport_weight = 20.0; pairs_renewed = 7;
+                                  pairs_smoothed = 4; }; },
   { name = "moser"; training: { loss = "transport"; transport_weight = 20.0; map = "moser"; pairs = 300; }; },
   { name = "sobolev"; training: { loss = "transport-sobolev"; map = "moser"; pairs = 200; map_cells = [24, 16];
                                   transport_power = 1.5; loss_schedule = "cosine"; }; },

@@ -16,9 +16,15 @@
 #include "boltzmap/parallel/partition.h"
 #include "boltzmap/train/rows.h"
 
+#define BM_PAIRS_SMOOTHED_MOST 1024
+
 typedef struct {
   size_t count;    /* pairs at a time; 0: as many as there are rows */
   int64_t renewed; /* epochs after which they are made anew, with other base points; 0: never */
+  /* Of the Brenier map: each target is the mean of those of so many pairs, its own and those with the nearest base
+   * points (a barycentric projection of the plan, blurred over them); 0 and 1: as assigned. Held-out ones are as
+   * assigned. */
+  size_t smoothed;
 } bm_pairs_settings_t;
 
 /* What pairs are made of; nothing is owned, all must outlive them. */

@@ -24,12 +24,12 @@ typedef struct {
   bm_pairs_t *pairs;
 } made_t;
 
-static made_t make(size_t d, size_t count, int64_t renewed)
+static made_t make_smoothed(size_t d, size_t count, int64_t renewed, size_t smoothed)
 {
   made_t made;
   const double mean[D_MAX] = {0.0};
   const double scale[D_MAX] = {1.0, 1.0, 1.0};
-  const bm_pairs_settings_t settings = {count, renewed};
+  const bm_pairs_settings_t settings = {count, renewed, smoothed};
   assert_int_equal(bm_context_create(MPI_COMM_SELF, &made.context), BM_OK);
   assert_int_equal(bm_chart_create_standardised(1, d, mean, scale, &made.chart), BM_OK);
   made.x = zero_doubles(ROWS * d);
@@ -42,6 +42,11 @@ static made_t make(size_t d, size_t count, int64_t renewed)
   const bm_pairs_source_t source = {made.rows, made.chart, NULL, 1, 0.0};
   assert_int_equal(bm_pairs_create(made.context, &settings, &source, SEED, &made.pairs), BM_OK);
   return made;
+}
+
+static made_t make(size_t d, size_t count, int64_t renewed)
+{
+  return make_smoothed(d, count, renewed, 1);
 }
 
 static void unmake(made_t *made)
@@ -169,6 +174,40 @@ static void pairs_are_made_anew_where_they_are_to_be(void **state)
   unmake(&made);
 }
 
+/* On a line the nearest base points are neighbours in their order, and the held-out pairs stay. */
+static void smoothed_targets_are_means_over_the_nearest_base_points(void **state)
+{
+  (void)state;
+  made_t plain = make(1, PAIRS, 0);
+  made_t smooth = make_smoothed(1, PAIRS, 0, 5);
+  const found_t as_assigned = find_pairs(&plain, 0, 7);
+  const found_t found = find_pairs(&smooth, 0, 7);
+  bm_real_t held_out[2][2][HELD_OUT];
+  assert_int_equal(found.count, PAIRS);
+  assert_memory_equal(found.base, as_assigned.base, sizeof found.base);
+  for (size_t i = 0; i < PAIRS; i++) {
+    size_t first = i;
+    size_t end = i + 1;
+    double sum = 0.0;
+    while (end - first < 5) { /* the nearer of the next ones on both sides */
+      const double left =
+          first > 0 ? (double)found.base[i] - (double)found.base[first - 1] : INFINITY;
+      const double right = end < PAIRS ? (double)found.base[end] - (double)found.base[i] : INFINITY;
+      first -= left < right;
+      end += left >= right;
+    }
+    for (size_t j = first; j < end; j++) {
+      sum += (double)as_assigned.target[j];
+    }
+    assert_true(fabs((double)found.target[i] - sum / 5.0) < 1e-5);
+  }
+  bm_pairs_held_out(plain.pairs, (bm_range_t){0, HELD_OUT}, held_out[0][0], held_out[0][1]);
+  bm_pairs_held_out(smooth.pairs, (bm_range_t){0, HELD_OUT}, held_out[1][0], held_out[1][1]);
+  assert_memory_equal(held_out[0], held_out[1], sizeof held_out[0]);
+  unmake(&smooth);
+  unmake(&plain);
+}
+
 int main(int argc, char **argv)
 {
   MPI_Init(&argc, &argv);
@@ -176,6 +215,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(held_out_rows_have_the_pairing_that_is_shortest),
       cmocka_unit_test(draws_are_of_all_pairs_and_of_the_step),
       cmocka_unit_test(pairs_are_made_anew_where_they_are_to_be),
+      cmocka_unit_test(smoothed_targets_are_means_over_the_nearest_base_points),
   };
   int failed = cmocka_run_group_tests_name("pairs " BM_REAL_NAME, tests, NULL, NULL);
   MPI_Finalize();
