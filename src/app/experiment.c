@@ -229,7 +229,11 @@ static bm_status_t check_loss(const bm_deck_case_t *deck_case, const bm_space_t 
   const bm_loss_data_t none = {space->system, 0, bm_potential_dimension(space->shapes), NULL};
   bm_loss_term_t *term = NULL;
   BM_TRY(bm_loss_term_create(deck_case, &none, &term));
+  const size_t stages = term == NULL ? 1 : bm_loss_term_stages(term);
   bm_loss_term_destroy(&term);
+  if (stages > 1 && (int64_t)stages > bm_deck_int(deck_case, "flow.layers")) {
+    return bm_deck_fail(deck_case, "training.transport_steps", "more steps than flow.layers");
+  }
   return BM_OK;
 }
 

@@ -382,6 +382,19 @@ static void join(size_t rows, size_t d, const bm_real_t *even, const bm_real_t *
   }
 }
 
+static void add_split(size_t rows, size_t d, const bm_real_t *x, bm_real_t *even, bm_real_t *odd)
+{
+  size_t half = d / 2;
+  for (size_t i = 0; i < rows; i++, x += d) {
+    for (size_t j = 0; j < half; j++) {
+      odd[i * half + j] += x[j];
+    }
+    for (size_t j = half; j < d; j++) {
+      even[i * (d - half) + j - half] += x[j];
+    }
+  }
+}
+
 /* The halves of even and odd number of two that follow each other, the first being `halves[k]`. */
 static bm_real_t *even_of(bm_real_t *const *halves, size_t k)
 {
@@ -451,6 +464,14 @@ void bm_flow_forward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
       data[i] = base[i] * workspace->e[i] + workspace->t[i];
     }
   }
+  join(rows, flow->shape.d, even_of(workspace->halves, layers), odd_of(workspace->halves, layers),
+       y);
+}
+
+void bm_flow_stage(const bm_flow_t *flow, const bm_flow_workspace_t *workspace, size_t rows,
+                   size_t layers, bm_real_t *y)
+{
+  assert(workspace->da != NULL && layers <= flow->shape.layers);
   join(rows, flow->shape.d, even_of(workspace->halves, layers), odd_of(workspace->halves, layers),
        y);
 }
@@ -534,11 +555,26 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
                               const bm_shards_t *shards, bm_real_t *adjoint,
                               const bm_real_t *d_log_det, const bm_gradient_sink_t *sink)
 {
+  static const bm_flow_stages_t none = {0, NULL, NULL};
+  bm_flow_forward_backward_stages(flow, workspace, shards, &none, adjoint, d_log_det, sink);
+}
+
+void bm_flow_forward_backward_stages(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                                     const bm_shards_t *shards, const bm_flow_stages_t *stages,
+                                     bm_real_t *adjoint, const bm_real_t *d_log_det,
+                                     const bm_gradient_sink_t *sink)
+{
   assert(workspace->da != NULL); /* not frozen */
   const size_t rows = row_count(workspace, shards);
+  const size_t d = flow->shape.d;
   bm_real_t *const *halves = workspace->half_adjoint;
-  split(rows, flow->shape.d, adjoint, halves[0], halves[1]);
+  size_t stage = stages->count;
+  split(rows, d, adjoint, halves[0], halves[1]);
   for (size_t k = flow->shape.layers; k-- > 0;) {
+    if (stage > 0 && stages->layers[stage - 1] == k + 1) {
+      stage--;
+      add_split(rows, d, stages->adjoint + stage * rows * d, halves[0], halves[1]);
+    }
     const size_t moved = flow->couplings[k].moved_count;
     const bm_real_t *restrict base = workspace->halves[k];
     const bm_real_t *restrict e = workspace->e;

@@ -87,6 +87,16 @@ int bm_loss_term_is_paired(const bm_loss_term_t *term)
   return term->ops->is_paired;
 }
 
+size_t bm_loss_term_stages(const bm_loss_term_t *term)
+{
+  return term->ops->stages == NULL ? 1 : term->ops->stages(term->self);
+}
+
+size_t bm_loss_term_points(const bm_loss_term_t *term)
+{
+  return bm_loss_term_group(term) * bm_loss_term_stages(term);
+}
+
 void bm_loss_term_value(const bm_loss_term_t *term, size_t n, const double *x, double *value,
                         double *gradient)
 {
@@ -99,6 +109,7 @@ bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_ro
   const size_t d = bm_chart_dimension(chart);
   memset(room, 0, sizeof *room);
   BM_TRY(BM_ALLOC(rows * (d + 1), &room->y));
+  BM_TRY(BM_ALLOC(rows * d, &room->stage));
   BM_TRY(BM_ALLOC(rows, &room->log_det));
   BM_TRY(BM_ALLOC(rows * shape_d, &room->x));
   BM_TRY(BM_ALLOC(rows * (d > shape_d ? d : shape_d), &room->gradient));
@@ -109,8 +120,8 @@ bm_status_t bm_loss_room_create(size_t rows, const bm_chart_t *chart, bm_loss_ro
 
 void bm_loss_room_release(bm_loss_room_t *room)
 {
-  void *blocks[] = {room->y,     room->log_det,    room->x,    room->gradient,
-                    room->value, room->coordinate, room->slope};
+  void *blocks[] = {room->y,        room->stage, room->log_det,    room->x,
+                    room->gradient, room->value, room->coordinate, room->slope};
   for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
     bm_free(blocks[i]);
   }
@@ -235,12 +246,58 @@ static void evaluate_groups(const bm_loss_term_t *term, const bm_flow_t *flow,
   bm_flow_forward_backward(flow, workspace, &points, room->y, d_log_det, sink);
 }
 
+/* Items [stages][n][d] as [n][stages][d]. */
+static void gather_stages(size_t stages, size_t n, size_t d, const bm_real_t *stage, bm_real_t *y)
+{
+  for (size_t s = 0; s < stages; s++) {
+    for (size_t i = 0; i < n; i++) {
+      memcpy(y + (i * stages + s) * d, stage + (s * n + i) * d, d * sizeof *y);
+    }
+  }
+}
+
+/* A function of what the flow has made of the base points after each share of its layers. */
+static void evaluate_stages(const bm_loss_term_t *term, const bm_flow_t *flow,
+                            bm_flow_workspace_t *workspace, const bm_loss_samples_t *samples,
+                            const bm_loss_room_t *room, double *shard_sums,
+                            const bm_gradient_sink_t *sink)
+{
+  const bm_flow_shape_t *shape = bm_flow_shape(flow);
+  const size_t d = shape->d;
+  const size_t stages = bm_loss_term_stages(term);
+  const size_t n = samples->shards.offset[samples->shards.count];
+  bm_real_t *last = room->stage + (stages - 1) * n * d;
+  size_t layers[BM_STAGES_MOST];
+  bm_flow_forward(flow, workspace, &samples->shards, samples->base, last, room->log_det);
+  for (size_t s = 0; s + 1 < stages; s++) {
+    layers[s] = shape->layers * (s + 1) / stages;
+    bm_flow_stage(flow, workspace, n, layers[s], room->stage + s * n * d);
+  }
+  gather_stages(stages, n, d, room->stage, room->y);
+  term->ops->compare(term->self, n, d, room->y, samples->target, room->value, room->gradient);
+  sum_shards(samples, 0.0, room, shard_sums);
+  if (sink == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < n * stages; i++) {
+    for (size_t k = 0; k < d; k++) {
+      room->stage[(i % stages * n + i / stages) * d + k] =
+          (bm_real_t)(samples->weight * room->gradient[i * d + k]);
+    }
+  }
+  const bm_flow_stages_t before = {stages - 1, layers, room->stage};
+  memset(room->y, 0, n * sizeof *room->y); /* the log-determinants are not in it */
+  bm_flow_forward_backward_stages(flow, workspace, &samples->shards, &before, last, room->y, sink);
+}
+
 void bm_loss_term_evaluate(const bm_loss_term_t *term, const bm_chart_t *chart,
                            const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                            const bm_loss_samples_t *samples, const bm_loss_room_t *room,
                            double *shard_sums, const bm_gradient_sink_t *sink)
 {
-  if (term->ops->compare != NULL) {
+  if (term->ops->stages != NULL) {
+    evaluate_stages(term, flow, workspace, samples, room, shard_sums, sink);
+  } else if (term->ops->compare != NULL) {
     evaluate_groups(term, flow, workspace, samples, room, shard_sums, sink);
   } else {
     evaluate_shapes(term, chart, flow, workspace, samples, room, shard_sums, sink);

@@ -1,5 +1,6 @@
 /* Distance of the flow F to a transport map T, in the flow's own coordinates, which are standardised: weight times
- * the mean of |F - T|² over base points, or with the slopes of both in it, |F - T|^p + |DF·v - DT·v|^p over base points
+ * the mean of |F - T|² over base points, or the mean over steps of the same for groups of layers, which are to end
+ * where T is after k/l of its time (the G^(k) of paper section 4.1), or with the slopes of both in it, |F - T|^p + |DF·v - DT·v|^p over base points
  * and standard normal directions v, which is a norm of the Sobolev space W^{1,p} (paper Theorems 2 to 4), with
  * slopes from central differences over `transport_step` each way. Those theorems hold for flows near such a map, and
  * nothing in the likelihood leads to one (paper section 7). */
@@ -14,17 +15,21 @@
 
 static const bm_deck_key_t keys[] = {
     {"training.transport_weight", BM_DECK_REAL, "1.0", 0, 1e12, NULL,
-     "training.loss=transport|transport-sobolev",
+     "training.loss=transport|transport-sobolev|transport-steps",
      "alpha, weight of the distance to the transport map, in standardised coordinates"},
     {"training.transport_power", BM_DECK_REAL, "2.0", 1, 8, NULL, BM_SOBOLEV,
      "p of the distance, which is a mean of p-th powers"},
     {"training.transport_step", BM_DECK_REAL, "0.01", 1e-4, 1, NULL, BM_SOBOLEV,
      "step of the differences that slopes are taken from, over the base"},
+    {"training.transport_steps", BM_DECK_INT, "4", 2, BM_STAGES_MOST, NULL,
+     "training.loss=transport-steps",
+     "groups of layers, each to end where the map is after its share of the time"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };
 
 typedef struct {
   double weight, power, step; /* step 0: no slopes */
+  size_t steps;
 } transport_t;
 
 static void destroy(void **self)
@@ -39,22 +44,42 @@ static bm_status_t create(const bm_deck_case_t *deck_case, const bm_loss_data_t 
   (void)data;
   BM_TRY(BM_ALLOC(1, &transport));
   *self = transport;
-  *transport = (transport_t){bm_deck_real(deck_case, "training.transport_weight"), 2.0, 0.0};
+  *transport = (transport_t){bm_deck_real(deck_case, "training.transport_weight"), 2.0, 0.0, 1};
+  return BM_OK;
+}
+
+static bm_status_t check_map(const bm_deck_case_t *deck_case, const char *what)
+{
+  if (strcmp(bm_deck_string(deck_case, "training.map"), "brenier") == 0) {
+    return bm_deck_fail(deck_case, "training.map",
+                        "the Brenier map is known on samples, without %s; use \"moser\"", what);
+  }
   return BM_OK;
 }
 
 static bm_status_t create_sobolev(const bm_deck_case_t *deck_case, const bm_loss_data_t *data,
                                   void **self)
 {
-  if (strcmp(bm_deck_string(deck_case, "training.map"), "brenier") == 0) {
-    return bm_deck_fail(deck_case, "training.map",
-                        "the Brenier map is known on samples, without slopes; use \"moser\"");
-  }
+  BM_TRY(check_map(deck_case, "slopes"));
   BM_TRY(create(deck_case, data, self));
   transport_t *transport = *self;
   transport->power = bm_deck_real(deck_case, "training.transport_power");
   transport->step = bm_deck_real(deck_case, "training.transport_step");
   return BM_OK;
+}
+
+static bm_status_t create_steps(const bm_deck_case_t *deck_case, const bm_loss_data_t *data,
+                                void **self)
+{
+  BM_TRY(check_map(deck_case, "its steps"));
+  BM_TRY(create(deck_case, data, self));
+  ((transport_t *)*self)->steps = (size_t)bm_deck_int(deck_case, "training.transport_steps");
+  return BM_OK;
+}
+
+static size_t stages(const void *self)
+{
+  return ((const transport_t *)self)->steps;
 }
 
 static double step(const void *self)
@@ -130,6 +155,32 @@ const bm_loss_ops_t bm_loss_transport = {
     .group = 1,
     .is_paired = 1,
     .compare = compare,
+};
+
+static void compare_steps(const void *self, size_t n, size_t d, const bm_real_t *y,
+                          const bm_real_t *target, double *value, double *gradient)
+{
+  const transport_t *transport = self;
+  const double share = 1.0 / (double)transport->steps;
+  for (size_t i = 0; i < n; i++) {
+    value[i] = 0.0;
+    for (size_t k = i * transport->steps * d; k < (i + 1) * transport->steps * d; k++) {
+      const double way = (double)y[k] - (double)target[k];
+      value[i] += share * transport->weight * way * way;
+      gradient[k] = 2.0 * share * transport->weight * way;
+    }
+  }
+}
+
+const bm_loss_ops_t bm_loss_transport_steps = {
+    .name = "transport-steps",
+    .description = "and the squared distance of groups of layers to the steps of a transport map",
+    .create = create_steps,
+    .destroy = destroy,
+    .group = 1,
+    .is_paired = 1,
+    .stages = stages,
+    .compare = compare_steps,
 };
 
 const bm_loss_ops_t bm_loss_transport_sobolev = {

@@ -11,25 +11,25 @@
 
 typedef struct {
   size_t count;
-  bm_real_t *base, *target; /* [count][width], each base point with its target */
+  bm_real_t *base, *target; /* [count][base width], [count][target width] */
 } table_t;
 
 struct bm_pairs {
   const bm_context_t *context;
   bm_pairs_source_t source;
   uint64_t seed;
-  size_t d, width; /* coordinates of a point, and of the points of a pair */
-  int64_t renewed; /* epochs */
-  size_t smoothed; /* targets that one is the mean of */
-  int64_t epoch;   /* that the pairs were made in; -1: none */
+  size_t d, base_width, target_width; /* coordinates of a point, of a base and of a target */
+  int64_t renewed;                    /* epochs */
+  size_t smoothed;                    /* targets that one is the mean of */
+  int64_t epoch;                      /* that the pairs were made in; -1: none */
   table_t train, held_out;
 };
 
-static bm_status_t table_create(size_t count, size_t width, table_t *table)
+static bm_status_t table_create(const bm_pairs_t *pairs, size_t count, table_t *table)
 {
   table->count = count;
-  BM_TRY(BM_ALLOC(count * width, &table->base));
-  return BM_ALLOC(count * width, &table->target);
+  BM_TRY(BM_ALLOC(count * pairs->base_width, &table->base));
+  return BM_ALLOC(count * pairs->target_width, &table->target);
 }
 
 static void table_release(table_t *table)
@@ -166,14 +166,14 @@ static bm_status_t smooth(const bm_pairs_t *pairs, table_t *table)
 /* Points on their way through the guide. */
 typedef struct {
   double *base, *shape; /* [BM_MAP_CHUNK][d], [BM_MAP_CHUNK][shape d] */
-  double *target;       /* [all points][d] */
+  double *target;       /* [all points][stages][d] */
 } following_t;
 
 static bm_status_t following_create(const bm_pairs_t *pairs, size_t points, following_t *work)
 {
   BM_TRY(BM_ALLOC(BM_MAP_CHUNK * pairs->d, &work->base));
   BM_TRY(BM_ALLOC(BM_MAP_CHUNK * bm_map_dimension(pairs->source.guide), &work->shape));
-  return BM_ALLOC(points * pairs->d, &work->target);
+  return BM_ALLOC(points * pairs->source.stages * pairs->d, &work->target);
 }
 
 static void following_release(following_t *work)
@@ -191,6 +191,11 @@ static bm_status_t follow_chunk(const bm_pairs_t *pairs, const table_t *table, s
   const size_t shape_d = bm_map_dimension(pairs->source.guide);
   for (size_t i = 0; i < count * d; i++) {
     work->base[i] = (double)table->base[first * d + i];
+  }
+  if (pairs->source.stages > 1) {
+    return bm_map_moser_steps(pairs->source.guide, pairs->source.chart, count, work->base,
+                              pairs->source.stages,
+                              work->target + first * pairs->source.stages * d);
   }
   BM_TRY(bm_map_push(pairs->source.guide, count, work->base, work->shape, NULL));
   for (size_t i = 0; i < count; i++) {
@@ -212,8 +217,8 @@ static bm_status_t follow(const bm_pairs_t *pairs, table_t *table, following_t *
     BM_TRY_AGREE(context,
                  count == 0 ? BM_OK : follow_chunk(pairs, table, own.first + done, count, work));
   }
-  BM_TRY(bm_join(context, points * pairs->d, work->target));
-  for (size_t i = 0; i < points * pairs->d; i++) {
+  BM_TRY(bm_join(context, table->count * pairs->target_width, work->target));
+  for (size_t i = 0; i < table->count * pairs->target_width; i++) {
     table->target[i] = (bm_real_t)work->target[i];
   }
   return BM_OK;
@@ -247,20 +252,21 @@ bm_status_t bm_pairs_create(const bm_context_t *context, const bm_pairs_settings
   const size_t held_out = bm_rows_held_out_rows(source->rows);
   bm_pairs_t *pairs = NULL;
   *out = NULL;
-  assert(source->group == 1 || source->guide != NULL);
+  assert(source->guide != NULL || (source->group == 1 && source->stages == 1));
   BM_TRY_AGREE(context, BM_ALLOC(1, &pairs));
   pairs->context = context;
   pairs->source = *source;
   pairs->seed = seed;
   pairs->d = bm_chart_dimension(source->chart);
-  pairs->width = source->group * pairs->d;
+  pairs->base_width = source->group * pairs->d;
+  pairs->target_width = source->stages * pairs->base_width;
   pairs->renewed = settings->renewed;
   pairs->smoothed = settings->smoothed;
   pairs->epoch = -1;
   const size_t count = settings->count > 0 && settings->count < most ? settings->count : most;
-  bm_status_t status = table_create(count, pairs->width, &pairs->train);
+  bm_status_t status = table_create(pairs, count, &pairs->train);
   if (status == BM_OK) {
-    status = table_create(held_out, pairs->width, &pairs->held_out);
+    status = table_create(pairs, held_out, &pairs->held_out);
   }
   status = bm_agree(context, status);
   if (status == BM_OK) {
@@ -306,11 +312,12 @@ bm_status_t bm_pairs_begin_epoch(bm_pairs_t *pairs, int64_t epoch)
   return BM_OK;
 }
 
-static void copy_pair(const table_t *table, size_t width, size_t from, size_t to, bm_real_t *base,
-                      bm_real_t *target)
+static void copy_pair(const bm_pairs_t *pairs, const table_t *table, size_t from, size_t to,
+                      bm_real_t *base, bm_real_t *target)
 {
-  memcpy(base + to * width, table->base + from * width, width * sizeof *base);
-  memcpy(target + to * width, table->target + from * width, width * sizeof *target);
+  const size_t widths[2] = {pairs->base_width, pairs->target_width};
+  memcpy(base + to * widths[0], table->base + from * widths[0], widths[0] * sizeof *base);
+  memcpy(target + to * widths[1], table->target + from * widths[1], widths[1] * sizeof *target);
 }
 
 void bm_pairs_draw(const bm_pairs_t *pairs, int64_t step, bm_range_t samples, bm_real_t *base,
@@ -320,7 +327,7 @@ void bm_pairs_draw(const bm_pairs_t *pairs, int64_t step, bm_range_t samples, bm
   for (size_t i = 0; i < samples.count; i++) {
     const uint64_t from = bm_random_below(random, (uint32_t)(samples.first + i), (uint64_t)step, 0,
                                           pairs->train.count);
-    copy_pair(&pairs->train, pairs->width, (size_t)from, i, base, target);
+    copy_pair(pairs, &pairs->train, (size_t)from, i, base, target);
   }
 }
 
@@ -328,7 +335,7 @@ void bm_pairs_held_out(const bm_pairs_t *pairs, bm_range_t samples, bm_real_t *b
                        bm_real_t *target)
 {
   for (size_t i = 0; i < samples.count; i++) {
-    copy_pair(&pairs->held_out, pairs->width, (samples.first + i) % pairs->held_out.count, i, base,
+    copy_pair(pairs, &pairs->held_out, (samples.first + i) % pairs->held_out.count, i, base,
               target);
   }
 }

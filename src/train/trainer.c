@@ -48,13 +48,14 @@ static bm_status_t allocate(bm_trainer_t *trainer)
   size_t slice = bm_reduction_slice(trainer->reduction).count;
   size_t samples =
       trainer->generated > BM_VALIDATION_CHUNK ? trainer->generated : BM_VALIDATION_CHUNK;
-  size_t points = samples * trainer->group;
-  size_t rows = batch > points ? batch : points;
+  size_t bases = samples * trainer->group;
+  size_t points = samples * trainer->points;
+  size_t rows = batch > bases ? batch : bases;
   BM_TRY(bm_flow_workspace_create(trainer->flow, rows, shards, &trainer->workspace));
   BM_TRY(bm_rows_create(trainer->chart, &trainer->data, trainer->validation_rows, trainer->seed,
                         trainer->settings.augment, &trainer->source));
   if (trainer->data.term != NULL) {
-    BM_TRY(BM_ALLOC(points * trainer->d, &trainer->base));
+    BM_TRY(BM_ALLOC(bases * trainer->d, &trainer->base));
     BM_TRY(BM_ALLOC(points * trainer->d, &trainer->target));
     BM_TRY(bm_loss_room_create(points, trainer->chart, &trainer->room));
   }
@@ -92,6 +93,7 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
   trainer->d = bm_chart_dimension(trainer->chart);
   trainer->generated = data->term == NULL ? 0 : (size_t)settings->generated;
   trainer->group = data->term == NULL ? 1 : bm_loss_term_group(data->term);
+  trainer->points = data->term == NULL ? 1 : bm_loss_term_points(data->term);
   trainer->train_rows = data->n - held_out;
   trainer->validation_rows = held_out;
   trainer->steps_per_epoch =
@@ -109,8 +111,12 @@ bm_status_t bm_trainer_create(const bm_context_t *context, bm_map_t *map,
     status = bm_agree(context, allocate(trainer));
   }
   if (status == BM_OK && data->term != NULL && bm_loss_term_is_paired(data->term)) {
-    const bm_pairs_source_t source = {trainer->source, trainer->chart, data->guide, trainer->group,
-                                      bm_loss_term_step(data->term)};
+    const bm_pairs_source_t source = {trainer->source,
+                                      trainer->chart,
+                                      data->guide,
+                                      trainer->group,
+                                      bm_loss_term_step(data->term),
+                                      bm_loss_term_stages(data->term)};
     status = bm_pairs_create(context, &settings->pairs, &source, seed, &trainer->pairs);
   }
   if (status != BM_OK) {
@@ -268,7 +274,7 @@ static void compute_node(bm_trainer_t *trainer, size_t part, size_t index, size_
   } else {
     const bm_loss_samples_t samples = {{node.count, offset},
                                        trainer->base + trainer->group * before,
-                                       trainer->target + trainer->group * before,
+                                       trainer->target + trainer->points * before,
                                        course(trainer, trainer->step) / (double)rows};
     bm_loss_term_evaluate(trainer->data.term, trainer->chart, trainer->flow, trainer->workspace,
                           &samples, &trainer->room, sums, &sink);

@@ -10,8 +10,8 @@
 /* The losses with a term on what the flow generates. */
 #define BM_GENERATING                                                                       \
   "training.loss=penalty|pair-penalty|energy|reverse-kl|pair-penalty+reverse-kl|transport|" \
-  "transport-sobolev|lipschitz"
-#define BM_PAIRED "training.loss=transport|transport-sobolev"
+  "transport-sobolev|transport-steps|lipschitz"
+#define BM_PAIRED "training.loss=transport|transport-sobolev|transport-steps"
 
 #define BM_MOSER "training.map=moser"
 

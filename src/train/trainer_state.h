@@ -21,11 +21,12 @@ struct bm_trainer {
   size_t shards;    /* parts of a minibatch */
   size_t generated; /* samples a step for the term; 0: none */
   size_t group;     /* base points that each of them takes */
+  size_t points;    /* of the flow that the term sees of each */
   bm_rows_t *source;
   bm_pairs_t *pairs; /* NULL: the term has none */
   const bm_chart_t *chart;
   bm_real_t *base;     /* [generated][group][d], of this rank's shards */
-  bm_real_t *target;   /* [generated][group][d], of pairs */
+  bm_real_t *target;   /* [generated][points][d], of pairs */
   bm_loss_room_t room; /* for generated samples */
 
   bm_reduction_t *reduction;

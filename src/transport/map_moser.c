@@ -172,6 +172,31 @@ static bm_status_t forward(bm_map_t *map, size_t rows)
   return BM_OK;
 }
 
+bm_status_t bm_map_moser_steps(const bm_map_t *map, const bm_chart_t *chart, size_t n,
+                               const double *base, size_t steps, double *y)
+{
+  const size_t d = map->d;
+  for (size_t i = 0; i < n; i++) {
+    double place[BM_BOX_AXES];
+    for (size_t k = 0; k < d; k++) {
+      place[k] = restricted(map->width, base[i * d + k]);
+    }
+    for (size_t s = 0; s < steps; s++, y += d) {
+      const double t = (double)(s + 1) / (double)steps;
+      double x[BM_BOX_AXES];
+      double log_det;
+      BM_TRY(bm_moser_move(map->moser, (double)s / (double)steps, t, BM_TOLERANCE, place, &log_det,
+                           NULL));
+      bm_chart_decode(map->chart, place, x, NULL);
+      bm_chart_encode(chart, x, y);
+      for (size_t k = 0; k < d; k++) {
+        y[k] = (1.0 - t) * place[k] + t * y[k];
+      }
+    }
+  }
+  return BM_OK;
+}
+
 /* Nothing of the base comes to points outside the box. */
 static int is_outside(const bm_map_t *map, const bm_real_t *y)
 {

@@ -295,6 +295,44 @@ static void a_map_restricts_the_base_to_its_box(bm_map_t *map)
   CHECK(isinf(pulled[0]) && pulled[0] < 0.0);
 }
 
+/* In the map's own coordinates a step goes on where the one before has come to, and the last one is the map; in those of
+ * another chart the last one is the same place. */
+static void steps_of_a_map_end_where_it_does(bm_map_t *map)
+{
+  enum { N = 20, STEPS = 3 };
+  const double mean[PAIR_D] = {0.3, -0.2, 0.0, 0.1};
+  const double scale[PAIR_D] = {0.5, 2.0, 1.5, 1.0};
+  double base[N * PAIR_D], x[N * PAIR_D], own[N][STEPS][PAIR_D], other[N][STEPS][PAIR_D];
+  bm_chart_t *chart;
+  REQUIRE(bm_chart_create_standardised(2, 2, mean, scale, &chart) == BM_OK);
+  bm_random_normals(bm_random(9, BM_PURPOSE_TEST), 0, 0, 0, N * PAIR_D, base);
+  REQUIRE(bm_map_push(map, N, base, x, NULL) == BM_OK);
+  REQUIRE(bm_map_moser_steps(map, bm_map_chart(map), N, base, STEPS, &own[0][0][0]) == BM_OK);
+  REQUIRE(bm_map_moser_steps(map, chart, N, base, STEPS, &other[0][0][0]) == BM_OK);
+  for (size_t i = 0; i < N; i++) {
+    double there[PAIR_D];
+    double log_det;
+    for (size_t k = 0; k < PAIR_D; k++) {
+      there[k] = own[i][0][k];
+    }
+    REQUIRE(bm_moser_move(bm_map_moser(map), 1.0 / STEPS, 2.0 / STEPS, 1e-8, there, &log_det,
+                          NULL) == BM_OK);
+    for (size_t k = 0; k < PAIR_D; k++) {
+      CHECK(fabs(own[i][1][k] - there[k]) < 1e-6);
+      CHECK(fabs(own[i][1][k] - own[i][0][k]) > 0.0);
+    }
+    bm_chart_encode(bm_map_chart(map), x + i * PAIR_D, there);
+    for (size_t k = 0; k < PAIR_D; k++) {
+      CHECK(fabs(own[i][STEPS - 1][k] - there[k]) < 1e-5);
+    }
+    bm_chart_encode(chart, x + i * PAIR_D, there);
+    for (size_t k = 0; k < PAIR_D; k++) {
+      CHECK(fabs(other[i][STEPS - 1][k] - there[k]) < 1e-5);
+    }
+  }
+  bm_chart_destroy(&chart);
+}
+
 static void a_stored_map_is_the_same_map(const bm_context_t *all, bm_map_t *map)
 {
   bm_state_t *state;
@@ -412,6 +450,7 @@ int main(int argc, char **argv)
     }
     steps_put_together_are_the_map(alone);
     a_map_restricts_the_base_to_its_box(map);
+    steps_of_a_map_end_where_it_does(map);
   }
   bm_map_destroy(&map);
   bm_context_destroy(&hosts);

@@ -33,12 +33,13 @@ cases: (
   { name = "moser"; training: { loss = "transport"; transport_weight = 20.0; map = "moser"; pairs = 300; }; },
   { name = "sobolev"; training: { loss = "transport-sobolev"; map = "moser"; pairs = 200; map_cells = [24, 16];
                                   transport_power = 1.5; loss_schedule = "cosine"; }; },
+  { name = "steps"; training: { loss = "transport-steps"; map = "moser"; pairs = 200; transport_steps = 2; }; },
   { name = "slope"; training: { loss = "lipschitz"; lipschitz_weight = 0.05; loss_schedule = "linear"; }; },
   { name = "solved"; flow: { kind = "moser"; }; }
 );
 """
 POSTPROCESS = TOP / "postprocess"
-GUIDED = ("brenier", "moser", "sobolev", "slope")
+GUIDED = ("brenier", "moser", "sobolev", "steps", "slope")
 CASES = ("likelihood", *GUIDED, "solved")
 
 
@@ -98,6 +99,7 @@ class Guided(unittest.TestCase):
                 ('map = "moser"; pairs = 300;', 'map_cells = [24];', ("training.map_cells", "training.map")),
                 ("map_cells = [24, 16];", "map_cells = [24, 16, 8];", ("training.map_cells", "2 coordinates")),
                 ("map_cells = [24, 16];", "map_cells = [100000];", ("training.map_cells",)),
+                ("transport_steps = 2;", "transport_steps = 5;", ("training.transport_steps", "flow.layers")),
                 ('kind = "moser"; }; }', 'kind = "moser"; }; training: { loss = "transport"; }; }',
                  ("training.loss", "not trained")),
                 ('loss = "lipschitz";', 'loss = "lipschitz"; transport_weight = 1.0;', ("training.transport_weight",)),

@@ -95,6 +95,10 @@ void bm_flow_forward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                      const bm_shards_t *shards, const bm_real_t *x /* [rows][d] */,
                      bm_real_t *y /* [rows][d] */, double *log_det /* [rows] */);
 
+/* What the first `layers` layers made of x in the last bm_flow_forward on this workspace, which must not be frozen. */
+void bm_flow_stage(const bm_flow_t *flow, const bm_flow_workspace_t *workspace, size_t rows,
+                   size_t layers, bm_real_t *y /* [rows][d] */);
+
 /* x = F^-1(y) and log|det J_F(x)| at that x. x may be y. */
 void bm_flow_inverse(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                      const bm_shards_t *shards, const bm_real_t *y /* [rows][d] */,
@@ -107,6 +111,19 @@ void bm_flow_forward_backward(const bm_flow_t *flow, bm_flow_workspace_t *worksp
                               const bm_shards_t *shards, bm_real_t *adjoint /* [rows][d] */,
                               const bm_real_t *d_log_det /* [rows] */,
                               const bm_gradient_sink_t *sink);
+
+/* Adjoints of what the first layers make, for losses that see it: after layers[i], ascending and fewer than all. */
+typedef struct {
+  size_t count;
+  const size_t *layers;     /* [count] */
+  const bm_real_t *adjoint; /* [count][rows][d] */
+} bm_flow_stages_t;
+
+/* The same where the loss sees stages, too. */
+void bm_flow_forward_backward_stages(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
+                                     const bm_shards_t *shards, const bm_flow_stages_t *stages,
+                                     bm_real_t *adjoint, const bm_real_t *d_log_det,
+                                     const bm_gradient_sink_t *sink);
 
 /* The same for the last bm_flow_inverse: dL/dx on entry, dL/dy on return. */
 void bm_flow_inverse_backward(const bm_flow_t *flow, bm_flow_workspace_t *workspace,

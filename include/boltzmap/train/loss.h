@@ -41,20 +41,25 @@ typedef struct {
       group; /* 0: none; 1: a base point; 2: one to each side of it, by `step` times a normal direction */
   int is_paired;
   double (*step)(const void *self);
+  /* With group = 1: the flow's points are so many for each base point, after equal shares of its layers, the last
+   * after all; `group` below is their number. NULL: no such stages. */
+  size_t (*stages)(const void *self);
   void (*compare)(const void *self, size_t n, size_t d, const bm_real_t *y /* [n][group][d] */,
                   const bm_real_t *target /* [n][group][d] */, double *value /* [n] */,
                   double *gradient /* [n][group][d] */);
 } bm_loss_ops_t;
 
 /* All of them: bm_loss_<row> is defined in a file of its own. */
-#define BM_LOSS_TABLE(X)                                \
-  X(nll, "nll")                                         \
-  X(penalty, "penalty")                                 \
-  X(pair_penalty, "pair-penalty")                       \
-  X(energy, "energy")                                   \
-  X(reverse_kl, "reverse-kl")                           \
-  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl") \
-  X(transport, "transport") X(transport_sobolev, "transport-sobolev") X(lipschitz, "lipschitz")
+#define BM_LOSS_TABLE(X)                                                          \
+  X(nll, "nll")                                                                   \
+  X(penalty, "penalty")                                                           \
+  X(pair_penalty, "pair-penalty")                                                 \
+  X(energy, "energy")                                                             \
+  X(reverse_kl, "reverse-kl")                                                     \
+  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl")                           \
+  X(transport, "transport")                                                       \
+  X(transport_sobolev, "transport-sobolev") X(transport_steps, "transport-steps") \
+      X(lipschitz, "lipschitz")
 
 #define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
 BM_LOSS_TABLE(BM_LOSS_ROW)
@@ -77,6 +82,10 @@ size_t bm_loss_term_group(const bm_loss_term_t *term);
 double bm_loss_term_step(const bm_loss_term_t *term);
 int bm_loss_term_is_paired(const bm_loss_term_t *term);
 
+/* Stages of the flow that a sample has, 1: none but the flow itself; and points that the term sees of a sample. */
+size_t bm_loss_term_stages(const bm_loss_term_t *term);
+size_t bm_loss_term_points(const bm_loss_term_t *term);
+
 /* The function of n samples, as `value` above, which the term has to have. */
 void bm_loss_term_value(const bm_loss_term_t *term, size_t n, const double *x, double *value,
                         double *gradient);
@@ -95,9 +104,12 @@ void bm_loss_nll_evaluate(const bm_flow_t *flow, bm_flow_workspace_t *workspace,
                           const bm_batch_t *batch, bm_real_t *rows_work, double *log_det,
                           double *shard_sums /* [shards] */, const bm_gradient_sink_t *sink);
 
-/* Room that generated samples need, for minibatches of up to `rows` base points. */
+#define BM_STAGES_MOST 64 /* of a term */
+
+/* Room that generated samples need, for minibatches of up to `rows` points that the term sees. */
 typedef struct {
   bm_real_t *y;       /* [rows][d + 1] */
+  bm_real_t *stage;   /* [stages][samples][d] */
   double *log_det;    /* [rows] */
   double *x;          /* [rows][shape d] */
   double *gradient;   /* [rows][shape d or d, the larger] */
@@ -114,7 +126,7 @@ void bm_loss_room_release(bm_loss_room_t *room);
 typedef struct {
   bm_shards_t shards;      /* of samples */
   const bm_real_t *base;   /* [samples][group][d] */
-  const bm_real_t *target; /* [samples][group][d], for a term with pairs */
+  const bm_real_t *target; /* [samples][points][d], for a term with pairs */
   double weight;           /* of each sample in the sums */
 } bm_loss_samples_t;
 

@@ -34,6 +34,9 @@ typedef struct {
   bm_map_t *guide;         /* the map; NULL: the Brenier map */
   size_t group; /* points of a pair, of a base as bm_rows_base makes it; 1 for the Brenier map */
   double step;
+  size_t
+      stages; /* 1: targets are where the map takes base points; else, of a Moser map and group 1, where it has
+                    taken them after so many equal shares of its time (bm_map_moser_steps) */
 } bm_pairs_source_t;
 
 typedef struct bm_pairs bm_pairs_t;
@@ -50,7 +53,8 @@ bm_status_t bm_pairs_begin_epoch(bm_pairs_t *pairs, int64_t epoch);
 
 /* Pairs for these samples of a step, drawn with replacement. */
 void bm_pairs_draw(const bm_pairs_t *pairs, int64_t step, bm_range_t samples,
-                   bm_real_t *base /* [samples.count][group][d] */, bm_real_t *target /* same */);
+                   bm_real_t *base /* [samples.count][group][d] */,
+                   bm_real_t *target /* [samples.count][group·stages][d] */);
 
 /* Pairs of the held-out rows, over and over where there are fewer than samples. */
 void bm_pairs_held_out(const bm_pairs_t *pairs, bm_range_t samples, bm_real_t *base,

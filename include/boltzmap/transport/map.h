@@ -71,6 +71,12 @@ bm_range_t bm_map_partition(size_t n, int parts, int part);
 bm_status_t bm_map_push(bm_map_t *map, size_t n, const double *base /* [n][d] */,
                         double *x /* [n][D] */, double *log_density /* [n] */);
 
+/* Of a Moser map, where base points are after k/steps of its time, k = 1…steps: in coordinates that go, linearly in
+ * that time, from those of the base to those of `chart`, another one of the same shapes. */
+bm_status_t bm_map_moser_steps(const bm_map_t *map, const bm_chart_t *chart, size_t n,
+                               const double *base /* [n][d] */, size_t steps,
+                               double *y /* [n][steps][d] */);
+
 /* base = T^-1(x) and log density at shapes x, -inf outside the box of a Moser map. base may be NULL. */
 bm_status_t bm_map_pull(bm_map_t *map, size_t n, const double *x /* [n][D] */,
                         double *base /* [n][d] */, double *log_density /* [n] */);

@@ -64,7 +64,7 @@ static made_t make(const char *chart, const char *training)
   assert_non_null(made.term);
   const bm_flow_shape_t shape = flow_shape(bm_chart_dimension(made.chart), 2, 1, 8, BM_TANH);
   made.flow = made_flow(&shape, 9, GAIN);
-  const size_t points = ROWS * bm_loss_term_group(made.term);
+  const size_t points = ROWS * bm_loss_term_points(made.term);
   made.workspace = made_workspace(made.flow, points, 4);
   assert_int_equal(bm_loss_room_create(points, made.chart, &made.room), BM_OK);
   made.base = drawn_reals(10, 1.0, points * shape.d);
@@ -111,6 +111,7 @@ static const char *const trainings[] = {
     "loss = \"transport\";",
     "loss = \"transport-sobolev\"; map = \"moser\"; transport_power = 3.0; transport_step = 1.0;",
     "loss = \"lipschitz\"; lipschitz_weight = 1.0; lipschitz_step = 1.0;",
+    "loss = \"transport-steps\"; map = \"moser\"; transport_steps = 2;",
 };
 #define OF_SHAPES 5 /* the first so many are functions of shapes */
 static const double entropies[] = {0.0, 0.0, 0.0, 0.1, 0.2}; /* weights of the log density */
@@ -288,7 +289,7 @@ static void functions_of_points_are_powers_of_lengths(void **state)
 {
   (void)state;
   static const size_t groups[] = {1, 3, 2};
-  for (size_t l = 0; l < TRAININGS - OF_SHAPES; l++) {
+  for (size_t l = 0; l < sizeof groups / sizeof groups[0]; l++) {
     made_t made = make("whitened", trainings[OF_SHAPES + l]);
     const size_t group = bm_loss_term_group(made.term);
     const size_t width = group * bm_chart_dimension(made.chart);
@@ -318,7 +319,42 @@ static void functions_of_points_are_powers_of_lengths(void **state)
   }
 }
 
-static void the_brenier_map_has_no_slopes(void **state)
+/* The mean square over what the first layer makes, a flow of its own, and what both make. */
+static void steps_are_compared_after_their_share_of_the_layers(void **state)
+{
+  (void)state;
+  made_t made = make("whitened", trainings[TRAININGS - 1]);
+  const size_t d = bm_chart_dimension(made.chart);
+  const bm_flow_shape_t shape = flow_shape(d, 1, 1, 8, BM_TANH);
+  bm_flow_t *first = made_flow(&shape, 1, 0.0);
+  bm_flow_workspace_t *workspace = made_workspace(first, ROWS, 4);
+  bm_real_t *y = zero_reals(2 * ROWS * d); /* [step][row][d] */
+  double log_det[ROWS];
+  double sums[4];
+  double expected = 0.0;
+  memcpy(bm_flow_parameters(first), bm_flow_parameters(made.flow),
+         bm_flow_parameter_count(first) * sizeof(bm_real_t));
+  assert_int_equal(bm_loss_term_stages(made.term), 2);
+  evaluate(&made, sums, NULL);
+  bm_flow_forward(first, workspace, &shards, made.base, y, log_det);
+  bm_flow_forward(made.flow, made.workspace, &shards, made.base, y + ROWS * d, log_det);
+  for (size_t s = 0; s < 2; s++) {
+    for (size_t i = 0; i < ROWS; i++) {
+      for (size_t k = 0; k < d; k++) {
+        const double way =
+            (double)y[(s * ROWS + i) * d + k] - (double)made.target[(2 * i + s) * d + k];
+        expected += way * way / (2 * ROWS);
+      }
+    }
+  }
+  assert_true(fabs(sums[0] + sums[2] + sums[3] - expected) <= 1e-12 * expected);
+  bm_free(y);
+  bm_flow_workspace_destroy(&workspace);
+  bm_flow_destroy(&first);
+  unmake(&made);
+}
+
+static void the_brenier_map_has_no_slopes_and_no_steps(void **state)
 {
   (void)state;
   static const char system[] = "kind = \"gaussian\"; dimension = 3;";
@@ -328,6 +364,8 @@ static void the_brenier_map_has_no_slopes(void **state)
   assert_int_equal(term_of(system, "loss = \"transport-sobolev\";", &data, &term), BM_ERR_DATA);
   assert_null(term);
   assert_non_null(strstr(bm_status_message(), "training.map"));
+  assert_int_equal(term_of(system, "loss = \"transport-steps\";", &data, &term), BM_ERR_DATA);
+  assert_null(term);
   bm_potential_destroy(&potential);
 }
 
@@ -511,7 +549,8 @@ int main(int argc, char **argv)
       cmocka_unit_test(gradient_is_the_derivative_of_the_loss),
       cmocka_unit_test(shares_are_sums_of_the_function_over_generated_samples),
       cmocka_unit_test(functions_of_points_are_powers_of_lengths),
-      cmocka_unit_test(the_brenier_map_has_no_slopes),
+      cmocka_unit_test(steps_are_compared_after_their_share_of_the_layers),
+      cmocka_unit_test(the_brenier_map_has_no_slopes_and_no_steps),
       cmocka_unit_test(penalty_of_two_particles_is_equation_17),
       cmocka_unit_test(penalty_of_a_molecule_is_the_mean_over_non_bonded_pairs),
       cmocka_unit_test(pair_penalty_begins_at_the_smallest_distance_in_the_data),

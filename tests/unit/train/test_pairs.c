@@ -39,7 +39,7 @@ static made_t make_smoothed(size_t d, size_t count, int64_t renewed, size_t smoo
   }
   const bm_training_data_t data = {.n = ROWS, .d = d, .walkers = WALKERS, .x = made.x};
   assert_int_equal(bm_rows_create(made.chart, &data, HELD_OUT, SEED, 0, &made.rows), BM_OK);
-  const bm_pairs_source_t source = {made.rows, made.chart, NULL, 1, 0.0};
+  const bm_pairs_source_t source = {made.rows, made.chart, NULL, 1, 0.0, 1};
   assert_int_equal(bm_pairs_create(made.context, &settings, &source, SEED, &made.pairs), BM_OK);
   return made;
 }
