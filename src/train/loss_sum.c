@@ -11,9 +11,9 @@
 static const bm_loss_ops_t *const terms[BM_PARTS] = {&bm_loss_pair_penalty, &bm_loss_reverse_kl};
 
 static const bm_deck_key_t keys[] = {
-    {"training.penalty_weight", BM_DECK_REAL, "1.5e5", 0, 1e12, NULL, BM_WHEN,
+    {"training.penalty_weight", BM_DECK_REAL, "2e5", 0, 1e12, NULL, BM_WHEN,
      "lambda of the penalty, in nats over the unit of length"},
-    {"training.energy_weight", BM_DECK_REAL, "0.01", 0, 1e12, NULL, BM_WHEN,
+    {"training.energy_weight", BM_DECK_REAL, "0.004", 0, 1e12, NULL, BM_WHEN,
      "weight of the divergence beside the negative log-likelihood"},
     {NULL, BM_DECK_INT, NULL, 0, 0, NULL, NULL, NULL},
 };

@@ -50,16 +50,17 @@ typedef struct {
 } bm_loss_ops_t;
 
 /* All of them: bm_loss_<row> is defined in a file of its own. */
-#define BM_LOSS_TABLE(X)                                                          \
-  X(nll, "nll")                                                                   \
-  X(penalty, "penalty")                                                           \
-  X(pair_penalty, "pair-penalty")                                                 \
-  X(energy, "energy")                                                             \
-  X(reverse_kl, "reverse-kl")                                                     \
-  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl")                           \
-  X(transport, "transport")                                                       \
-  X(transport_sobolev, "transport-sobolev") X(transport_steps, "transport-steps") \
-      X(lipschitz, "lipschitz")
+#define BM_LOSS_TABLE(X)                                \
+  X(nll, "nll")                                         \
+  X(penalty, "penalty")                                 \
+  X(pair_penalty, "pair-penalty")                       \
+  X(energy, "energy")                                   \
+  X(reverse_kl, "reverse-kl")                           \
+  X(pair_penalty_reverse_kl, "pair-penalty+reverse-kl") \
+  X(transport, "transport")                             \
+  X(transport_sobolev, "transport-sobolev")             \
+  X(transport_steps, "transport-steps")                 \
+  X(lipschitz, "lipschitz")
 
 #define BM_LOSS_ROW(row, name) extern const bm_loss_ops_t bm_loss_##row;
 BM_LOSS_TABLE(BM_LOSS_ROW)
