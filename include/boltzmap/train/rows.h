@@ -23,8 +23,8 @@ typedef struct {
   const double *x;                 /* [n][d], shapes of the map's chart, physical units */
   const bm_potential_t *potential; /* for its symmetries; NULL: none */
   const bm_loss_term_t *term;      /* of the loss, on generated samples; NULL: none */
-  bm_map_t
-      *guide; /* map that a term with pairs takes them from; NULL: the Brenier map, from samples */
+  /* map that a term with pairs takes them from; NULL: the Brenier map, from samples */
+  bm_map_t *guide;
 } bm_training_data_t;
 
 /* How many rows, the last ones, are held out of the training: those of whole walkers, at least one;

@@ -72,7 +72,8 @@ static problem_t make_problem(const bm_trainer_settings_t *settings, size_t n, s
   if (poison < n) {
     problem.x[D * poison] = DBL_MAX;
   }
-  problem.data = (bm_training_data_t){n, D, walkers, problem.x, symmetric, NULL};
+  problem.data = (bm_training_data_t){
+      .n = n, .d = D, .walkers = walkers, .x = problem.x, .potential = symmetric};
   assert_int_equal(bm_map_create(&shape, &layout, units, &problem.map), BM_OK);
   assert_int_equal(
       bm_trainer_create(context, problem.map, &used, &problem.data, SEED, &problem.trainer), BM_OK);
